@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from forensics.errors import RecordInvalid, printable
 from forensics.model_said import (
     Activity,
+    Anchor,
     Candidate,
     ClockReading,
     Copy,
@@ -26,9 +27,11 @@ from forensics.model_said import (
     Flash,
     Keyframe,
     Level,
+    MarkedBox,
     Offset,
     PlateReading,
     Redaction,
+    Region,
     Said,
     Sighting,
     SightingKind,
@@ -59,12 +62,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Activity", "Alignment", "Artefact", "AtOnce", "AudioStream", "Before", "Box", "Candidate",
+    "Activity", "Alignment", "Anchor", "Artefact", "AtOnce", "AudioStream", "Before", "Box", "Candidate",
     "Claim", "Clip", "ClockReading", "Container", "Copy", "Count", "Coverage", "Cut",
     "Discontinuity", "DiscontinuityKind", "EditListEntry", "ErrorRate", "Examination",
-    "Expectation", "Explanation", "Finding", "Flash", "Interval", "Keyframe", "Level", "Moment",
+    "Expectation", "Explanation", "Finding", "Flash", "Interval", "Keyframe", "Level", "MarkedBox", "Moment",
     "NotTestable", "Observation", "Offset", "Origin", "OtherStream", "Outcome", "PairEvidence",
-    "Placement", "PlateReading", "Progress", "Quantity", "Rate", "Redaction", "Said", "Sighting",
+    "Placement", "PlateReading", "Progress", "Quantity", "Rate", "Redaction", "Region", "Said", "Sighting",
     "SightingKind", "SightingVerdict", "SoundEvent", "Span", "Stream", "TrackPoint",
     "Uncalibrated", "Unplaced", "Value", "VehicleSighting", "Verdict", "Verdict3", "VideoStream",
     "Visible", "Within", "canonical_json", "clock_text", "content_hash", "from_builtins",

@@ -60,6 +60,7 @@ __all__ = [
     "keep",
     "method",
     "methods",
+    "origin_of",
     "replay",
 ]
 
@@ -69,6 +70,7 @@ R = TypeVar("R")
 _PACKAGES = ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "rapidocr")
 _origin: contextvars.ContextVar[Origin | None] = contextvars.ContextVar("origin", default=None)
 _registry: dict[str, Method] = {}
+_specs: dict[Callable[..., Any], Method] = {}
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -202,6 +204,7 @@ def method(
             return result
 
         _registry[name] = spec
+        _specs[run] = spec
         return run
 
     return register
@@ -210,6 +213,11 @@ def method(
 def methods() -> dict[str, Method]:
     """Every method registered so far, by name (importing a module registers its methods)."""
     return dict(sorted(_registry.items()))
+
+
+def origin_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Origin:
+    """The origin a call of a registered method would have, without running it."""
+    return _make_origin(_specs[function], args, kwargs)
 
 
 def current_origin() -> Origin:
