@@ -3,13 +3,15 @@
 #
 #   sudo sh tests/bare_debian.sh [test | demo] [--suite bookworm | trixie] [--keep]
 #
-# Builds a Debian 12 (bookworm) root with python3, python3-venv and ca-certificates and nothing else, puts a clone of the last
-# commit into it under a folder with a space in its name, installs as an ordinary user, and then runs the command again
-# in a network namespace that has only a loopback. Needs root, git, unshare, ip, and mmdebstrap or debootstrap
-# (apt install mmdebstrap git util-linux iproute2). Not run by CI: it fetches some 40 MB from Debian and 400 MB from PyPI.
+# Builds a Debian 12 (bookworm) root with python3, python3-venv and ca-certificates and nothing else,
+# puts a clone of the last commit into it under a folder with a space in its name, installs as an
+# ordinary user, and then runs the command again in a network namespace that has only a loopback.
+# Needs root, git, unshare, ip, and mmdebstrap or debootstrap
+# (apt install mmdebstrap git util-linux iproute2). Not run by CI: it fetches some 40 MB from Debian
+# and 500 MB from PyPI.
 #
-# This machine's own way of reaching a package index (PIP_* and certificate variables, pip.conf, the certificate
-# bundle, resolv.conf) is lent to the root for the check; nothing of it is written into the project.
+# This machine's own way of reaching a package index (PIP_* and certificate variables, pip.conf, the
+# certificate bundle, resolv.conf) is lent to the root for the check and goes nowhere else.
 set -eu
 
 WHAT="test"
