@@ -270,11 +270,12 @@ def conclude(
         error_rate=error_rate(origin.method, origin.version, stratum), measures=measures or {},
         artefacts=tuple(artefacts),
     )  # fmt: skip
-    # msgspec checks types on reading, not on construction: read back what is about to be said.
-    written = canonical_json(examination)
-    if canonical_json(from_json(written, Examination)) != written:
+    # msgspec checks types on reading, not on construction: what is said is what reads back. That
+    # also turns an integer or NumPy number in a float's place into the float it stands for.
+    said = from_json(canonical_json(examination), Examination)
+    if from_json(canonical_json(said), Examination) != said:
         raise RecordInvalid("an examination does not read back as it was written")
-    return examination
+    return said
 
 
 # -- replay ---------------------------------------------------------------------------------

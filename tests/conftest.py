@@ -92,3 +92,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"FAILED before the tests (see above): {', '.join(failed)}", red=True
         )
+
+pytest_plugins = ["making"]
