@@ -108,7 +108,7 @@ def tracked_files() -> list[Path]:
         ).stdout
         names = [os.fsdecode(n) for n in out.split(b"\0") if n]
         return [ROOT / n for n in names if (ROOT / n).is_file()]
-    made = {".git", ".venv", "demo", "build", "dist", "__pycache__"}
+    made = {".git", ".venv", ".hypothesis", "demo", "build", "dist", "__pycache__"}
     return [
         p
         for p in sorted(ROOT.rglob("*"))
