@@ -306,8 +306,15 @@ def find_discontinuities(clip: Clip, *, progress: Progress | None = None) -> Exa
         hidden = sum(len(run.rows) for run in runs)
         measures["hidden_frames"] = Quantity.exact(hidden, "frames")
         stamps = observe_stamps(table.packets, what="pictures", shown=table.shown)
-        cuts, pattern, benign = find_cuts(stored if stored is not None else table)
-        seen += _observe_cuts(table, cuts, stamps)
+        # Where an edit list hides pictures the stored table is searched: packets that are demuxed
+        # twice, once as a lead-in, would look like a join. Holes in what is hidden belong to the
+        # trim: phones throw away hidden pictures that nothing refers to.
+        searched = stored if stored is not None and runs else table
+        cuts, pattern, benign = find_cuts(searched)
+        unseen = {int(row) for run in runs for row in run.rows}
+        edge = {row + 1 for row in unseen}
+        cuts = [cut for cut in cuts if not runs or cut.row not in unseen | edge]
+        seen += _observe_cuts(searched, cuts, stamps)
         seen += stamps
         seen += _observe_habits(clip, table, pattern.pattern, benign, origin)
         if table.lies or table.broken_off:

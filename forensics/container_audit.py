@@ -98,8 +98,8 @@ def observe_durations(
         declared = Fraction(table.media_duration, table.timescale)
         off = float(declared - table.length_s)
         if table.media_duration not in (0, 2**32 - 1, 2**64 - 1) and abs(off) > slack_s:
-            supports.append(f"track {table.track}: its header declares {float(declared):.3f} s, its "
-                            f"samples last {float(table.length_s):.3f} s")  # fmt: skip
+            supports.append(f"track {table.track}: its header declares {float(declared):.3f} s, "
+                            f"its samples last {float(table.length_s):.3f} s")  # fmt: skip
             measures[f"track_{table.track}_declared_minus_samples"] = Quantity.exact(off, "s")
     if not supports:
         return []

@@ -124,9 +124,10 @@ def find_order_breaks(table: SliceTable) -> list[tuple[int, str, int, int]]:
     step = max(steps, key=lambda value: steps[value])
     if step == 0 or steps[step] < 0.8 * len(jumps):
         return []
-    for after, before, jump_size in jumps:
-        if jump_size == step:
-            continue
+    odd = [jump for jump in jumps if jump[2] != step]
+    if len(odd) > max(3, len(jumps) // 20):
+        return []  # an encoder that leaves numbers out as a habit
+    for after, before, jump_size in odd:
         missing = (jump_size - step) % modulus
         frames, rest = divmod(missing, step)
         row = max(after, before) if table.access[after] == 0 else after
@@ -155,6 +156,8 @@ def find_frame_num_breaks(table: SliceTable) -> list[tuple[int, int]]:
     ahead = (numbers[1:] - last) % modulus
     # A second field or a non-reference neighbour may repeat the number.
     wrong = (ahead > 1) & (table.access[rows[1:]] != 1)
+    if wrong.sum() > max(3, len(rows) // 20):
+        return []  # numbers that make no sense throughout: encrypted, or not what we think
     return [(int(rows[i + 1]), int(ahead[i] - 1)) for i in np.flatnonzero(wrong)]
 
 

@@ -271,8 +271,9 @@ def _sei_messages(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _text(message: bytes) -> str:
     # After a 16-byte identifier the common encoders write their name and options as text.
-    shown = message[16:].split(b"\x00", 1)[0][:2048].decode("latin-1")
-    return "".join(c for c in shown if c.isprintable()).strip()
+    raw = message[16:].split(b"\x00", 1)[0][:2048]
+    shown = "".join(chr(c) for c in raw if 32 <= c < 127)
+    return shown.strip() if len(shown) >= 6 and len(shown) > 0.95 * len(raw) else ""
 
 
 @dataclass
@@ -347,8 +348,9 @@ class NalReader:
         if self.length_width:
             units: Iterator[tuple[int, int]] = split_lengths(packet, self.length_width)
         else:
-            packet = memoryview(bytes(packet))
-            units = split_annex_b(packet.obj)
+            data = bytes(packet)
+            packet = memoryview(data)
+            units = split_annex_b(data)
         kinds: list[int] = []
         sei: list[int] = []
         sets: list[str] = []
@@ -374,7 +376,7 @@ class NalReader:
                     recovery = recovery or number == 6
                     if number == 5 and len(message) > 20:
                         text = _text(message)
-                        if len(text) > 3:
+                        if text:
                             said.append(text)
             elif kind in ((32, 33, 34) if wide else (7, 8, 13, 15)):
                 sets.extend(sorted(self._parameter_set(bytes(packet[start:end]))))

@@ -156,7 +156,7 @@ def read_samples(file: BinaryIO, size: int, roots: list[BoxNode]) -> list[Sample
 def _read_track(file: BinaryIO, size: int, number: int, track: BoxNode) -> SampleTable:
     import numpy as np
 
-    wanted = ("stts", "ctts", "stsz", "stz2", "stsc", "stco", "co64", "stss", "mdhd", "hdlr", "tkhd")
+    wanted = tuple("stts ctts stsz stz2 stsc stco co64 stss mdhd hdlr tkhd".split())
     boxes: dict[str, bytes] = {}
     problems: list[Problem] = []
     where: dict[str, int] = {}
@@ -244,8 +244,8 @@ def unreferenced(
         inside = (starts < end) & (ends > begin)
         left = np.concatenate([[begin], np.clip(ends[inside], begin, end)])
         right = np.concatenate([np.clip(starts[inside], begin, end), [end]])
-        for at in np.flatnonzero(right - left >= least)[:1000]:
-            gaps.append(_look(file, int(left[at]), int(right[at]), nal_width))
+        wide = np.flatnonzero(right - left >= least)[:1000]
+        gaps.extend(_look(file, int(left[at]), int(right[at]), nal_width) for at in wide)
     return gaps
 
 
@@ -261,6 +261,7 @@ def _look(file: BinaryIO, begin: int, end: int, width: int) -> Gap:
             break
         kinds.append(head[width] & 31)
         at += width + length
-    plausible = kinds and all(1 <= kind <= 19 for kind in kinds) and at - begin > 0.5 * (end - begin)
+    chained = at - begin > 0.5 * (end - begin)
+    plausible = bool(kinds) and chained and all(1 <= kind <= 19 for kind in kinds)
     pictures = sum(1 for kind in kinds if kind in (1, 5)) if plausible else 0
     return Gap(begin, end - begin, pictures, tuple(kinds[:20]) if plausible else ())

@@ -140,6 +140,8 @@ def observe_stamps(
     import numpy as np
 
     rows = np.flatnonzero(shown)
+    if len(rows) < 8:
+        return []
     pts, dts = packets.pts[rows], packets.dts[rows]
     if not (pts != _ABSENT).any():
         pts = dts
