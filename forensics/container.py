@@ -23,9 +23,18 @@ from forensics.container_audit import (
 )
 from forensics.container_cuts import Cut, find_cuts, gop_starts, joined_trace, restart_rows
 from forensics.container_explain import observe
+from forensics.container_gop import GopMeasurement, measure_gop, measure_gop_of, observe_gop
 from forensics.container_headers import SliceTable, read_slice_headers, read_tracks
 from forensics.container_hidden import find_hidden_frames, observe_hidden, read_hidden
+from forensics.container_pulse import PhaseBreak, PulseTrain, gop_phase_breaks
 from forensics.container_samples import SampleTable, read_samples, unreferenced
+from forensics.container_signature import (
+    Comparison,
+    Structure,
+    compare_structures,
+    read_elements,
+    read_structure,
+)
 from forensics.container_timestamps import measure_timing, observe_stamps
 from forensics.container_trace import (
     Provenance,
@@ -40,6 +49,7 @@ from forensics.model import (
     DiscontinuityKind,
     Examination,
     Finding,
+    NotTestable,
     Observation,
     Progress,
     Quantity,
@@ -48,7 +58,11 @@ from forensics.model import (
 )
 from forensics.provenance import conclude, method
 
-__all__ = ["ALARM", "find_discontinuities", "find_hidden_frames", "is_alarm", "read_slice_headers"]
+__all__ = [
+    "ALARM", "Comparison", "GopMeasurement", "PhaseBreak", "PulseTrain", "Structure",
+    "compare_structures", "find_discontinuities", "find_hidden_frames", "gop_phase_breaks",
+    "is_alarm", "measure_gop", "read_slice_headers", "read_structure",
+]  # fmt: skip
 
 #: From this score on an observation is an alarm; below, it is a remark.
 ALARM = 0.5
@@ -71,7 +85,19 @@ def _whole(table: SliceTable) -> Span | None:
     return Span(int(known.min()) * base, int(known.max()) * base)
 
 
-def _cut_span(table: SliceTable, row: int) -> Span | None:
+def _shift(stored: SliceTable, presented: SliceTable) -> Fraction:
+    """What to add to a stored time to get the clip's clock: 0 where no edit list moves it."""
+    import numpy as np
+
+    rows = np.flatnonzero(presented.shown & (presented.packets.pts != -(2**63)))
+    if not len(rows):
+        return Fraction(0)
+    where = np.flatnonzero(stored.packets.position == presented.packets.position[rows[0]])
+    here, there = presented.time(int(rows[0])), stored.time(int(where[0])) if len(where) else None
+    return Fraction(0) if here is None or there is None else here - there
+
+
+def _cut_span(table: SliceTable, row: int, shift: Fraction) -> Span | None:
     """From the last picture shown before a row to the row's own time."""
     after = table.time(row)
     if after is None:
@@ -79,7 +105,7 @@ def _cut_span(table: SliceTable, row: int) -> Span | None:
     stamps = table.packets.pts[:row]
     earlier = stamps[(stamps != -(2**63)) & (stamps < table.packets.pts[row])]
     before = int(earlier.max()) * table.packets.time_base if len(earlier) else after
-    return Span(before, after)
+    return Span(before + shift, after + shift)
 
 
 def _supports(seen: Observation) -> tuple[str, ...]:
@@ -97,8 +123,9 @@ def _removed(cut: Cut, table: SliceTable, usual: int) -> Quantity | None:
 
 
 def _observe_cuts(
-    table: SliceTable, cuts: Sequence[Cut], stamps: list[Observation]
-) -> list[Observation]:
+    table: SliceTable, cuts: Sequence[Cut], stamps: list[Observation],
+    shift: Fraction = Fraction(0),
+) -> list[Observation]:  # fmt: skip
     """The cuts as observations; a stamp break at the same place becomes a support of its cut."""
     import numpy as np
 
@@ -107,7 +134,7 @@ def _observe_cuts(
     step = Fraction(measure_timing(table.packets.pts, table.packets.time_base).step_s)
     seen = []
     for cut in cuts:
-        span = _cut_span(table, cut.row)
+        span = _cut_span(table, cut.row, shift)
         near = Span(span.start - 3 * step, span.end + 3 * step) if span is not None else None
         here = [s for s in stamps if near is not None and s.span is not None and s.span & near
                 and isinstance(s.what, Discontinuity) and s.what.kind != "dropped-frames"]
@@ -279,6 +306,8 @@ def find_discontinuities(clip: Clip, *, progress: Progress | None = None) -> Exa
                     explanations=("stream-copy-cut", "interrupted", "unusual-writer"),
                     stratum="structure",
                 ))  # fmt: skip
+        else:
+            seen += observe_problems(read_elements(clip)[1], size=clip.size)
         origin = read_provenance(clip, table, file, roots)
         contradictions = find_contradictions(clip, read_dates(file, roots))
     whole = _whole(table) if table is not None else None
@@ -293,6 +322,7 @@ def find_discontinuities(clip: Clip, *, progress: Progress | None = None) -> Exa
     seen += observe_sound(tracks)
     seen += _observe_origin(origin, whole)
     measures: dict[str, Quantity] = {}
+    blind: tuple[NotTestable, ...] = ()
     count = 0
     for index, packets in tracks.sound.items():
         count += len(packets)
@@ -314,8 +344,11 @@ def find_discontinuities(clip: Clip, *, progress: Progress | None = None) -> Exa
         unseen = {int(row) for run in runs for row in run.rows}
         edge = {row + 1 for row in unseen}
         cuts = [cut for cut in cuts if not runs or cut.row not in unseen | edge]
-        seen += _observe_cuts(searched, cuts, stamps)
+        shift = _shift(searched, table) if searched is not table else Fraction(0)
+        seen += _observe_cuts(searched, cuts, stamps, shift)
         seen += stamps
+        found, blind = observe_gop(measure_gop_of(table), whole)
+        seen += found
         seen += _observe_habits(clip, table, pattern.pattern, benign, origin)
         if table.lies or table.broken_off:
             what = f"{table.lies} packets hold NAL units longer than themselves"
@@ -330,7 +363,7 @@ def find_discontinuities(clip: Clip, *, progress: Progress | None = None) -> Exa
             if kinds[number]:
                 measures[f"pictures_{letter}"] = Quantity.exact(kinds[number], "pictures")
     seen.sort(key=lambda s: (s.span is None, s.span or Span.of(0, 0), -s.score))
-    coverage = Coverage(whole, count, "packets")
+    coverage = Coverage(whole, count, "packets", not_testable=blind)
     alarms = sum(map(is_alarm, seen))
     return conclude(
         seen, coverage=coverage, measures=measures,

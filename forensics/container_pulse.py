@@ -205,8 +205,9 @@ def _refine(
     worth = np.concatenate([[0], np.cumsum(old)]) + np.concatenate(
         [np.cumsum(new[::-1])[::-1], [0]]
     )
-    # Every c between the last old and the first new pulse is worth the same.
-    good = np.flatnonzero(worth >= worth.max() - 1e-9)
+    # Every c between the last old and the first new pulse is worth the same; one weak pulse, or
+    # the jump of the picture at the cut itself, must not decide.
+    good = np.flatnonzero(worth >= worth.max() - 3.0)
     return int(begin + good[0]) - 1, int(begin + min(good[-1], len(rows) - 1))
 
 

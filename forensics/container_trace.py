@@ -92,8 +92,10 @@ def read_provenance(
 ) -> Provenance:  # fmt: skip
     """Every trace of a writer in the tags, boxes and bitstream, and the class they suggest."""
     traces: list[tuple[str, str]] = []
-    keys = re.compile(r"encoder|software|make|model|major_brand|handler|writing|muxing|compressor|"
-                      r"vendor|comment|com\.|creationtool|application|originator", re.IGNORECASE)  # fmt: skip
+    keys = re.compile(
+        r"encoder|software|make|model|major_brand|handler|writing|muxing|compressor|"
+        r"vendor|comment|com\.|creationtool|application|originator", re.IGNORECASE,
+    )  # fmt: skip
     for owner, tags in (("container", clip.container.tags), ("metadata", clip.metadata),
                         *((f"stream {s.index}", s.tags) for s in clip.streams)):  # fmt: skip
         traces.extend((f"{owner} {k}", _clean(v)) for k, v in tags.items() if keys.search(k) and v)
