@@ -351,8 +351,9 @@ def _measure(
     near = fine[: round(0.06 * RATE_HZ / step)]
     top = int(np.argmax(near))
     onset = int(np.argmax(near >= near[top] / 10))
-    ten = int(np.argmax(near >= near[top] / 100))
-    rise_ms = max(step, (top - ten) * step) / RATE_HZ * 1000
+    half = int(np.argmax(near >= near[top] / 4))
+    under = np.flatnonzero(near[: half + 1] < near[top] / 100)
+    rise_ms = max(1, half - (int(under[-1]) if len(under) else 0)) * step / RATE_HZ * 1000
     smooth = np.convolve(fine, np.ones(10) / 10, "same")
     level = 10 * np.log10(smooth[top] if top < len(smooth) else fine[top])
     ahead = smooth[top:]
