@@ -9,6 +9,7 @@ and a poor correlation; that is why neither counts alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "CANVAS_PX", "Comparison", "Query", "Reference", "compare", "prepare_query",
+    "CANVAS_PX", "Aligned", "Comparison", "Query", "Reference", "align", "compare", "prepare_query",
     "prepare_reference", "rank",
 ]  # fmt: skip
 
@@ -43,9 +44,9 @@ class Comparison:
     correlation
         Zero-mean normalised correlation of grey inside the emblem after alignment; negative for
         an inverted colourway; 0 if there was no usable alignment.
-    detail
-        The same after removing everything coarser than an eighth of the emblem: agreement of
-        the drawing, not of the outline.
+    agreement
+        Share of the reference's drawing, 0-1, whose surroundings correlate at 0.5 or more with
+        the crop: a different charge on the same shield leaves its part of the drawing out.
     homography
         From reference canvas to crop pixels, row by row, or empty.
     """
@@ -54,7 +55,7 @@ class Comparison:
     votes: int = 0
     coverage: float = 0.0
     correlation: float = 0.0
-    detail: float = 0.0
+    agreement: float = 0.0
     homography: tuple[float, ...] = ()
 
     @property
@@ -73,7 +74,7 @@ class Reference:
 
     def band(self, width_px: float) -> Query:
         """Features of the reference as it looks at about this many pixels."""
-        size = min(_BANDS, key=lambda band: abs(np_log(band) - np_log(max(width_px, 1.0))))
+        size = min(_BANDS, key=lambda band: abs(math.log(band / max(width_px, 1.0))))
         if size not in self.bands:
             self.bands[size] = _features(_limit_band(self.picture, size), self.mask)
         return self.bands[size]
@@ -91,13 +92,6 @@ class Query:
     grey: NDArray[np.uint8]
     scale: float
     width_px: float
-
-
-def np_log(value: float) -> float:
-    """Natural logarithm, without an import at module level."""
-    import math
-
-    return math.log(value)
 
 
 def _to_canvas(picture: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
@@ -246,9 +240,64 @@ def _possible(homography: Any, size: tuple[int, int], query: Query) -> Any:
     return quad if sane else None
 
 
-def _grey_agreement(
-    query: Query, reference: Reference, homography: Any
-) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Aligned:
+    """Crop and reference on the reference's canvas, brought to one sharpness.
+
+    `crop`, `drawn` (h, w) float32 grey; `inside` bool, where both are seen; `local` (h, w)
+    float32, their correlation in a small window, signed like the whole; `weight` how much the
+    reference shows there.
+    """
+
+    crop: NDArray[np.float32]
+    drawn: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    local: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    correlation: float
+    agreement: float
+
+
+def _refine(query: Query, reference: Reference, homography: Any) -> Any:
+    """Improve an alignment by maximising grey correlation (Evangelidis and Psarakis 2008)."""
+    import cv2
+    import numpy as np
+
+    half = np.diag([0.5, 0.5, 1.0])
+    drawn = cv2.cvtColor(reference.picture, cv2.COLOR_RGB2GRAY)
+    size = (drawn.shape[1] // 2, drawn.shape[0] // 2)
+    template = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+    small = (max(8, query.grey.shape[1] // 2), max(8, query.grey.shape[0] // 2))
+    moving = cv2.resize(query.grey, small, interpolation=cv2.INTER_AREA)
+    start = half @ homography @ np.linalg.inv(half)
+    start = (start / start[2, 2]).astype(np.float32)
+    mask = cv2.warpPerspective(reference.mask, start @ half.astype(np.float32), small)
+    if np.count_nonzero(mask) < 64:
+        return homography
+    blur = max(3, 2 * round(0.25 * CANVAS_PX / max(query.width_px, 24.0)) + 1)
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 25, 1e-4)
+    try:
+        _, better = cv2.findTransformECC(
+            template, moving, start.copy(), cv2.MOTION_HOMOGRAPHY, stop, mask, blur
+        )
+    except cv2.error:
+        # It did not converge: the alignment by features stands.
+        return homography
+    better = np.linalg.inv(half) @ better.astype(np.float64) @ half
+    corners = np.float32([[0, 0], [drawn.shape[1], 0], [drawn.shape[1], drawn.shape[0]],
+                          [0, drawn.shape[0]]])[None]  # fmt: skip
+    before = cv2.perspectiveTransform(corners, homography)[0]
+    after = cv2.perspectiveTransform(corners, better)[0]
+    moved = float(np.abs(after - before).max())
+    # A step that carries a corner far away has left the emblem for something else.
+    return better if np.isfinite(moved) and moved <= 0.2 * CANVAS_PX else homography
+
+
+def align(query: Query, reference: Reference, homography: Any) -> Aligned | None:
+    """Warp a crop onto the reference and correlate, whole and place by place.
+
+    Returns None where less than 35 % of the emblem is in the crop.
+    """
     import cv2
     import numpy as np
 
@@ -263,21 +312,32 @@ def _grey_agreement(
     )  # fmt: skip
     inside = (reference.mask > 0) & (seen > 0)
     if np.count_nonzero(inside) < 0.35 * np.count_nonzero(reference.mask):
-        return 0.0, 0.0
+        return None
     drawn = cv2.cvtColor(reference.picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     own = aligned.astype(np.float32)
-    weight = inside.astype(np.float32)
-    sigma = max(3.0, 0.5 * CANVAS_PX / max(query.width_px, 16.0))
+    share = inside.astype(np.float32)
 
-    def smooth(picture: Any, width_px: float) -> Any:
+    def smooth(picture: Any, sigma: float) -> Any:
         # Normalised by the mask, so that what lies outside the emblem does not leak in.
-        total = cv2.GaussianBlur(picture * weight, (0, 0), width_px)
-        return total / np.maximum(cv2.GaussianBlur(weight, (0, 0), width_px), 1e-3)
+        total = cv2.GaussianBlur(picture * share, (0, 0), sigma)
+        return total / np.maximum(cv2.GaussianBlur(share, (0, 0), sigma), 1e-3)
 
+    # Both to what the crop can hold: about half a pixel of the frame.
+    sigma = max(1.5, 0.5 * CANVAS_PX / max(query.width_px, 24.0))
     first, second = smooth(own, sigma), smooth(drawn, sigma)
-    coarse = CANVAS_PX / 8
-    fine_first, fine_second = first - smooth(own, coarse), second - smooth(drawn, coarse)
-    return _zncc(first[inside], second[inside]), _zncc(fine_first[inside], fine_second[inside])
+    correlation = _zncc(first[inside], second[inside])
+    window = CANVAS_PX / 16
+    mean_a, mean_b = smooth(first, window), smooth(second, window)
+    spread_a = np.clip(smooth(first * first, window) - mean_a**2, 0, None)
+    spread_b = np.clip(smooth(second * second, window) - mean_b**2, 0, None)
+    shared = smooth(first * second, window) - mean_a * mean_b
+    # A few grey levels of noise floor: flat against flat is no agreement.
+    local = shared / np.sqrt((spread_a + 9.0) * (spread_b + 9.0))
+    local = local if correlation >= 0 else -local
+    weight = np.where(inside, np.clip(np.sqrt(spread_b) - 4.0, 0, 40.0), 0.0)
+    total = float(weight.sum())
+    agreement = float((weight * (local >= 0.5)).sum() / total) if total > 0 else 0.0
+    return Aligned(first, second, inside, local, weight, correlation, agreement)
 
 
 def _zncc(first: Any, second: Any) -> float:
@@ -313,10 +373,14 @@ def _fit(query: Query, reference: Reference, pairs: Any) -> Comparison:
     inliers = len(np.unique(np.round(source[inside] / 2), axis=0))
     hull = cv2.contourArea(cv2.convexHull(source[inside])) if inside.sum() >= 3 else 0.0
     coverage = min(1.0, hull / max(1.0, float(np.count_nonzero(reference.mask))))
-    correlation, detail = _grey_agreement(query, reference, homography)
+    correlation = agreement = 0.0
+    homography = _refine(query, reference, homography)
+    seen = align(query, reference, homography)
+    if seen is not None:
+        correlation, agreement = seen.correlation, seen.agreement
     to_crop = np.diag([1 / query.scale, 1 / query.scale, 1.0]) @ homography
     return Comparison(
-        inliers, votes, coverage, correlation, detail,
+        inliers, votes, coverage, correlation, agreement,
         tuple(float(v) for v in (to_crop / to_crop[2, 2]).ravel()),
     )  # fmt: skip
 
