@@ -32,7 +32,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from forensics.errors import ForensicsError, RecordInvalid, printable
-from forensics.gallery_match import Reference, compare, prepare_reference
+from forensics.gallery_match import (
+    Comparison,
+    Reference,
+    limit_band,
+    prepare_query,
+    prepare_reference,
+    rank,
+)
 from forensics.model import Progress, SightingKind, Value, content_hash, from_builtins
 
 if TYPE_CHECKING:
@@ -98,6 +105,7 @@ class LookAlike(Value, frozen=True):
     second: str
     inliers: int
     correlation: float
+    agreement: float
     declared: bool
 
 
@@ -221,31 +229,32 @@ class Gallery:
         Two designs that differ only in a few letters are listed; two that a person would confuse
         for another reason (same colours, same animal drawn differently) are not.
         """
-        found = []
-        units = [entry.unit for entry in self.entries]
-        for number, first in enumerate(units):
+        named = [(e.unit, ref) for e in self.entries for ref in self.references(e.unit)]
+        close: dict[tuple[str, str], Comparison] = {}
+        for number, (unit, probe) in enumerate(named):
             if progress is not None:
-                progress(number / len(units), "comparing references")
-            for second in units[number + 1 :]:
-                declared = second in self.look_alikes(first)
-                best = max(
-                    (
-                        compare(probe.picture, target, width_px=size)
-                        for a, b in ((first, second), (second, first))
-                        for probe in self.references(a)
-                        for target in self.references(b)
-                        for size in (0, 64)
-                    ),
-                    key=lambda c: (c.inliers, abs(c.correlation)),
-                )
-                close = best.confusable
-                if close:
-                    self._alike.setdefault(first, set()).add(second)
-                    self._alike.setdefault(second, set()).add(first)
-                if close or declared:
-                    found.append(
-                        LookAlike(first, second, best.inliers, best.correlation, declared)
-                    )
+                progress(number / len(named), "comparing references")
+            others = [row for row in named if row[0] != unit]
+            for size_px in (192, 64):
+                query = prepare_query(limit_band(probe.picture, size_px), size_px=float(size_px))
+                for other, comparison in rank(query, others, keep=12):
+                    pair = (min(unit, other), max(unit, other))
+                    if comparison.confusable and comparison.inliers > close.get(
+                        pair, Comparison()
+                    ).inliers:
+                        close[pair] = comparison
+        for first, second in close:
+            self._alike.setdefault(first, set()).add(second)
+            self._alike.setdefault(second, set()).add(first)
+        declared = {
+            (min(e.unit, other), max(e.unit, other)) for e in self.entries for other in e.look_alikes
+        }
+        found = []
+        for pair in sorted(close.keys() | declared):
+            seen = close.get(pair, Comparison())
+            found.append(
+                LookAlike(*pair, seen.inliers, seen.correlation, seen.agreement, pair in declared)
+            )
         return tuple(found)
 
 

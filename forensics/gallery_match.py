@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "CANVAS_PX", "Aligned", "Comparison", "Query", "Reference", "align", "compare", "prepare_query",
-    "prepare_reference", "rank",
+    "CANVAS_PX", "Aligned", "Comparison", "Query", "Reference", "align", "compare", "limit_band",
+    "prepare_query", "prepare_reference", "rank",
 ]  # fmt: skip
 
 #: Longer side, in pixels, to which crops and references are brought before features are taken.
@@ -29,6 +29,7 @@ _RATIO = 0.85
 _TRANSFER_PX = 5.0
 _BANDS = (32, 48, 72, 108, 192)
 _CELL_MINIMUM = 4
+_LOCAL = 0.7
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Comparison:
         Zero-mean normalised correlation of grey inside the emblem after alignment; negative for
         an inverted colourway; 0 if there was no usable alignment.
     agreement
-        Share of the reference's drawing, 0-1, whose surroundings correlate at 0.5 or more with
+        Share of the reference's drawing, 0-1, whose surroundings correlate at 0.7 or more with
         the crop: a different charge on the same shield leaves its part of the drawing out.
     homography
         From reference canvas to crop pixels, row by row, or empty.
@@ -60,8 +61,8 @@ class Comparison:
 
     @property
     def confusable(self) -> bool:
-        """Near enough that one could be taken for the other."""
-        return self.inliers >= 8 or (self.inliers >= 6 and abs(self.correlation) >= 0.6)
+        """Near enough that one could be taken for the other, in a worse picture than this."""
+        return self.inliers >= 10 or (self.inliers >= 6 and self.agreement >= 0.4)
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Reference:
         """Features of the reference as it looks at about this many pixels."""
         size = min(_BANDS, key=lambda band: abs(math.log(band / max(width_px, 1.0))))
         if size not in self.bands:
-            self.bands[size] = _features(_limit_band(self.picture, size), self.mask)
+            self.bands[size] = _features(limit_band(self.picture, size), self.mask)
         return self.bands[size]
 
 
@@ -104,7 +105,8 @@ def _to_canvas(picture: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uin
     return cv2.resize(picture, size, interpolation=method), scale
 
 
-def _limit_band(picture: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
+def limit_band(picture: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
+    """The picture as it would look `width_px` long, at its own size: what detail survives."""
     import cv2
 
     longest = max(picture.shape[:2])
@@ -179,18 +181,17 @@ def _plain_border_mask(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mask if np.count_nonzero(mask) >= 0.05 * mask.size else full
 
 
-def prepare_query(rgb: NDArray[np.uint8], *, width_px: float | None = None) -> Query:
+def prepare_query(rgb: NDArray[np.uint8], *, size_px: float | None = None) -> Query:
     """Enlarge a crop, (H, W, 3) uint8 RGB, to the canvas and take its features.
 
-    `width_px` is the longer side of the emblem inside the crop, if the crop has a margin.
+    `size_px` is the longer side the emblem had in the frame: of `rgb` itself by default. A crop
+    that was enlarged before, or holds the emblem small in a large picture, says so with it.
     """
     import numpy as np
 
     longest = max(rgb.shape[:2])
-    own = float(longest if width_px is None else width_px)
-    target = round(CANVAS_PX * longest / max(own, 1.0))
-    canvas, scale = _to_canvas(np.ascontiguousarray(rgb), max(target, longest))
-    return _features(canvas, None, scale, own)
+    canvas, scale = _to_canvas(np.ascontiguousarray(rgb), max(CANVAS_PX, longest))
+    return _features(canvas, None, scale, float(longest if size_px is None else size_px))
 
 
 def _pairs(
@@ -326,7 +327,7 @@ def align(query: Query, reference: Reference, homography: Any) -> Aligned | None
     sigma = max(1.5, 0.5 * CANVAS_PX / max(query.width_px, 24.0))
     first, second = smooth(own, sigma), smooth(drawn, sigma)
     correlation = _zncc(first[inside], second[inside])
-    window = CANVAS_PX / 16
+    window = CANVAS_PX / 32
     mean_a, mean_b = smooth(first, window), smooth(second, window)
     spread_a = np.clip(smooth(first * first, window) - mean_a**2, 0, None)
     spread_b = np.clip(smooth(second * second, window) - mean_b**2, 0, None)
@@ -336,7 +337,7 @@ def align(query: Query, reference: Reference, homography: Any) -> Aligned | None
     local = local if correlation >= 0 else -local
     weight = np.where(inside, np.clip(np.sqrt(spread_b) - 4.0, 0, 40.0), 0.0)
     total = float(weight.sum())
-    agreement = float((weight * (local >= 0.5)).sum() / total) if total > 0 else 0.0
+    agreement = float((weight * (local >= _LOCAL)).sum() / total) if total > 0 else 0.0
     return Aligned(first, second, inside, local, weight, correlation, agreement)
 
 
@@ -385,17 +386,9 @@ def _fit(query: Query, reference: Reference, pairs: Any) -> Comparison:
     )  # fmt: skip
 
 
-def compare(
-    rgb: NDArray[np.uint8], reference: Reference, *, width_px: int = 0
-) -> Comparison:
-    """Compare one picture with one reference, first reducing it to `width_px` if not 0."""
-    picture = rgb
-    if width_px:
-        import cv2
-
-        factor = width_px / max(rgb.shape[:2])
-        picture = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    query = prepare_query(picture)
+def compare(rgb: NDArray[np.uint8], reference: Reference) -> Comparison:
+    """Compare one picture, (H, W, 3) uint8 RGB, with one reference."""
+    query = prepare_query(rgb)
     band = reference.band(query.width_px)
     return _fit(query, reference, _pairs(query.descriptors, band.descriptors))
 

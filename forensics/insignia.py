@@ -7,12 +7,12 @@ under 32 pixels nothing is compared, under 76 nothing is more than ``possible_de
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from forensics import detector
+from forensics.detector_frames import MarkedBox, crop_box, frames_to_examine, png_bytes
 from forensics.errors import ExtraMissing, RecordInvalid
 from forensics.gallery import Gallery
 from forensics.gallery_match import Comparison, prepare_query, rank
@@ -41,7 +41,7 @@ from forensics.model import (
     Value,
 )
 from forensics.provenance import conclude, keep, method
-from forensics.scan import Picture, iter_pictures, read_pictures, video_stream
+from forensics.scan import Picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,29 +55,17 @@ __all__ = [
 LEAST_PX = 32.0
 FULL_PX = 76.0
 _KEYPOINTS = 15
-_SURE_INLIERS = 16
+_SURE_INLIERS = 24
 _LEAST_INLIERS = 6
-_AGREES = 0.6
+_LIKELY_INLIERS = 12
+_COVERS = 0.4
+_AGREES = 0.8
+_PARTLY = 0.6
+_SEARCHED_PX = 90.0
 _LETTERED: frozenset[str] = frozenset(("lettering", "shield-number", "helmet-number", "plate"))
 _DESIGNS: frozenset[str] = frozenset(
     ("patch", "chevron", "shield", "helmet", "vehicle-marking", "camouflage", "other")
 )
-
-
-class MarkedBox(Value, frozen=True):
-    """A box an examiner drew: in which frame, around what, and who drew it.
-
-    `ordinal` and `pts` (exact seconds) identify the frame as a `Keyframe` does; `box` is in
-    pixels of the upright frame, drawn close around the marking.
-    """
-
-    ordinal: int
-    pts: Fraction
-    box: Box
-    kind: SightingKind
-    examiner: str
-    attributes: dict[str, str] = {}
-    note: str = ""
 
 
 class Match(Value, frozen=True):
@@ -124,11 +112,10 @@ def _candidate(unit: str, comparison: Comparison, gallery: Gallery, size_px: flo
     else:
         other.append(f"only {comparison.inliers} details in a common geometry")
     if comparison.homography:
-        agreement = comparison.correlation
-        said = f"light and dark after alignment correlate at {agreement:+.2f}"
-        (same if agreement >= _AGREES else other).append(said)
-        if agreement <= -_AGREES:
-            other[-1] = f"{said}: an inverted colourway of the design"
+        said = f"{comparison.agreement:.0%} of the drawing agrees place by place after alignment"
+        (same if comparison.agreement >= _PARTLY else other).append(said)
+        if comparison.correlation <= -0.5:
+            other.append("light and dark are exchanged: an inverted colourway of the design")
         reach = f"the details span {comparison.coverage:.0%} of the emblem"
         (same if comparison.coverage >= 0.3 else other).append(reach)
     alike = gallery.look_alikes(unit)
@@ -152,8 +139,7 @@ def _candidate(unit: str, comparison: Comparison, gallery: Gallery, size_px: flo
 def _score(comparison: Comparison) -> float:
     # Resemblance for ranking only; 16 points in full agreement reach 0.9.
     points = 1 - 2.0 ** (-comparison.inliers / 6)
-    agreement = min(1.0, abs(comparison.correlation))
-    return float(min(1.0, points * (0.55 + 0.45 * agreement)))
+    return float(min(1.0, points * (0.5 + 0.5 * comparison.agreement)))
 
 
 def match_marking(
@@ -176,9 +162,9 @@ def match_marking(
     Returns
     -------
     Match
-        Iterates over `Candidate`; `.verdict` is ``match_design`` (at least 16 details in one
-        geometry, or 6 and grey agreement of at least 0.6; not under 76 pixels; no look-alike;
-        clear of the runner-up), ``possible_design``, ``no_match_in_gallery`` or ``insufficient``.
+        Iterates over `Candidate`; `.verdict` is ``match_design`` (at least 6 details in one
+        geometry and 80 % of the drawing in agreement, or 24 details that span the emblem; not
+        under 76 pixels; no look-alike; clear of the runner-up), ``possible_design``, ``no_match_in_gallery`` or ``insufficient``.
 
     References
     ----------
@@ -200,7 +186,7 @@ def match_marking(
     longest = float(max(image.shape[:2])) if size_px is None else float(size_px)
     if longest < LEAST_PX:
         return _insufficient(f"{longest:.0f} pixels, {LEAST_PX:.0f} are needed", longest)
-    query = prepare_query(image, width_px=longest if size_px is None else None)
+    query = prepare_query(image, size_px=longest)
     if len(query.points) < _KEYPOINTS:
         return _insufficient(f"{len(query.points)} details, {_KEYPOINTS} are needed", longest)
     named = [(entry.unit, ref) for entry in gallery for ref in gallery.references(entry.unit)]
@@ -239,16 +225,20 @@ def _insufficient(reason: str, longest: float) -> Match:
 def _judge(
     top: Comparison, size_px: float, look_alike: bool, rivals: Sequence[Comparison]
 ) -> tuple[SightingVerdict, str]:
-    agrees = max(abs(top.correlation), 0.0) >= _AGREES
     if size_px < LEAST_PX:
         return "insufficient", f"the fitted emblem is {size_px:.0f} pixels long"
-    if top.inliers < _LEAST_INLIERS or (top.inliers < 8 and not agrees):
-        return "no_match_in_gallery", f"at most {top.inliers} details in one geometry"
-    said = f"{top.inliers} details in one geometry, grey agreement {top.correlation:+.2f}"
+    said = (
+        f"{top.inliers} details in one geometry, {top.agreement:.0%} of the drawing agrees, "
+        f"grey correlation {top.correlation:+.2f}"
+    )
+    many = top.inliers >= _SURE_INLIERS and top.coverage >= _COVERS
+    likely = top.inliers >= _LIKELY_INLIERS and top.agreement >= 0.5 * _PARTLY
+    if top.inliers < _LEAST_INLIERS or not (top.agreement >= _PARTLY or likely or many):
+        return "no_match_in_gallery", said if top.inliers else "no common geometry"
     rival = max((c.inliers for c in rivals), default=0)
     doubts = []
-    if not (top.inliers >= _SURE_INLIERS or agrees):
-        doubts.append("neither 16 details nor grey agreement")
+    if not (many or top.agreement >= _AGREES):
+        doubts.append("parts of the drawing do not agree")
     if size_px < FULL_PX:
         doubts.append(f"{size_px:.0f} pixels, under {FULL_PX:.0f}")
     if look_alike:
@@ -263,36 +253,13 @@ def _judge(
 # -- a clip ---------------------------------------------------------------------------------
 
 
-def _png(rgb: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    packed = io.BytesIO()
-    Image.fromarray(rgb).save(packed, "PNG")
-    return packed.getvalue()
-
-
-def _crop(picture: Picture, box: Box, margin: float) -> NDArray[np.uint8]:
-    import numpy as np
-
-    height, width = picture.rgb.shape[:2]
-    grow = margin * max(box.width, box.height)
-    left, top = max(0, int(box.x - grow)), max(0, int(box.y - grow))
-    right = min(width, int(np.ceil(box.x + box.width + grow)))
-    bottom = min(height, int(np.ceil(box.y + box.height + grow)))
-    if right - left < 2 or bottom - top < 2:
-        raise RecordInvalid(
-            f"the box at ({box.x:g}, {box.y:g}) lies outside the {width}x{height} frame"
-        )
-    return np.ascontiguousarray(picture.rgb[top:bottom, left:right])
-
-
 def _observe(
     picture: Picture, box: Box, kind: SightingKind, source: str, match: Match | None, *,
     text: str = "", attributes: dict[str, str] | None = None, note: str = "",
     polygon: tuple[tuple[float, float], ...] = (), score: float | None = None,
 ) -> Observation:  # fmt: skip
-    crop = _crop(picture, box, 0.0)
-    shown = _crop(picture, box, 0.15)
+    crop = crop_box(picture, box)
+    shown = crop_box(picture, box, margin=0.15)
     measures = measure_crop(crop, origin_px=(int(box.x), int(box.y)))
     verdict: SightingVerdict = "not_examined" if match is None else match.verdict
     candidates = () if match is None else match.candidates
@@ -308,7 +275,7 @@ def _observe(
     size_px = max(box.width, box.height)
     return Observation(
         said, Span(picture.pts, picture.pts), float(score),
-        artefacts=(keep(_png(shown), media_type="image/png", label=f"{kind} as seen"),),
+        artefacts=(keep(png_bytes(shown), media_type="image/png", label=f"{kind} as seen"),),
         measures=measures, note=note, stratum=f"{kind}, {size_bucket(size_px)}",
     )  # fmt: skip
 
@@ -321,13 +288,13 @@ def _examiner_observation(
     text, match = "", None
     longest = max(marked.box.width, marked.box.height)
     if marked.kind in _LETTERED and ocr:
-        read = read_lettering(_crop(picture, marked.box, 0.25), lexicon=lexicon)
+        read = read_lettering(crop_box(picture, marked.box, margin=0.25), lexicon=lexicon)
         read = sorted(read, key=lambda r: (not (r.word or r.digits), -r.score))
         if read:
             text = read[0].word or read[0].digits or read[0].raw
             attributes |= _said_of(read[0])
     elif marked.kind in _DESIGNS and gallery is not None:
-        match = match_marking(_crop(picture, marked.box, 0.06), gallery)
+        match = match_marking(crop_box(picture, marked.box, margin=0.06), gallery)
         if longest < LEAST_PX:
             match = _insufficient(f"{longest:.0f} pixels, {LEAST_PX:.0f} are needed", longest)
     return _observe(
@@ -376,23 +343,25 @@ def _proposals(
     picture: Picture, gallery: Gallery, floor: float
 ) -> list[tuple[Box, Match]]:
     """Emblems found without an examiner: located at a coarse scale, then examined as a crop."""
+    import cv2
     import numpy as np
 
     named = [(e.unit, ref) for e in gallery for ref in gallery.references(e.unit)]
     found: list[tuple[Box, Match]] = []
     height, width = picture.rgb.shape[:2]
     for region in _regions(picture, floor):
-        part = _crop(picture, region, 0.05)
+        part = crop_box(picture, region, margin=0.05)
         left = max(0, int(region.x - 0.05 * max(region.width, region.height)))
         top = max(0, int(region.y - 0.05 * max(region.width, region.height)))
         longest = max(part.shape[:2])
-        wanted = max(longest, min(1280, 3 * longest))
-        query = prepare_query(part, width_px=192 * longest / wanted)
+        factor = max(1.0, min(3.0, 1280 / longest))
+        enlarged = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        query = prepare_query(enlarged, size_px=_SEARCHED_PX)
         for unit, comparison in rank(query, named, keep=6):
             if comparison.inliers < 5:
                 continue
             reference = gallery.references(unit)[0]
-            quad = np.array(_quad(comparison, reference)) + [left, top]
+            quad = np.array(_quad(comparison, reference)) / factor + [left, top]
             low, high = quad.min(axis=0), quad.max(axis=0)
             low, high = np.clip(low, 0, [width, height]), np.clip(high, 0, [width, height])
             if (high - low).min() < 8:
@@ -400,30 +369,10 @@ def _proposals(
             box = Box(float(low[0]), float(low[1]), *(float(v) for v in high - low))
             if any(box.overlap(other) > 0.3 for other, _ in found):
                 continue
-            match = match_marking(_crop(picture, box, 0.06), gallery)
+            match = match_marking(crop_box(picture, box, margin=0.06), gallery)
             if match.verdict in ("match_design", "possible_design"):
                 found.append((box, match))
     return found
-
-
-def _pictures(
-    clip: Clip, frames: tuple[tuple[int, Fraction], ...], boxes: tuple[MarkedBox, ...],
-    every_s: float, progress: Progress | None,
-) -> tuple[list[tuple[int, Fraction]], Iterator[Picture]]:  # fmt: skip
-    stream = video_stream(clip)
-    wanted = sorted({(f[0], f[1]) for f in frames} | {(b.ordinal, b.pts) for b in boxes})
-    if not wanted and every_s > 0:
-        return [], iter_pictures(clip, every_s=every_s, progress=progress)
-    ticks = [(ordinal, round(pts / stream.time_base)) for ordinal, pts in wanted]
-
-    def read() -> Iterator[Picture]:
-        # A few at a time: memory must not grow with the number of frames asked for.
-        for at in range(0, len(ticks), 8):
-            yield from read_pictures(clip, ticks[at : at + 8])
-            if progress is not None:
-                progress(min(1.0, (at + 8) / len(ticks)), "examining frames")
-
-    return wanted, read()
 
 
 @method(
@@ -501,7 +450,9 @@ def find_markings(
     if gallery is None:
         untested.append("designs not compared: no gallery was given")
     seen: list[Observation] = []
-    named, pictures = _pictures(clip, frames, boxes, every_s, progress)
+    pictures = frames_to_examine(
+        clip, frames=frames, boxes=boxes, every_s=every_s, progress=progress
+    )
     first: Fraction | None = None
     last = Fraction(0)
     count = 0
@@ -512,7 +463,7 @@ def find_markings(
         own = [b for b in boxes if b.ordinal == picture.ordinal]
         drawn = [_examiner_observation(picture, b, gallery, words, ocr) for b in own]
         seen += drawn
-        if not named or picture.ordinal in asked:
+        if picture.ordinal in asked or not (frames or boxes):
             taken = [b.box for b in own]
             if ocr:
                 seen += [o for o in _letterings(picture, words, longest_px)
