@@ -165,7 +165,7 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "verdict",
                 "text",
             )
-            if fields.get(key)
+            if isinstance(fields.get(key), str)
         )
         typer.echo(
             f"  {where}{kind}  score {seen.score:.2f}" + (f"  {seen.note}" if seen.note else "")
