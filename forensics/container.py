@@ -202,8 +202,12 @@ def _observe_habits(
             stratum="platform-chunks",
         ))  # fmt: skip
     if joined_trace(table, origin.muxer):
+        # What x264 writes through FFmpeg has its sets out of band; a network camera's stream does
+        # not, and recorded by the same library it looks the same.
+        by_x264 = any("x264 - core" in text for text in table.said.get(0, ()))
         seen.append(observe(
-            "bitstream", "parameter-set-change", "inconclusive", span=whole, score=0.5,
+            "bitstream", "parameter-set-change", "inconclusive", span=whole,
+            score=0.55 if by_x264 else 0.45,
             supports=[("every key frame carries parameter sets in band although the header has "
                       "them, no delimiters stand beside them, and FFmpeg wrote the container")],
             explanations=("joined-by-tool", "camera-in-band", "remux"),
