@@ -11,7 +11,7 @@ import json
 
 from forensics.boxes import read_boxes
 from forensics.clip import check_unchanged
-from forensics.errors import ExtraMissing
+from forensics.errors import ExtraMissing, printable
 from forensics.model import Clip, Value
 
 __all__ = ["Credentials", "read_credentials"]
@@ -43,7 +43,8 @@ def _has_store(clip: Clip) -> bool | None:
     return False
 
 
-def _read(clip: Clip) -> str | None:
+def _read(clip: Clip) -> tuple[str, str]:
+    """The library's report, or an empty one and the state in its place."""
     try:
         import c2pa
     except ImportError:
@@ -54,10 +55,15 @@ def _read(clip: Clip) -> str | None:
     names = clip.container.format.split(",")
     kind = next((types[name] for name in names if name in types), "")
     if not kind:
-        return None
-    context = c2pa.Context.from_dict(_SETTINGS)
-    with open(clip.path, "rb") as file, c2pa.Reader(kind, file, context=context) as reader:
-        return str(reader.json())
+        return "", "no reader for this container"
+    try:
+        context = c2pa.Context.from_dict(_SETTINGS)
+        with open(clip.path, "rb") as file, c2pa.Reader(kind, file, context=context) as reader:
+            return str(reader.json()), ""
+    except c2pa.C2paError as error:
+        text = printable(str(error))[:200]
+        missing = "ManifestNotFound" in type(error).__name__ or "no JUMBF" in text
+        return "", "none" if missing else f"unreadable: {text}"
 
 
 def read_credentials(clip: Clip) -> Credentials:
@@ -87,20 +93,15 @@ def read_credentials(clip: Clip) -> Credentials:
     if present is False:
         return Credentials("none", False)
     try:
-        report = _read(clip)
+        report, state = _read(clip)
     except ExtraMissing as error:
         seen = "present" if present else "unknown"
         return Credentials(f"{seen}, {error.message}", present)
-    except (RuntimeError, ValueError, OSError) as error:
-        text = str(error)[:200]
-        if "ManifestNotFound" in type(error).__name__ or "no JUMBF" in text:
-            return Credentials("none", False)
-        return Credentials(f"unreadable: {text}", present)
-    if report is None:
-        return Credentials("no reader for this container", present)
+    if state:
+        return Credentials(state, False if state == "none" else present)
     try:
         said = json.loads(report)
     except json.JSONDecodeError:
         return Credentials("unreadable: the report is not JSON", present)
-    state = said.get("validation_state") if isinstance(said, dict) else None
-    return Credentials(f"as returned: {state or 'no state given'}", True, report[:1_000_000])
+    given = said.get("validation_state") if isinstance(said, dict) else None
+    return Credentials(f"as returned: {given or 'no state given'}", True, report[:1_000_000])

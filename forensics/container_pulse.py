@@ -147,7 +147,7 @@ def _amplitude(scores: NDArray[np.float64], valid: NDArray[np.bool_], period: in
 
     edges = np.linspace(0, len(scores), 4).astype(int)
     heights = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in itertools.pairwise(edges):
         sums, counts = _phase_sums(scores[begin:end], valid[begin:end], period)
         usable = counts >= 2
         if usable.any():

@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from forensics.boxes import read_boxes
 from forensics.clip import Limits, open_clip
 from forensics.container_c2pa import read_credentials
 from forensics.container_gop import measure_gop_of
-from forensics.container_headers import read_tracks
+from forensics.container_headers import SliceTable
 from forensics.container_signature import read_structure
 from forensics.container_trace import read_provenance
 from forensics.errors import ClipError, ForensicsError, printable
-from forensics.model import Clip, Examination, Progress, Value
+from forensics.model import Clip, Discontinuity, Examination, Value
 
-__all__ = ["TriageRow", "list_media", "triage_clip", "write_csv"]
+__all__ = ["TriageRow", "list_media", "triage_clip", "triage_path", "write_csv"]
 
+Examine: TypeAlias = Callable[[Clip], tuple[Examination, int, SliceTable | None]]
 _SUFFIXES = frozenset(
-    """mp4 m4v mov qt 3gp 3g2 mkv webm avi flv ts m2ts mts mpg mpeg vob wmv asf mxf dav h264 h265 hevc
-    264 265 ogv insv lrv wav mp3 m4a aac ogg opus flac amr""".split()
+    """mp4 m4v mov qt 3gp 3g2 mkv webm avi flv ts m2ts mts mpg mpeg vob wmv asf mxf dav h264 h265
+    hevc 264 265 ogv insv lrv wav mp3 m4a aac ogg opus flac amr""".split()
 )
 
 
@@ -69,17 +71,16 @@ def list_media(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         if place.is_dir():
             for root, folders, names in os.walk(place, followlinks=False):
                 folders.sort()
-                for name in sorted(names):
-                    if name.rsplit(".", 1)[-1].lower() in _SUFFIXES:
-                        found.append(Path(root) / name)
+                found.extend(
+                    Path(root) / name for name in sorted(names)
+                    if name.rsplit(".", 1)[-1].lower() in _SUFFIXES
+                )  # fmt: skip
         else:
             found.append(place)
     return found
 
 
 def _strongest(exam: Examination) -> str:
-    from forensics.model import Discontinuity
-
     best = max(exam.observations, key=lambda o: o.score, default=None)
     if best is None or not isinstance(best.what, Discontinuity):
         return ""
@@ -87,13 +88,14 @@ def _strongest(exam: Examination) -> str:
     return f"{best.what.kind} ({best.what.verdict}){place}"
 
 
-def triage_clip(clip: Clip, exam: Examination, *, alarms: int) -> TriageRow:
-    """The row of one opened clip, from its examination by `find_discontinuities`."""
+def triage_clip(
+    clip: Clip, exam: Examination, *, alarms: int, table: SliceTable | None
+) -> TriageRow:
+    """The row of one opened clip, from its header table and what was concluded from it."""
     video, audio = clip.video, clip.audio
-    tracks = read_tracks(clip)
-    table = tracks.pictures
     with open(clip.path, "rb") as file:
-        origin = read_provenance(clip, table, file, None)
+        mp4 = "mov" in clip.container.format.split(",")
+        origin = read_provenance(clip, table, file, read_boxes(file, clip.size)[0] if mp4 else None)
     gop = measure_gop_of(table) if table is not None else None
     generations: int | None = None
     if gop is not None:
@@ -123,15 +125,18 @@ def triage_clip(clip: Clip, exam: Examination, *, alarms: int) -> TriageRow:
     )  # fmt: skip
 
 
-def triage_path(path: Path, examine: Any, count: Any, *, limits: Limits | None) -> TriageRow:
-    """One row, whatever the file is: an error stands in its row and costs no other."""
+def triage_path(path: Path, *, limits: Limits | None, examine: Examine) -> TriageRow:
+    """One row, whatever the file is: an error stands in its row and costs no other.
+
+    `examine` gives the examination of a clip, its number of alarms and its header table.
+    """
     try:
         clip = open_clip(path, metadata=False, limits=limits)
-        exam: Examination = examine(clip)
+        exam, alarms, table = examine(clip)
         if exam.outcome == "failed":
             return TriageRow(printable(path), digest=clip.digest, size=clip.size,
                              error=exam.reason)  # fmt: skip
-        return triage_clip(clip, exam, alarms=count(exam))
+        return triage_clip(clip, exam, alarms=alarms, table=table)
     except ForensicsError as error:
         kind = type(error).__name__ if isinstance(error, ClipError) else "error"
         return TriageRow(printable(path), error=f"{kind}: {error.message}")
