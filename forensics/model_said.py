@@ -13,6 +13,7 @@ from forensics.model_values import Box, Quantity, Span, Value
 
 __all__ = [
     "Activity",
+    "Anchor",
     "Candidate",
     "ClockReading",
     "Copy",
@@ -23,9 +24,11 @@ __all__ = [
     "Flash",
     "Keyframe",
     "Level",
+    "MarkedBox",
     "Offset",
     "PlateReading",
     "Redaction",
+    "Region",
     "Said",
     "Sighting",
     "SightingKind",
@@ -98,6 +101,30 @@ class TrackPoint(Value, frozen=True):
 
     time: Fraction
     box: Box
+
+
+class Region(Value, frozen=True):
+    """A part of one clip's picture that an examiner drew: a polygon in displayed pixels."""
+
+    name: str
+    polygon: tuple[tuple[float, float], ...]
+
+
+class MarkedBox(Value, frozen=True):
+    """A marking an examiner drew a box around, at a time on the clip's clock."""
+
+    time_s: float
+    box: Box
+    kind: SightingKind
+
+
+class Anchor(Value, frozen=True):
+    """A clip's start on the reference's clock that an examiner vouches for; `clip` is a digest."""
+
+    clip: str
+    offset_s: float
+    uncertainty_s: float
+    source: str
 
 
 class Keyframe(Said_, frozen=True, tag="keyframe"):
