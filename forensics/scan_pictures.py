@@ -69,8 +69,9 @@ def _picture(frame: Any, ordinal: int, stream: VideoStream, log: PacketLog, star
 
 
 def iter_pictures(
-    clip: Clip, *, every_s: float = 0.0, span: Span | None = None, progress: Progress | None = None
-) -> Iterator[Picture]:
+    clip: Clip, *, every_s: float = 0.0, span: Span | None = None, edit_lists: bool = True,
+    progress: Progress | None = None,
+) -> Iterator[Picture]:  # fmt: skip
     """Decode from the start and yield upright RGB pictures, one at a time.
 
     Parameters
@@ -81,6 +82,9 @@ def iter_pictures(
         Least number of seconds between two pictures; 0 yields every frame.
     span
         Only pictures presented inside it.
+    edit_lists
+        False: all pictures that are stored, on the clock of the media; what an edit list hides is
+        among them.
     progress
         Called with (fraction, text).
 
@@ -92,7 +96,7 @@ def iter_pictures(
     stream = video_stream(clip)
     length = float(clip.duration or stream.duration or 0) or None
     due: Fraction | None = None
-    with open_container(clip.path) as container:
+    with open_container(clip.path, edit_lists=edit_lists) as container:
         decoder = Decoder(container, stream)
         pts = 0
         for ordinal, frame in enumerate(decoder.frames()):
