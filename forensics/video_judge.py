@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
-from forensics.video_cuts import find_shots
+from forensics.video_cuts import find_shots, same_view
 from forensics.video_repeats import Freeze, Repeat, find_doubles, find_freezes, find_repeats
 from forensics.video_spikes import measure_candidates, score_steps
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from forensics.scan import Measurements
 
 __all__ = ["Seen", "explain", "judge_frames", "observe"]
-
-SAME_VIEW = 0.85
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,6 @@ class Seen:
     boundaries: tuple[int, ...] = ()
     source: tuple[int, int] | None = None
     strength: float = 0.0
-
-
-def _alike(thumbs: NDArray[np.uint8], one: int, other: int) -> float:
-    import numpy as np
-
-    a, b = thumbs[one].astype(float).ravel(), thumbs[other].astype(float).ravel()
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 1e-6 else 0.0
 
 
 def judge_frames(
@@ -75,7 +64,12 @@ def judge_frames(
     views = [b.first for b in cuts if b.kind == "cut"]
     found = _inserted(thumbs, views, columns["spread"])
     taken = {b for seen in found for b in seen.boundaries}
-    freezes, _ = find_freezes(columns["diff"], rate_hz)
+    # A still picture that somebody put in is already named, and is no freeze of this view.
+    foreign = [(seen.first, seen.last) for seen in found]
+    freezes = [
+        f for f in find_freezes(columns["diff"], rate_hz)[0]
+        if not any(low - 2 <= f.first and f.last <= high + 2 for low, high in foreign)
+    ]  # fmt: skip
     found += [_freeze(f, odds) for f in freezes]
     # A picture that stands still repeats itself at every lag.
     frozen = np.zeros(count, dtype=bool)
@@ -122,8 +116,7 @@ def _inserted(
         if start in used or start < 1:
             continue
         for end in views[number + 1 :]:
-            alike = _alike(thumbs, start - 1, min(len(thumbs) - 1, end + 1))
-            if alike > SAME_VIEW:
+            if same_view(thumbs[start - 1], thumbs[min(len(thumbs) - 1, end)]):
                 inside = spread[start:end]
                 empty = float(inside.max(initial=0.0)) < 6.0
                 kind: DiscontinuityKind = "inserted-black" if empty else "splice"
@@ -131,8 +124,7 @@ def _inserted(
                 others = sum(start < v < end for v in views)
                 score = 0.97 if others == 0 else 0.6
                 found.append(
-                    Seen(kind, start, end, score, ("change of view", "return"), (start, end),
-                         strength=alike)
+                    Seen(kind, start, end, score, ("change of view", "return"), (start, end))
                 )  # fmt: skip
                 used.update((start, end))
                 break

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from forensics import scan_cache
 from forensics.model import Clip, Progress
-from forensics.scan import Measurements, View, scan, video_stream
+from forensics.scan import Measurements, View, measurements, scan, video_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -314,9 +313,27 @@ def _strongest(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def measure_frames(clip: Clip, *, progress: Progress | None = None) -> Measurements:
     """Decode the clip once and measure every frame; the second question costs nothing.
 
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Measurements
+        With the columns of `FrameRows` and `SECOND_LOOK`, and its planes.
+
     Raises
     ------
     StreamMissing, ClipUnreadable, ClipRefused, ClipChanged
+
+    When it errs
+    ------------
+    The grey view is 160 pixels wide: what is smaller than a pixel of it is not measured (ASTM
+    E3016: incompleteness). Where the decoder conceals damage, the concealment is measured
+    (inaccuracy, corruption).
     """
     stream = video_stream(clip)
 
@@ -324,4 +341,4 @@ def measure_frames(clip: Clip, *, progress: Progress | None = None) -> Measureme
         rate = float(stream.frame_rate) if stream.frame_rate else 25.0
         return scan(clip, [FrameRows(rate if 1 <= rate <= 240 else 25.0)], progress=progress)
 
-    return scan_cache.measurements(clip, FEATURES, compute)
+    return measurements(clip, FEATURES, compute)

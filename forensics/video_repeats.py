@@ -203,16 +203,15 @@ def _extend(
             room *= 4
             continue
         break
-    own_sum = own[start:end][telling[low + start : low + end]]
-    beside_sum = beside[start:end][telling[low + start : low + end]]
-    # The motion of the first half second of a copy still looks back across its beginning.
-    begin, finish = max(0, low + start - step), low + end
-    if len(own_sum) < max(3, least // 3) or finish - begin < least:
+    inside = telling[low + start : low + end]
+    own_mean = own[start:end][inside]
+    beside_mean = beside[start:end][inside]
+    if len(own_mean) < max(3, least // 3):
         return None
-    sharpness = float((beside_sum.mean() + 0.05) / (own_sum.mean() + 0.05))
-    if sharpness < LEAST_SHARPNESS:
+    sharpness = float((beside_mean.mean() + 0.05) / (own_mean.mean() + 0.05))
+    begin, finish = _edges(thumbs, low + start, low + end, lag, step)
+    if sharpness < LEAST_SHARPNESS or finish - begin < least:
         return None
-    begin = _first_alike(thumbs, begin, low + start, lag, float(own_sum.mean()))
     return Repeat(begin, finish, lag, sharpness)
 
 
@@ -233,20 +232,32 @@ def _walk(
     return last
 
 
-def _first_alike(
-    thumbs: NDArray[np.uint8], low: int, high: int, lag: int, noise: float
-) -> int:
-    """Where the pictures themselves, not their motion, begin to agree at this lag."""
+def _edges(
+    thumbs: NDArray[np.uint8], first: int, last: int, lag: int, step: int
+) -> tuple[int, int]:
+    """Where the pictures themselves, not their motion, begin and cease to agree at this lag.
+
+    Motion looks back half a second: at the beginning of a copy it still disagrees, just after its
+    end it still half agrees.
+    """
     import numpy as np
 
-    index = np.arange(low, high + 1)
-    one, other = thumbs[index].astype(np.float32), thumbs[index + lag].astype(np.float32)
-    change = (one - other).reshape(len(index), -1)
-    change -= change.mean(axis=1, keepdims=True)
-    strongest = np.sort(np.abs(change), axis=1)[:, -max(3, change.shape[1] // 50) :].mean(axis=1)
-    limit = max(2.0, 2.0 * float(strongest[-min(3, len(strongest)) :].mean()) + noise)
-    bad = np.flatnonzero(strongest > limit)
-    return int(index[bad[-1]] + 1) if len(bad) else low
+    low, high = max(0, first - step - 2), min(len(thumbs) - lag, last + 2)
+    index = np.arange(low, high)
+    change = thumbs[index].astype(np.float32) - thumbs[index + lag]
+    change -= np.median(change, axis=(1, 2), keepdims=True)
+    flat = np.abs(change).reshape(len(index), -1)
+    few = max(3, flat.shape[1] // 60)
+    strongest = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:].mean(axis=1)
+    core_low, core_high = first - low, max(first - low + 2, last - step - low)
+    core = strongest[core_low:core_high]
+    limit = 1.5 * float(np.median(core)) + 2.0
+    middle = core_low + int(np.argmin(core))
+    bad = strongest > limit
+    before, after = np.flatnonzero(bad[:middle]), np.flatnonzero(bad[middle:])
+    begin = low + (int(before[-1]) + 1 if len(before) else 0)
+    finish = low + middle + int(after[0]) if len(after) else high
+    return begin, finish
 
 
 def _without_echoes(found: list[Repeat], most: int) -> list[Repeat]:
