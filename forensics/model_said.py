@@ -26,6 +26,7 @@ __all__ = [
     "Offset",
     "PlateReading",
     "Redaction",
+    "Region",
     "Said",
     "Sighting",
     "SightingKind",
@@ -91,6 +92,19 @@ class Candidate(Value, frozen=True):
     differences: tuple[str, ...] = ()
     measures: dict[str, Quantity] = {}
     look_alike: bool = False
+
+
+class Region(Value, frozen=True):
+    """A named area the examiner drew: a polygon in pixels of the displayed frame."""
+
+    name: str
+    polygon: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def of_box(cls, name: str, x: float, y: float, width: float, height: float) -> Region:
+        """A rectangle as a region."""
+        right, bottom = x + width, y + height
+        return cls(name, ((x, y), (right, y), (right, bottom), (x, bottom)))
 
 
 class TrackPoint(Value, frozen=True):
