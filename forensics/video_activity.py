@@ -354,7 +354,7 @@ def _blind(
             if not there.any():
                 blind.append(NotTestable(span, f"region {region.name!r} lies outside the picture"))
             elif float((threshold[there] > 45).mean()) > 0.5:
-                text = f"region {region.name!r}: its own unrest (leaves, water, noise) hides figures"
+                text = f"region {region.name!r}: its own unrest (leaves, noise) hides figures"
                 blind.append(NotTestable(span, text))
     for start, end in _joined_spans(small.flooded):
         low, high = max(float(span.start), start), min(float(span.end), end)
@@ -441,8 +441,6 @@ def find_activity(
     the camera (incompleteness). It says nothing about what is hidden, how far away something is,
     or who it is; and nothing at all if the camera moves.
     """
-    import numpy as np
-
     stream = video_stream(clip)
     small = _Small(
         rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px
@@ -459,10 +457,10 @@ def find_activity(
     first, last = float(frames.time(0)), float(frames.time(len(frames) - 1))
     found: list[tuple[Event, Trail]] = []
     for trail in trails:
-        for event in find_events_of_trail(
+        events = find_events_of_trail(
             trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
-        ):
-            found.append((event, trail))
+        )
+        found.extend((event, trail) for event in events)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
     coverage = _cover(frames, areas, occluders, small)
     return conclude(

@@ -179,14 +179,14 @@ class Tracker:
             cost = np.array([[self._cost(trail, time, box) for box in boxes] for trail in live])
             for i, j in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[i, j] < 1.0:
-                    live[i].times.append(time)
-                    live[i].boxes.append(boxes[j])
+                    live[int(i)].times.append(time)
+                    live[int(i)].boxes.append(boxes[int(j)])
                     taken.add(int(j))
         self.live = []
         for trail in live:
             (self.live if time - trail.times[-1] <= self.lost_s else self.done).append(trail)
-        for j, box in enumerate(boxes):
-            if j not in taken:
+        for number, box in enumerate(boxes):
+            if number not in taken:
                 self.live.append(Trail([time], [box]))
 
     def _cost(
