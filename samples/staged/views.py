@@ -300,7 +300,7 @@ class StrangerView(PhoneView):
     """Another street on another evening: nothing in it belongs to the incident."""
 
     def __init__(self, plan: Plan) -> None:
-        phone = Phone("stranger", "nobody", (9.0, 1.62, 12.5), 2.0, 34.0, 4.0, 15.0, 0.0,
+        phone = Phone("stranger", "nobody", (9.0, 1.62, 12.5), 2.0, 30.0, 4.0, 12.0, 0.0,
                       ((0, 132, 2), (15, 150, 3), (40, 140, 1)), (854, 480), (640, 360), 0.9, 0.6,
                       1.9, 2.6, (0.92, 1.0, 1.08))
         super().__init__(plan, phone, Stage(plan.seed + 77, _ELSEWHERE, street=False),
