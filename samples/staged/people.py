@@ -326,11 +326,16 @@ def draw_sprite(
     out = (int(width * ratio) + 2, int(height * ratio) + 2)
     if x0 > canvas.shape[1] or y0 > canvas.shape[0] or x0 + out[0] < 0 or y0 + out[1] < 0:
         return None
+    skip = (max(0, -x0), max(0, -y0))  # only what is inside the picture
+    x0, y0 = x0 + skip[0], y0 + skip[1]
+    out = (min(out[0] - skip[0], canvas.shape[1] - x0), min(out[1] - skip[1], canvas.shape[0] - y0))
+    if out[0] < 1 or out[1] < 1:
+        return None
     matrix = np.array([[ratio, 0, left - x0], [0, ratio, top - y0]])
     patch = cv2.warpAffine(sprite.lit(light, exposure), matrix, out, flags=cv2.INTER_LINEAR,
                            borderMode=cv2.BORDER_REPLICATE)
-    alpha = patch[..., 3] * np.float32(1 / 255)
-    composite(canvas, patch[..., :3], alpha, x0, y0)
+    alpha = cv2.extractChannel(patch, 3) * np.float32(1 / 255)
+    composite(canvas, cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR), alpha, x0, y0)
     return x0, y0, out[0], out[1]
 
 
