@@ -174,7 +174,7 @@ def _emblems(
     units = truth["clips"]["phone_a"]["emblem_summary"]["units"]
     seen = {
         what.candidates[0].entry: what.verdict
-        for exam in result.of(by_name["phone_a"], "markings")
+        for exam in result.of(by_name["phone_a"], "insignia-markings")
         for finding in exam
         if isinstance(what := finding.observation.what, Sighting) and what.candidates
         and what.verdict in ("match_design", "possible_design")

@@ -67,6 +67,7 @@ class _Track:
                                           len(known) - 1)]]
         heading = np.degrees(np.angle(gaussian_filter1d(vector, 0.25 * RATE, mode="nearest")))
         stride = np.where(speed > 2.4, 2.3, 1.35) * actor.height_m / 1.75
+        self.own = hash_of(actor.role) % 7 / 7
         self.phase = np.cumsum(speed / RATE / stride) % 1.0
         self.place, self.speed, self.heading = place, speed, heading
 
@@ -82,7 +83,7 @@ class _Track:
                 action = name
         phase = int(self.phase[k] * STEP) % STEP
         arms = {"shield": "shield", "aim": "aim", "film": "film"}.get(action, "free")
-        sway = int((story_s * 0.23 + (hash_of(actor.role) % 7) / 7) * STEP) % STEP
+        sway = int((story_s * 0.23 + self.own) * STEP) % STEP
         fell = FALLS.get(actor.role)
         if fell is not None and story_s >= fell:
             pose = Pose("lie", 0, int(np.clip((story_s - fell) / 0.95, 0, 1) * 12))
@@ -148,7 +149,7 @@ class Stage:
 
     def state(self, role: str, story_s: float) -> State | None:
         """One figure by role."""
-        return next((s for s in self.states(story_s) if s.role == role), None)
+        return next((t.at(story_s) for t in self.tracks if t.actor.role == role), None)
 
     def draw(
         self, canvas: np.ndarray, camera: Camera, layers: list[Layer], story_s: float, *,
@@ -217,10 +218,11 @@ class Stage:
     def _shadow(self, canvas: np.ndarray, camera: Camera, state: State) -> None:
         foot = np.array([state.x, 0.0, state.z])
         tall = state.height_m * (0.5 if state.pose.mode in ("sit", "lie") else 0.95)
-        for x, y, z, strength, _ in LAMPS[:6]:
+        nearby = sorted((float(np.hypot(x - state.x, z - state.z)), x, y, z)
+                        for x, y, z, strength, _ in LAMPS if strength > 10)
+        for distance, x, y, z in nearby[:1]:
             reach = np.array([x, 0, z]) - foot
-            distance = float(np.hypot(reach[0], reach[2]))
-            if distance > 11 or strength < 10 or y <= tall:
+            if distance > 11:
                 continue
             away = -reach / max(distance, 0.3)
             length = min(5.0, distance * tall / (y - tall) + 0.15)
@@ -293,7 +295,7 @@ class Stage:
             return
         if not face_on:
             quad = quad[[1, 0, 3, 2]]
-        key = (state.role, face_on, exposure, *light_step(light))
+        key = (state.role, face_on, exposure, *light_step(light, 15.0))
         lit = self._shields.get(key)
         if lit is None:
             make = shield_face if face_on else shield_back
@@ -312,8 +314,8 @@ class Stage:
         for shot_s, role in SHOTS:
             age = story_s + shutter_s - shot_s  # how long ago, when the shutter closes
             strength = 1.0 if 0 <= age < shutter_s else 0.16 if shutter_s <= age < 2 * shutter_s else 0
-            state = self.state(role, story_s)
-            if strength == 0 or state is None:
+            state = self.state(role, story_s) if strength else None
+            if state is None:
                 continue
             joint = joints_of(Pose("stand", 0, 12, "aim"))
             muzzle = _body_to_world(state, joint["muzzle"][None] + [[0, 0.0, 0.15]])[0]
