@@ -198,6 +198,8 @@ def sprite_of(
     azimuth_deg: heading against the viewing direction (0: walks away, 180: towards the camera);
     scale: pixels a metre; lamp: direction to the light in the camera's right, up, towards-us.
     """
+    if scale < 60 and pose.mode in ("walk", "run"):
+        azimuth_deg = round(azimuth_deg / 36.0) * 36.0
     turn = int(round(azimuth_deg / TURN)) % int(360 / TURN)
     tilt = int(round(elevation_deg / 12.0))
     level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - 0.15))
@@ -241,8 +243,10 @@ def _draw(
     for name, first, second, radius, profile, texture, flat in _LIMBS:
         if first not in spot or second not in spot:
             continue
-        if (name == "gadget") != (pose.arms == "film") and name == "gadget":
+        if name == "gadget" and pose.arms != "film":
             continue
+        if scale < 40 and name in ("throat", "palm_r", "palm_l"):
+            continue  # less than two pixels
         nearness = 0.5 * (deep[first] + deep[second])
         if name.startswith(("fore", "palm", "gun", "gadget")):
             nearness -= 0.03

@@ -146,11 +146,13 @@ PHONES: tuple[Phone, ...] = (
 )
 
 
+_MINIBUS = PchipInterpolator([0.0, 13.0, 17.2, 17.9, 56.0, 58.0, 62.0, 66.0],
+                             [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0, -44.0])
+
+
 def minibus_x(story_s: np.ndarray | float) -> np.ndarray:
     """Where the middle of the minibus is along the near lane (z = 20.3), metres."""
-    times = [0.0, 13.0, 17.2, 17.9, 60.0, 62.0, 66.0]
-    places = [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0]
-    return PchipInterpolator(times, places)(np.clip(story_s, 0.0, 66.0))
+    return _MINIBUS(np.clip(story_s, 0.0, 66.0))
 
 
 @dataclass(frozen=True)
@@ -183,5 +185,5 @@ def make_plan(seed: int, quick: bool) -> Plan:
     """The plan of a full or a quick build."""
     reference = PHONES[0].quick_start_s if quick else PHONES[0].start_s
     if quick:
-        return Plan(seed, True, 18.0, 23.0, 25, 15, (640, 360), reference)
+        return Plan(seed, True, 19.0, 20.0, 25, 15, (640, 360), reference)
     return Plan(seed, False, 0.0, 60.0, 25, 25, (960, 540), reference)

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from .optics import Camera, font, generator, noise_field
 from .plan import Actor, Phone, Plan
-from .scenery import layers_of, render_background
+from .scenery import bake, layers_of, render_background
 from .stage import Seen, Stage
 
 __all__ = ["CLOCK_FORMAT", "FixedView", "Frame", "PhoneView", "StrangerView", "fixed_camera"]
@@ -91,7 +91,8 @@ class FixedView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        picture = render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
@@ -228,7 +229,8 @@ class PhoneView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        picture = render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
