@@ -12,11 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
-from forensics.audio_features import Heard, clear_cache, hear
+from forensics.audio_features import Heard, hear
 from forensics.audio_pairs import (
     Candidate_,
     Judged,
-    clear_pairs,
     judge,
     log_odds,
     measure_pairs,
@@ -26,17 +25,11 @@ from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, Stre
 from forensics.model import Alignment, Clip, PairEvidence, Placement, Progress, Quantity, Unplaced
 from forensics.provenance import current_origin, method
 
-__all__ = ["OffsetBreak", "align_clips", "forget", "local_offset_breaks"]
+__all__ = ["OffsetBreak", "align_clips", "local_offset_breaks"]
 
 SOUND_SPEED_M_S = 343.0
 #: With up to this many clips every pair goes on record; beyond it those with some evidence.
 _ALL_PAIRS = 30
-
-
-def forget() -> None:
-    """Drop everything heard and compared so far in this process."""
-    clear_pairs()
-    clear_cache()
 
 
 @dataclass
@@ -136,6 +129,8 @@ def align_clips(
         for edge, value in solution.residual_s.items():
             pair = (case.clips[edges[edge].i].digest, case.clips[edges[edge].j].digest)
             residual[pair] = (value, edge in solution.used)
+    for place in placements:
+        case.unplaced.pop(place.clip, None)  # mute, but tied by an anchor
     _leave_out(case, {p.clip for p in placements}, accepted)
     _warn(case, solutions, edges, accepted, residual)
     order = {clip.digest: n for n, clip in enumerate(case.clips)}
@@ -314,7 +309,7 @@ def _placements(
             if spread else "95 %, from the anchor"
         )  # fmt: skip
         drift, error = float(solution.drift_ppm[row]), 1.96 * float(solution.drift_sigma_ppm[row])
-        basis = "sound" if kinds & {"sound", "soundtrack"} else sorted(kinds)[0]
+        basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
         yield Placement(
             digest, Quantity(value, "s", value - half, value + half, note),
             Quantity(drift, "ppm", drift - error, drift + error, "95 %; prior ±78 ppm"),

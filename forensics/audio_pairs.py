@@ -11,13 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forensics.audio_features import RATE_HZ, Heard
+from forensics.audio_features import RATE_HZ, Heard, clear_cache
 from forensics.audio_match import Match, match_all
 from forensics.audio_null import combined, false_join
 from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.model import Progress
 
-__all__ = ["Candidate_", "Judged", "Measured", "clear_pairs", "judge", "measure_pairs"]
+__all__ = ["Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs"]
 
 #: Lags refined by phase, and how strong they must be beside the best.
 _REFINED, _WORTH = 3, 0.6
@@ -81,9 +81,10 @@ class Judged:
 _measured: dict[tuple[str, str], Measured] = {}
 
 
-def clear_pairs() -> None:
-    """Forget every pair measured so far in this process."""
+def forget() -> None:
+    """Drop everything heard and compared so far in this process."""
     _measured.clear()
+    clear_cache()
 
 
 def _gate(count: int) -> float:

@@ -139,16 +139,23 @@ def _edited(
 def _copied(
     result: Reconstruction, by_name: dict[str, Clip], truth: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    found = set()
-    for exam in result.examinations:
-        for finding in exam:
-            what = finding.observation.what
-            if isinstance(what, Copy):
-                found.add(what.other)
+    found = {
+        frozenset((what.clip, what.other)): what
+        for exam in result.examinations
+        for finding in exam
+        if isinstance(what := finding.observation.what, Copy)
+    }
     for pair in truth["copies"]:
-        both = {by_name[pair["copy"]].digest, by_name[pair["of"]].digest}
-        told = "found" if found & both else "not found"
-        yield _row(f"{pair['copy']} is a copy", f"of {pair['of']}", told, bool(found & both))
+        copy, original = by_name[pair["copy"]], by_name[pair["of"]]
+        what = found.pop(frozenset((copy.digest, original.digest)), None)
+        if what is None:
+            yield _row(f"{pair['copy']} is a copy", f"of {pair['of']}", "not found", False)
+            continue
+        nearest = {"this": what.clip, "other": what.other}.get(what.nearer)
+        told = f"{what.relation}; nearer the original: {what.nearer}"
+        right = nearest in (original.digest, None)
+        yield _row(f"{pair['copy']} is a copy", f"of {pair['of']}", told, right)
+    yield _row("further copies", "none", len(found), not found)
 
 
 def _shots(
@@ -174,7 +181,7 @@ def _emblems(
     units = truth["clips"]["phone_a"]["emblem_summary"]["units"]
     seen = {
         what.candidates[0].entry: what.verdict
-        for exam in result.of(by_name["phone_a"], "markings")
+        for exam in result.of(by_name["phone_a"], "insignia-markings")
         for finding in exam
         if isinstance(what := finding.observation.what, Sighting) and what.candidates
         and what.verdict in ("match_design", "possible_design")

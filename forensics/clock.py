@@ -91,7 +91,7 @@ def read_clock(
     stretch in another place (incompleteness). It says nothing about whether the clock was right,
     nor about its time zone.
     """
-    one = follow_clock(clip, box, reader, progress)
+    one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
         return conclude(
             (), coverage=Coverage(_video_span(clip), 0, "frames"),
@@ -136,6 +136,13 @@ def read_clock(
         reason=f"{len(one.wall)} seconds read, {len(one.breaks)} breaks; "
         + reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
     )  # fmt: skip
+
+
+def _floating(box: Box | None) -> Box | None:
+    # A box given in whole numbers would be written 9 and read back 9.0.
+    if box is None:
+        return None
+    return Box(float(box.x), float(box.y), float(box.width), float(box.height))
 
 
 def _video_span(clip: Clip) -> Span:
@@ -228,7 +235,7 @@ def find_clock_breaks(
     that puts a clock back onto its old beat within the same stretch (incompleteness). It says
     nothing where no clock can be followed, which is *not applicable*, not *nothing found*.
     """
-    one = follow_clock(clip, box, reader, progress)
+    one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
         return conclude(
             (), coverage=Coverage(None), outcome="not-applicable",

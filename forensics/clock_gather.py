@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged
 from forensics.clock_find import ReaderName, find_by_text, find_by_tick, open_reader
-from forensics.clock_follow import Follower, Reading, Track, read_track
+from forensics.clock_follow import Follower, Reading, Track, merge_halves, read_track, take
 from forensics.clock_text import TimeText
 from forensics.clock_walk import Break, find_breaks, fit_rate, unwrap
 from forensics.errors import SignalTooShort
@@ -156,6 +156,12 @@ def _follow_place(
     start = track.times[track.segments.first] if len(track.segments) else np.zeros(0)
     walked = reading.walk
     if walked is not None and walked.legible:
+        # Halves that turn out to show the same second are one again.
+        reading, keep = merge_halves(reading)
+        walked = reading.walk
+        assert walked is not None
+        track = replace(track, segments=take(track.segments, keep, len(track.times)))
+        start = start[keep]
         edges, wall, read = start, unwrap(walked.wall).astype(float), True
     elif track.cell is not None and track.cell.cyclic:
         step = np.diff(track.segments.digit) % 10

@@ -161,17 +161,23 @@ def find_frame_num_breaks(table: SliceTable) -> list[tuple[int, int]]:
     return [(int(rows[i + 1]), int(ahead[i] - 1)) for i in np.flatnonzero(wrong)]
 
 
-def find_clock_breaks(table: SliceTable, *, tolerance_s: float = 1.5) -> list[tuple[int, Fraction]]:
-    """Rows where the GOP time code jumps against the container's stamps, and by how much (s)."""
+def find_clock_breaks(table: SliceTable) -> list[tuple[int, Fraction]]:
+    """Rows where the GOP time code jumps against the container's stamps, and by how much (s).
+
+    The code counts whole seconds: where GOPs do not begin on them it jitters by up to one, and
+    only a jump half a second beyond the usual jitter counts.
+    """
     pairs = [(row, code, table.time(row)) for row, code in sorted(table.time_codes.items())]
     timed = [(row, code - time) for row, code, time in pairs if time is not None]
     if len(timed) < 4 or len({code for _, code, _ in pairs}) < 3:
         return []
-    found = []
-    for (_, before), (row, after) in itertools.pairwise(timed):
-        jump = after - before
-        if abs(jump) > tolerance_s and abs(abs(jump) - 86400) > tolerance_s:
-            found.append((row, jump))
+    jumps = [(row, after - before) for (_, before), (row, after) in itertools.pairwise(timed)]
+    sizes = sorted(abs(jump) for _, jump in jumps)
+    limit = min(Fraction(3, 2), sizes[(len(sizes) * 3) // 4] + Fraction(1, 2))
+    found = [
+        (row, jump) for row, jump in jumps
+        if abs(jump) > limit and abs(abs(jump) - 86400) > limit
+    ]  # fmt: skip
     return found if len(found) <= max(2, len(timed) // 8) else []
 
 
@@ -217,7 +223,10 @@ def find_cuts(table: SliceTable) -> tuple[list[Cut], IdPattern, str]:
         if frames >= 0:
             cut.frames_removed, cut.modulo = frames, modulus
     for row, missing in find_frame_num_breaks(table):
-        mark(row).supports["frame-num"] = f"frame_num skips {missing} reference pictures"
+        cut = mark(row)
+        cut.supports["frame-num"] = f"frame_num skips {missing} reference pictures"
+        if cut.frames_removed is None and not (table.reference == 0).any():
+            cut.frames_removed, cut.modulo = missing, 1 << table.frame_num_bits
     for row, jump in find_clock_breaks(table):
         mark(row).supports["gop-clock"] = (
             f"the GOP header's clock jumps by {float(jump):+.1f} s against the stamps"
@@ -282,8 +291,11 @@ def joined_trace(table: SliceTable, muxer: str) -> bool:
     """Whether parameter sets stand in band the way a stream-copying join leaves them.
 
     The join tool of FFmpeg puts them in front of every key frame of an MP4 that also has them in
-    its header; an MPEG-TS that was put into an MP4 has access unit delimiters as well.
+    its header. So do an MPEG-TS put into an MP4, but with access unit delimiters, and a bare
+    stream put into an MP4, but with its clock of 1/1,200,000 s.
     """
+    if table.packets.time_base == Fraction(1, 1_200_000):
+        return False
     if not table.length_prefixed or "lavf" not in muxer.lower() or table.codec != "h264":
         return False
     starts = [row for row in range(len(table)) if table.access[row] == 1]

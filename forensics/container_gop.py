@@ -150,13 +150,13 @@ def _own_rhythm(train: PulseTrain, ignore: NDArray[np.bool_], usual: int, fixed:
     """Whether the train runs with this encoding's own key frames."""
     import numpy as np
 
-    if fixed < 0.6 or usual < 2 or not (usual % train.period == 0 or train.period % usual == 0):
+    if fixed < 0.6 or usual < 2 or train.period % usual:
         return False
     own = np.flatnonzero(ignore)
     if not len(own):
         return False
     shift = Counter(((own - train.phase) % train.period).tolist())
-    near = sum(shift[s % train.period] for s in (-3, -2, -1, 0, 1, 2))
+    near = sum(shift[s % train.period] for s in range(-5, 5))
     return near >= 0.5 * len(own)
 
 

@@ -210,12 +210,9 @@ def find_hidden_frames(
     pictures: dict[int, list[Artefact]] = {n: [] for n in range(len(runs))}
     base = stored.packets.time_base
     last, kept = max(owner), 0
-    for picture in iter_pictures(clip, edit_lists=False, span=Span(
-        min(Fraction(0), min(owner) * base), last * base
-    )):  # fmt: skip
-        number = owner.get(int(picture.pts / base))
-        if number is None:
-            continue
+    whole = Span(min(Fraction(0), min(owner) * base), last * base)
+    for picture in iter_pictures(clip, edit_lists=False, span=whole, only=owner.keys()):
+        number = owner[int(picture.pts / base)]
         tables[number].append((
             str(picture.pts), f"{float(picture.pts):.6f}", str(picture.byte_position),
             picture.pixel_hash,

@@ -141,6 +141,21 @@ def _strengths(
     return found
 
 
+def _amplitude(scores: NDArray[np.float64], valid: NDArray[np.bool_], period: int) -> float:
+    """Mean height of the pulses, from the best phase of each third of the clip."""
+    import numpy as np
+
+    edges = np.linspace(0, len(scores), 4).astype(int)
+    heights = []
+    for begin, end in itertools.pairwise(edges):
+        sums, counts = _phase_sums(scores[begin:end], valid[begin:end], period)
+        usable = counts >= 2
+        if usable.any():
+            heights.append(float((sums[usable] / counts[usable]).max()))
+    # The best of many phases is high by chance; the usual height is nearer the lower ones.
+    return float(np.clip(min(heights, default=1.0), 0.7, 3.0))
+
+
 def _follow(
     scores: NDArray[np.float64], valid: NDArray[np.bool_], period: int, amplitude: float,
     switch: float,
@@ -250,14 +265,14 @@ def measure_pulses(
     candidates = [int(periods[i]) for i in order[:6]]
     best: tuple[float, int, list[tuple[int, int, int]]] | None = None
     for period in candidates:
-        segments = _follow(values, valid, period, 2.0, switch)
-        total = 0.0
+        amplitude = _amplitude(values, valid, period)
+        segments = _follow(values, valid, period, amplitude, switch)
+        total = -switch * (len(segments) - 1)
         for first, last, phase in segments:
             start = first + (phase - first) % period
             rows = np.arange(start, last + 1, period)
             rows = rows[valid[rows]]
-            total += float((2.0 * values[rows] - 2.0).sum())
-        total -= switch * (len(segments) - 1)
+            total += float((amplitude * values[rows] - amplitude**2 / 2).sum())
         if best is None or total > best[0]:
             best = (total, period, segments)
     assert best is not None

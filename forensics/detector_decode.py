@@ -120,7 +120,7 @@ def ssd_anchors(size: tuple[int, int] = (300, 300)) -> NDArray[np.float64]:
     for _ in range(6):
         grids.append(int(np.ceil(edge)))
         edge = grids[-1] / 2
-    steps = np.linspace(0.2, 0.95, 6).tolist() + [1.0]
+    steps = [*np.linspace(0.2, 0.95, 6).tolist(), 1.0]
     anchors = []
     for layer, grid in enumerate(grids):
         if layer == 0:
@@ -132,9 +132,7 @@ def ssd_anchors(size: tuple[int, int] = (300, 300)) -> NDArray[np.float64]:
             for x in range(grid):
                 for scale, ratio in shapes:
                     root = float(np.sqrt(ratio))
-                    anchors.append(
-                        ((y + 0.5) / grid, (x + 0.5) / grid, scale / root, scale * root)
-                    )
+                    anchors.append(((y + 0.5) / grid, (x + 0.5) / grid, scale / root, scale * root))
     return np.asarray(anchors)
 
 

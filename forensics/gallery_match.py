@@ -102,22 +102,24 @@ def _to_canvas(picture: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uin
     scale = longest / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    return cv2.resize(picture, size, interpolation=method), scale
+    canvas: Any = cv2.resize(picture, size, interpolation=method)
+    return canvas, scale
 
 
 def limit_band(picture: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
     """The picture as it would look `width_px` long, at its own size: what detail survives."""
     import cv2
+    import numpy as np
 
     longest = max(picture.shape[:2])
     if width_px >= longest:
         return picture
     factor = width_px / longest
     small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    back: NDArray[np.uint8] = cv2.resize(
+    back: Any = cv2.resize(
         small, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_CUBIC
     )
-    return back
+    return np.asarray(back, dtype=np.uint8)
 
 
 def _features(rgb: NDArray[np.uint8], mask: NDArray[np.uint8] | None, scale: float = 1.0,
@@ -125,8 +127,9 @@ def _features(rgb: NDArray[np.uint8], mask: NDArray[np.uint8] | None, scale: flo
     import cv2
     import numpy as np
 
-    grey: NDArray[np.uint8] = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    sift: Any = cv2.SIFT_create(nfeatures=_FEATURES, contrastThreshold=0.02, edgeThreshold=15)
+    grey: Any = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    create: Any = getattr(cv2, "SIFT_create")  # noqa: B009 - the stubs do not know it
+    sift = create(nfeatures=_FEATURES, contrastThreshold=0.02, edgeThreshold=15)
     keypoints, described = sift.detectAndCompute(grey, mask)
     if described is None or not len(keypoints):
         return Query(
@@ -160,7 +163,8 @@ def prepare_reference(rgba: NDArray[np.uint8]) -> Reference:
         rgb, mask = np.ascontiguousarray(rgb[window]), np.ascontiguousarray(mask[window])
     canvas, _ = _to_canvas(rgb, CANVAS_PX)
     shape = (canvas.shape[1], canvas.shape[0])
-    return Reference(canvas, cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST))
+    small: Any = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
+    return Reference(canvas, small)
 
 
 def _plain_border_mask(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -224,7 +228,7 @@ def _possible(homography: Any, size: tuple[int, int], query: Query) -> Any:
     import numpy as np
 
     width, height = size
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])[None]
+    corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
     quad = cv2.perspectiveTransform(corners, homography)[0].astype(np.float64)
     if not np.isfinite(quad).all():
         return None
@@ -285,8 +289,8 @@ def _refine(query: Query, reference: Reference, homography: Any) -> Any:
         # It did not converge: the alignment by features stands.
         return homography
     better = np.linalg.inv(half) @ better.astype(np.float64) @ half
-    corners = np.float32([[0, 0], [drawn.shape[1], 0], [drawn.shape[1], drawn.shape[0]],
-                          [0, drawn.shape[0]]])[None]  # fmt: skip
+    high, wide = drawn.shape[:2]
+    corners = np.array([[[0, 0], [wide, 0], [wide, high], [0, high]]], np.float32)
     before = cv2.perspectiveTransform(corners, homography)[0]
     after = cv2.perspectiveTransform(corners, better)[0]
     moved = float(np.abs(after - before).max())

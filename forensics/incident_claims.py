@@ -239,10 +239,13 @@ def _visible(claim: Claim, expects: Visible, line: Timeline) -> Verdict:
         ids = _ids(found)
         pro, con = ((), ids) if expects.never else (ids, ())
         return Verdict(claim, outcome, pro, con, f"{len(found)} sightings")
+    near = line.select(f"possible-{expects.label}", expects.clip)
+    if near:
+        told = f"{len(near)} sightings of a design that may be it, or a look-alike of it"
+        return Verdict(claim, "undecided", _ids(near), (), told)
     # Not seen is not the same as not there: a picture never rules a marking out.
-    return Verdict(
-        claim, "undecided", (), (), f"no {expects.label} was seen; that excludes nothing"
-    )
+    told = f"no {expects.label} was seen; that excludes nothing"
+    return Verdict(claim, "undecided", (), (), told)
 
 
 _JUDGES: dict[type, Callable[..., Verdict]] = {

@@ -91,6 +91,11 @@ def read_lexicon(path: Path | None = None) -> tuple[LexiconWord, ...]:
     ------
     RecordInvalid
         Not a lexicon.
+
+    When it errs
+    ------------
+    A word nobody listed is never found (ASTM E3016: incompleteness); a word says what is written,
+    not who wrote it.
     """
     return _shipped() if path is None else _parse(path.read_text("utf-8"))
 
@@ -149,9 +154,10 @@ def decide_word(
         for reading in readings:
             plain = reading.upper().strip(" -.,:;'\"|")
             parts = {plain, *plain.split(" "), plain.replace(" ", "")}
-            for part in parts:
-                if len(part) >= 2:
-                    options.append((_edit_distance(part, word.text) / len(word.text), reading))
+            options += [
+                (_edit_distance(part, word.text) / len(word.text), reading)
+                for part in parts if len(part) >= 2
+            ]  # fmt: skip
         if options:
             distance, reading = min(options)
             best.append((distance, number, reading))
@@ -237,7 +243,7 @@ def read_lettering(
         rows = [(p.corners, p.box, p.score, p.height_px)
                 for p in find_text(image, longest_px=longest_px)]  # fmt: skip
     else:
-        whole = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+        whole = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         rows = [(whole, Box(0, 0, float(width), float(height)), 1.0, float(height))]
     found = []
     for corners, box, score, height_px in rows:

@@ -7,7 +7,6 @@ same vehicle: they are *compatible*, or something contradicts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -60,6 +59,12 @@ def plates_agree(first: PlateReading, second: PlateReading) -> bool | None:
     """Whether two readings can be of one plate; None if one of them says too little.
 
     Characters agree if any of the alternatives at a place is shared.
+
+    When it errs
+    ------------
+    Two plates that differ in a pair of twins (8 and B) can agree when one reading is partial;
+    one plate read with a character too many contradicts itself (ASTM E3016: inaccuracy,
+    association).
     """
     if "insufficient" in (first.verdict, second.verdict) or not first.text or not second.text:
         return None
@@ -286,13 +291,3 @@ def find_vehicles(
         seen, coverage=Coverage(span, count, "frames", not_testable=gaps),
         reason="; ".join(said_why + untested),
     )  # fmt: skip
-
-
-def group_tracks(seen: Sequence[Observation]) -> dict[str, list[VehicleSighting]]:
-    """Sightings by track; boxed ones without a track stand alone."""
-    groups: dict[str, list[VehicleSighting]] = {}
-    for number, observation in enumerate(seen):
-        if isinstance(observation.what, VehicleSighting):
-            name = observation.what.track or f"box {number + 1}"
-            groups.setdefault(name, []).append(observation.what)
-    return groups

@@ -7,7 +7,7 @@ infrared or in the dark there is no colour to judge, and none is named.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.model import Candidate
 
@@ -53,9 +53,7 @@ def _light(frame: NDArray[np.uint8]) -> str:
     return ""
 
 
-def name_colour(
-    vehicle: NDArray[np.uint8], *, frame: NDArray[np.uint8] | None = None
-) -> Colour:
+def name_colour(vehicle: NDArray[np.uint8], *, frame: NDArray[np.uint8] | None = None) -> Colour:
     """Name a vehicle's colour from a crop, (H, W, 3) uint8 RGB, closely boxed.
 
     Parameters
@@ -82,7 +80,8 @@ def name_colour(
                    round(0.10 * width) : round(0.90 * width)]  # fmt: skip
     small = cv2.resize(band, (48, 40), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (3, 3), 0)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    converted: Any = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = converted.reshape(-1, 3)
     y, x = np.mgrid[0:40, 0:48]
     # Paint is most likely a little below the middle; glass above, tyres and shadow below.
     weight = np.exp(-(((y - 20) / 15.0) ** 2) - ((x - 24) / 22.0) ** 2).ravel()

@@ -13,6 +13,7 @@ from forensics.errors import SignalTooShort
 from forensics.model import Clip, Cut, Examination, Observation, Progress, Quantity
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements
+from forensics.video_activity import find_activity
 from forensics.video_cuts import find_shots
 from forensics.video_judge import judge_frames, observe
 from forensics.video_keyframes import find_keyframes
@@ -20,7 +21,13 @@ from forensics.video_measure import frame_rate_hz, measure_frames
 from forensics.video_spikes import shipped_model
 from forensics.video_testable import map_not_testable
 
-__all__ = ["find_cuts", "find_discontinuities", "find_keyframes", "measure_frames"]
+__all__ = [
+    "find_activity",
+    "find_cuts",
+    "find_discontinuities",
+    "find_keyframes",
+    "measure_frames",
+]
 
 
 def _rate(measured: Measurements) -> float:

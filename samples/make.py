@@ -65,14 +65,14 @@ def _utc(plan: Plan, story_s: float) -> str:
 def _fixed_recorder(plan: Plan) -> media.Recorder:
     """A digital video recorder: no B-frames, a key frame every two seconds, steady quality."""
     return media.Recorder(
-        options={"preset": "veryfast", "crf": "23", "profile": "main", "g": "50", "bf": "0",
+        options={"preset": "superfast", "crf": "23", "profile": "main", "g": "50", "bf": "0",
                  "keyint_min": "50", "sc_threshold": "0"},
         metadata={"creation_time": _utc(plan, plan.start_s)}, rate=plan.frame_rate,
     )
 
 
 def make_cctv(plan: Plan, out: Path) -> dict[str, Any]:
-    """The fixed camera: the original (a control), its edited version (evidence), a re-encode."""
+    """The fixed camera's original, which only the controls keep."""
     cv2.setNumThreads(1)
     view = views.FixedView(plan)
     hashes, vehicles = [], []
@@ -87,15 +87,21 @@ def make_cctv(plan: Plan, out: Path) -> dict[str, Any]:
 
     original = out / _FILES["cctv_original"]
     media.write_clip(original, frames(), _fixed_recorder(plan))
+    return {"rendered_blake2b": hashes, "vehicles": vehicles}
+
+
+def make_edited(plan: Plan, out: Path) -> dict[str, Any]:
+    """The fixed camera's file with two seconds taken out, and an innocent re-encode."""
+    original = out / _FILES["cctv_original"]
     first = int(round((CUT_STORY_S[0] - plan.start_s) * plan.frame_rate))
     last = int(round((CUT_STORY_S[1] - plan.start_s) * plan.frame_rate))
     edited = media.Recorder(options={"preset": "veryfast", "crf": "22"}, rate=plan.frame_rate,
                             metadata={"creation_time": _utc(plan, 86400.0)}, strip_encoder=False)
     media.cut_out(original, out / _FILES["cctv"], first, last, edited)
-    innocent = media.Recorder(options={"preset": "veryfast", "crf": "24"}, rate=plan.frame_rate,
+    innocent = media.Recorder(options={"preset": "superfast", "crf": "24"}, rate=plan.frame_rate,
                               strip_encoder=False)
     media.re_encode(original, out / _FILES["cctv_reencoded"], innocent)
-    return {"rendered_blake2b": hashes, "vehicles": vehicles, "cut_frames": [first, last]}
+    return {"cut_frames": [first, last]}
 
 
 def make_sound(plan: Plan, folder: str) -> None:
@@ -107,16 +113,16 @@ def make_sound(plan: Plan, folder: str) -> None:
 def _phone_recorder(plan: Plan, name: str, start_s: float) -> media.Recorder:
     made = {"creation_time": _utc(plan, start_s)}
     if name == "phone_a":
-        return media.Recorder(options={"preset": "veryfast", "crf": "24", "bf": "0", "g": "30"},
-                              audio="aac", audio_bits=96_000, metadata=made, rate=30)
+        return media.Recorder(options={"preset": "superfast", "crf": "24", "bf": "0", "g": "30"},
+                              audio="aac", audio_bits=96_000, metadata=made, rate=plan.phone_rate)
     if name == "phone_b":
         return media.Recorder(
             video="libx265", rotation_deg=-90, audio="aac", audio_rate=48000, audio_bits=64_000,
-            metadata=made, rate=30,
+            metadata=made, rate=plan.phone_rate,
             options={"preset": "ultrafast", "crf": "27",
                      "x265-params": "pools=none:frame-threads=1:wpp=0:log-level=none:info=0:keyint=60"})
-    return media.Recorder(options={"preset": "veryfast", "crf": "27", "g": "90", "bf": "0"},
-                          audio="libopus", audio_bits=32_000, metadata=made, rate=30)
+    return media.Recorder(options={"preset": "superfast", "crf": "27", "g": "90", "bf": "0"},
+                          audio="libopus", audio_bits=32_000, metadata=made, rate=plan.phone_rate)
 
 
 def make_phone(plan: Plan, out: Path, name: str, folder: str) -> dict[str, Any]:
@@ -147,7 +153,7 @@ def make_phone(plan: Plan, out: Path, name: str, folder: str) -> dict[str, Any]:
     if name == "phone_a":
         size = (view.width * 3 // 4 // 2 * 2, view.height * 3 // 4 // 2 * 2)
         again = media.Recorder(options={"preset": "veryfast", "crf": "28"}, audio="aac",
-                               audio_bits=64_000, rate=30, strip_encoder=False)
+                               audio_bits=64_000, rate=plan.phone_rate, strip_encoder=False)
         media.re_encode(path, out / _FILES["copy"], again, size)
     return {"rendered_blake2b": hashes, "emblems": boxes, "vehicles": vehicles,
             "frame_times_s": [round(t, 6) for t in view.times.tolist()] if phone.vfr else None}
@@ -179,8 +185,8 @@ def make_stranger(plan: Plan, out: Path) -> dict[str, Any]:
     """The clip that does not belong."""
     cv2.setNumThreads(1)
     view = views.StrangerView(plan)
-    recorder = media.Recorder(options={"preset": "veryfast", "crf": "26"}, audio="libmp3lame",
-                              audio_bits=96_000, rate=30, strip_encoder=False)
+    recorder = media.Recorder(options={"preset": "superfast", "crf": "26"}, audio="libmp3lame",
+                              audio_bits=96_000, rate=plan.phone_rate, strip_encoder=False)
     feed = ((frame.planes, frame.time_s) for frame in view.frames())
     media.write_clip(out / _FILES["stranger"], feed, recorder,
                      sound.hear_stranger(plan, view.length_s))
@@ -213,6 +219,8 @@ def build(out: Path, *, quick: bool = False, seed: int = 1) -> dict[str, Any]:
                 name = running.pop(job)
                 results[name] = job.result() or {}
                 _say(f"[{time.perf_counter() - began:5.1f} s] {name} done")
+                if name == "cctv":
+                    running[pool.submit(make_edited, plan, out)] = "edited"
                 if name == "sound":
                     for phone in ("phone_a", "phone_b", "phone_c"):
                         running[pool.submit(make_phone, plan, out, phone, scratch)] = phone
@@ -233,7 +241,7 @@ def _truth(plan: Plan, out: Path, results: dict[str, dict[str, Any]]) -> dict[st
                                        encoding="utf-8")
     reference = plan.reference_s
     cut = [round(v - plan.start_s, 6) for v in CUT_STORY_S]
-    first, last = results["cctv"]["cut_frames"]
+    first, last = results["edited"]["cut_frames"]
     clips: dict[str, dict[str, Any]] = {}
     for key, name in _FILES.items():
         path = out / name
@@ -291,7 +299,7 @@ def _truth(plan: Plan, out: Path, results: dict[str, dict[str, Any]]) -> dict[st
         "reference": "phone_a", "wall_at_incident_zero": _wall(plan, reference),
         "clips": clips, "shots": record.shots_of(plan, stage), "regions": regions,
         "other_impulses": [{"what": "minibus door", "incident_s": round(plan.incident(s), 3)}
-                           for s in (18.55, 58.9)
+                           for s in (18.55, 55.2)
                            if plan.start_s <= s <= plan.start_s + plan.length_s],
         "activity": record.activity_of(plan, stage),
         "copies": [{"copy": "copy", "of": "phone_a",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -151,9 +152,9 @@ def _half(texture: np.ndarray) -> np.ndarray:
     return known[1]
 
 
-def light_step(light: np.ndarray) -> tuple[int, ...]:
-    """A key under which things lit alike are kept: steps of 6 %."""
-    return tuple(np.round(np.log(np.maximum(light, 1e-4)) * 17.2).astype(int).tolist())
+def light_step(light: np.ndarray, percent: float = 6.0) -> tuple[int, ...]:
+    """A key under which things lit alike are kept: steps of so many percent."""
+    return tuple(round(math.log(max(v, 1e-4)) * 100.0 / percent) for v in light.tolist())
 
 
 @lru_cache(maxsize=1)

@@ -17,8 +17,8 @@ from .optics import composite, font, generator, light_step, noise_field, tone
 
 __all__ = ["Pose", "Sprite", "draw_sprite", "joints_of", "sprite_of"]
 
-STEP = 20  # gait phases kept
-TURN = 15.0  # degrees between the views kept
+STEP = 16  # gait phases kept
+TURN = 18.0  # degrees between the views kept
 COLUMNS, ROWS = 64, 48
 
 
@@ -32,6 +32,7 @@ class Pose:
     arms: str = "free"  # free, shield, aim, film, fend
 
 
+@lru_cache(maxsize=1024)
 def joints_of(pose: Pose) -> dict[str, np.ndarray]:
     """Joint positions in the body frame."""
     phi = 2 * np.pi * pose.phase / STEP
@@ -161,7 +162,7 @@ def _shape(profile: str, width: int, height: int) -> tuple[np.ndarray, ...]:
     across = np.clip(u / radius, -0.995, 0.995).astype(np.float32)
     normal = np.sqrt(1 - across**2).astype(np.float32)
     rows = np.clip((along - table[0, 0]) / (table[-1, 0] - table[0, 0]) * ROWS, 0, ROWS - 1)
-    return cover, across, normal, np.arcsin(across), rows.astype(int)[:, None]
+    return cover, across, normal, np.arcsin(across), rows.astype(np.intp)[:, None]
 
 
 @dataclass
@@ -175,11 +176,13 @@ class Sprite:
     kept: tuple[tuple, np.ndarray] | None = None
 
     def lit(self, light: np.ndarray, exposure: float) -> np.ndarray:
-        """The picture (uint8 BGR) in this light (linear RGB)."""
+        """The picture (uint8 BGR and cover) in this light (linear RGB)."""
         key = (exposure, *light_step(light))
         if self.kept is None or self.kept[0] != key:
-            picture = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)
-            self.kept = (key, picture.astype(np.uint8))
+            picture = np.empty((*self.alpha.shape, 4), np.uint8)
+            picture[..., :3] = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)
+            picture[..., 3] = self.alpha * 255
+            self.kept = (key, picture)
         return self.kept[1]
 
 
@@ -195,16 +198,18 @@ def sprite_of(
     azimuth_deg: heading against the viewing direction (0: walks away, 180: towards the camera);
     scale: pixels a metre; lamp: direction to the light in the camera's right, up, towards-us.
     """
+    if scale < 60 and pose.mode in ("walk", "run"):
+        azimuth_deg = round(azimuth_deg / 36.0) * 36.0
     turn = int(round(azimuth_deg / TURN)) % int(360 / TURN)
-    tilt = int(round(elevation_deg / 8.0))
-    level = int(round(np.log(max(scale, 4.0)) / np.log(1.25)))
-    sector = int(round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 45.0)) % 8
+    tilt = int(round(elevation_deg / 12.0))
+    level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - 0.15))
+    sector = int(round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 60.0)) % 6
     key = (seed, look, pose, turn, tilt, level, sector)
     found = _SPRITES.get(key)
     if found is None:
-        side = np.radians(sector * 45.0)
+        side = np.radians(sector * 60.0)
         direction = np.array([np.sin(side) * 0.8, 0.6, np.cos(side) * 0.8])
-        found = _draw(seed, look, pose, turn * TURN, tilt * 8.0, 1.25**level, direction)
+        found = _draw(seed, look, pose, turn * TURN, tilt * 12.0, 1.5**level, direction)
         _SPRITES[key] = found
     return found
 
@@ -216,7 +221,7 @@ def _draw(
     joint = joints_of(pose)
     azimuth, tilt = np.radians([azimuth_deg, elevation_deg])
     textures = look_textures(seed, look)
-    fine = 2 if scale < 130 else 1
+    fine = 2 if scale < 60 else 1
     unit = scale * fine
     names = list(joint)
     body = np.array([joint[name] for name in names])
@@ -238,8 +243,10 @@ def _draw(
     for name, first, second, radius, profile, texture, flat in _LIMBS:
         if first not in spot or second not in spot:
             continue
-        if (name == "gadget") != (pose.arms == "film") and name == "gadget":
+        if name == "gadget" and pose.arms != "film":
             continue
+        if scale < 40 and name in ("throat", "palm_r", "palm_l"):
+            continue  # less than two pixels
         nearness = 0.5 * (deep[first] + deep[second])
         if name.startswith(("fore", "palm", "gun", "gadget")):
             nearness -= 0.03
@@ -283,13 +290,16 @@ def _limb(
     columns = 8 if wide < 5 else 16 if wide < 14 else 40
     rows = 12 if span < 16 else 24 if span < 60 else 72
     cover, u, normal, angle, row = _shape(profile, columns, rows)
-    column = ((facing - angle) / (2 * np.pi) * COLUMNS + COLUMNS / 2).astype(int) % COLUMNS
-    shade = 0.30 + 0.95 * np.maximum(
-        0.0, u * float(across[0] * lamp[0] - across[1] * lamp[1]) + normal * float(lamp[2])
-        + 0.30 * float(lamp[1])
-    )
+    column = ((facing - angle) * (COLUMNS / (2 * np.pi)) + COLUMNS / 2).astype(np.intp)
+    shade = u * np.float32(across[0] * lamp[0] - across[1] * lamp[1])
+    shade += normal * np.float32(lamp[2])
+    shade += np.float32(0.30 * lamp[1])
+    np.maximum(shade, 0, out=shade)
+    shade *= np.float32(0.95)
+    shade += np.float32(0.30)
+    shade *= cover
     tile = np.empty((rows, columns, 4), np.float32)
-    tile[..., :3] = texture[row, column] * (shade * cover)[..., None]
+    np.multiply(texture[row, column & (COLUMNS - 1)], shade[..., None], out=tile[..., :3])
     tile[..., 3] = cover
     matrix = np.empty((2, 3))
     matrix[:, 0] = across * (2 * wide / columns)
@@ -320,11 +330,16 @@ def draw_sprite(
     out = (int(width * ratio) + 2, int(height * ratio) + 2)
     if x0 > canvas.shape[1] or y0 > canvas.shape[0] or x0 + out[0] < 0 or y0 + out[1] < 0:
         return None
+    skip = (max(0, -x0), max(0, -y0))  # only what is inside the picture
+    x0, y0 = x0 + skip[0], y0 + skip[1]
+    out = (min(out[0] - skip[0], canvas.shape[1] - x0), min(out[1] - skip[1], canvas.shape[0] - y0))
+    if out[0] < 1 or out[1] < 1:
+        return None
     matrix = np.array([[ratio, 0, left - x0], [0, ratio, top - y0]])
     patch = cv2.warpAffine(sprite.lit(light, exposure), matrix, out, flags=cv2.INTER_LINEAR,
                            borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(sprite.alpha, matrix, out, flags=cv2.INTER_LINEAR)
-    composite(canvas, patch, alpha, x0, y0)
+    alpha = cv2.extractChannel(patch, 3) * np.float32(1 / 255)
+    composite(canvas, cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR), alpha, x0, y0)
     return x0, y0, out[0], out[1]
 
 

@@ -81,8 +81,8 @@ ACTORS: tuple[Actor, ...] = (
            (35.8, 0.8, 14.0), (39.5, 1.6, 12.2), (60.0, 1.6, 12.2), (66.0, -3.4, 13.6)),
           ((29.6, "aim"), (36.0, "walk")), ((28.0, 140.0), (39.6, 90.0)), 1.82),
     Actor("approacher-2", "dark-2",
-          ((13.4, -14.6, 13.7), (20.4, -6.6, 13.3), (26.2, -1.2, 12.9), (28.4, -0.15, 12.6),
-           (35.4, 0.1, 12.4), (40.0, 3.2, 11.8), (60.0, 3.3, 11.8), (66.0, -1.5, 12.4)),
+          ((13.4, -14.6, 13.7), (20.4, -6.6, 13.3), (26.2, -1.2, 12.9), (28.4, 0.62, 12.6),
+           (35.4, 0.7, 12.4), (40.0, 3.2, 11.8), (60.0, 3.3, 11.8), (66.0, -1.5, 12.4)),
           ((34.1, "aim"), (36.2, "walk")), ((28.6, 95.0), (40.1, 300.0)), 1.78),
     _shield(1, 0.9, 0.6, 0.0), _shield(2, 0.1, 1.0, 0.8), _shield(3, -0.8, 0.5, 1.7),
     _shield(4, -1.4, 1.3, 2.5),
@@ -133,24 +133,26 @@ class Phone:
 
 
 PHONES: tuple[Phone, ...] = (
-    Phone("phone_a", "holder-a", (6.2, 1.60, 16.8), 9.37, 46.0, 20.12, 20.0, 31.0,
+    Phone("phone_a", "holder-a", (6.2, 1.60, 16.8), 9.37, 38.0, 22.12, 18.0, 31.0,
           ((0, 238, 2), (16, 246, 1), (22, 258, 0), (27, 250, 1), (31, 238, 4), (36, 240, 3),
            (42, 243, 2), (46, 246, 1), (60, 250, 2)),
           (1280, 720), (960, 540), 0.86, 0.8, 1.25, 2.2, (1.0, 1.0, 1.03)),
-    Phone("phone_b", "holder-b", (8.0, 1.58, 29.0), 17.83, 40.0, 21.31, 18.0, -20.0,
+    Phone("phone_b", "holder-b", (8.0, 1.58, 29.0), 17.83, 30.0, 23.31, 14.0, -20.0,
           ((0, 204, 2), (24, 206, 2), (31, 200, 3), (34, 198, 3), (40, 203, 2), (60, 206, 2)),
           (960, 540), (640, 360), 1.05, 0.55, 1.5, 3.2, (1.08, 1.0, 0.94), portrait=True),
-    Phone("phone_c", "balcony-c", (-25.5, 4.40, 14.2), 3.21, 42.0, 18.46, 22.0, 12.0,
+    Phone("phone_c", "balcony-c", (-25.5, 4.40, 14.2), 5.21, 36.0, 20.46, 17.0, 12.0,
           ((0, 88, 8), (14, 84, 8), (20, 90, 8), (30, 94, 8), (38, 92, 8), (50, 90, 8)),
           (854, 480), (640, 360), 1.25, 0.35, 1.35, 4.2, (0.95, 1.02, 1.02), vfr=True),
 )
 
 
+_MINIBUS = PchipInterpolator([0.0, 13.0, 17.2, 17.9, 56.0, 58.0, 62.0, 66.0],
+                             [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0, -44.0])
+
+
 def minibus_x(story_s: np.ndarray | float) -> np.ndarray:
     """Where the middle of the minibus is along the near lane (z = 20.3), metres."""
-    times = [0.0, 13.0, 17.2, 17.9, 60.0, 62.0, 66.0]
-    places = [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0]
-    return PchipInterpolator(times, places)(np.clip(story_s, 0.0, 66.0))
+    return _MINIBUS(np.clip(story_s, 0.0, 66.0))
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ class Plan:
     start_s: float
     length_s: float
     frame_rate: int
+    phone_rate: int
     size: tuple[int, int]
     reference_s: float  # story time of the incident clock's zero
     wall_start: str = "2021-10-14T21:46:40+03:00"  # burned-in clock at story time 0
@@ -182,5 +185,5 @@ def make_plan(seed: int, quick: bool) -> Plan:
     """The plan of a full or a quick build."""
     reference = PHONES[0].quick_start_s if quick else PHONES[0].start_s
     if quick:
-        return Plan(seed, True, 16.0, 26.0, 25, (640, 360), reference)
-    return Plan(seed, False, 0.0, 66.0, 25, (1280, 720), reference)
+        return Plan(seed, True, 19.0, 20.0, 25, 15, (640, 360), reference)
+    return Plan(seed, False, 0.0, 60.0, 25, 25, (960, 540), reference)

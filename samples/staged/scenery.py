@@ -8,13 +8,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .optics import Camera, font, generator, noise_field, tone
+from .optics import Camera, composite, font, generator, noise_field, tone
 from .plan import BENCH, LAMPS, TREES
 
-__all__ = ["Layer", "ground_light", "layers_of", "light_at", "render_background"]
+__all__ = ["Layer", "bake", "ground_light", "layers_of", "light_at", "render_background"]
 
 GROUND = (-46.0, 46.0, -6.0, 50.0)  # x0, x1, z0, z1 covered by the ground texture
-GROUND_PPM = 30.0  # pixels a metre
+GROUND_PPM = 23.0  # pixels a metre
 WALL_PPM = 26.0
 # axis, place, extent along the wall, height, seed word
 WALLS = [("z", 33.0, (-46.0, 46.0), 13.5, "north"), ("z", -2.0, (-46.0, 46.0), 15.0, "south"),
@@ -22,18 +22,20 @@ WALLS = [("z", 33.0, (-46.0, 46.0), 13.5, "north"), ("z", -2.0, (-46.0, 46.0), 1
 AMBIENT = np.array([0.020, 0.028, 0.050], np.float32)  # linear RGB of the dusk sky
 
 
+_LAMP_PLACES = np.array([lamp[:3] for lamp in LAMPS])
+_LAMP_POWER = np.array([lamp[3] for lamp in LAMPS]) / 12.0
+_LAMP_COLOURS = np.array([lamp[4] for lamp in LAMPS])
+
+
 def light_at(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Linear RGB light (..., 3) at world points and the direction (..., 3) most of it comes from."""
     points = np.asarray(points, float)
-    total = np.zeros((*points.shape[:-1], 3)) + AMBIENT * 2.2
-    pull = np.zeros_like(points)
-    for x, y, z, strength, colour in LAMPS:
-        ray = np.array([x, y, z]) - points
-        square = (ray**2).sum(-1) + 1.5
-        amount = strength / square / 12.0
-        total += amount[..., None] * np.array(colour)
-        pull += (amount / np.sqrt(square))[..., None] * ray
-    return total, pull / (np.linalg.norm(pull, axis=-1, keepdims=True) + 1e-9)
+    ray = _LAMP_PLACES - points[..., None, :]
+    square = np.einsum("...k,...k", ray, ray) + 1.5
+    amount = _LAMP_POWER / square
+    total = amount @ _LAMP_COLOURS + AMBIENT * 2.2
+    pull = np.einsum("...k,...kd->...d", amount / np.sqrt(square), ray)
+    return total, pull / (np.sqrt((pull * pull).sum(-1, keepdims=True)) + 1e-9)
 
 
 @lru_cache(maxsize=2)
@@ -207,6 +209,19 @@ def _sample(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return found.reshape(rows * columns, -1)[:count]
 
 
+def _wall_light(
+    axis: str, place: float, extent: tuple[float, float], tall: float, points: np.ndarray
+) -> np.ndarray:
+    """Lamp light on a facade, worked out on a half-metre grid and read off it."""
+    along = np.arange(extent[0], extent[1] + 0.5, 0.5)
+    up = np.arange(0.0, tall + 0.5, 0.5)
+    grid = np.empty((len(up), len(along), 3))
+    k, j = (0, 2) if axis == "z" else (2, 0)
+    grid[..., k], grid[..., j], grid[..., 1] = along, place, up[:, None]
+    received, _ = light_at(grid)
+    return _sample(received.astype(np.float32), (points[:, k] - extent[0]) * 2, points[:, 1] * 2)
+
+
 def render_background(
     camera: Camera, seed: int, *, exposure: float, oversample: int = 2
 ) -> np.ndarray:
@@ -255,7 +270,7 @@ def render_background(
         if name in ("south", "east"):  # seen from inside the square these run right to left
             along = (high - low) - along
         u, v = along * WALL_PPM, (tall - points[:, 1]) * WALL_PPM
-        received, _ = light_at(points)
+        received = _wall_light(axis, place, (low, high), tall, points)
         light[hit] = _sample(colour, u, v) * received * 3.0 + _sample(glow, u, v) * 0.8
     picture = light.reshape(camera.height * oversample, camera.width * oversample, 3)
     picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
@@ -296,8 +311,10 @@ def layers_of(camera: Camera, seed: int, *, exposure: float) -> list[Layer]:
     layers: list[Layer] = []
     for number, (x, z) in enumerate(TREES):
         for points, radii, colours, sways in _tree(seed, number, x, z):
+            near = float(camera.project(np.array([x, 2.0, z]))[1]) < 16.0
             layer = _draw_blobs(camera, points, radii, colours, exposure, sways)
             if layer is not None:
+                layer.sways = sways and near  # far trees stand still: nobody could tell
                 layers.append(layer)
     for x, y, z, _, _ in LAMPS:
         if y > 4.5:
@@ -309,6 +326,14 @@ def layers_of(camera: Camera, seed: int, *, exposure: float) -> list[Layer]:
                 layers.append(layer)
     layers.extend(_bench(camera, exposure))
     return layers
+
+
+def bake(background: np.ndarray, layers: list[Layer]) -> np.ndarray:
+    """The background with all still layers on it, far ones first."""
+    for layer in sorted(layers, key=lambda one: -one.depth):
+        if not layer.sways:
+            composite(background, layer.patch, layer.alpha, layer.x, layer.y)
+    return background
 
 
 def _tree(seed: int, number: int, x: float, z: float) -> list[tuple]:

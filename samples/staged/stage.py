@@ -67,6 +67,7 @@ class _Track:
                                           len(known) - 1)]]
         heading = np.degrees(np.angle(gaussian_filter1d(vector, 0.25 * RATE, mode="nearest")))
         stride = np.where(speed > 2.4, 2.3, 1.35) * actor.height_m / 1.75
+        self.own = hash_of(actor.role) % 7 / 7
         self.phase = np.cumsum(speed / RATE / stride) % 1.0
         self.place, self.speed, self.heading = place, speed, heading
 
@@ -82,7 +83,7 @@ class _Track:
                 action = name
         phase = int(self.phase[k] * STEP) % STEP
         arms = {"shield": "shield", "aim": "aim", "film": "film"}.get(action, "free")
-        sway = int((story_s * 0.23 + (hash_of(actor.role) % 7) / 7) * STEP) % STEP
+        sway = int((story_s * 0.23 + self.own) * STEP) % STEP
         fell = FALLS.get(actor.role)
         if fell is not None and story_s >= fell:
             pose = Pose("lie", 0, int(np.clip((story_s - fell) / 0.95, 0, 1) * 12))
@@ -91,7 +92,7 @@ class _Track:
         elif speed > 2.4 and action == "run":
             pose = Pose("run", phase)
         elif speed > 0.18:
-            pose = Pose("walk", phase, max(4, min(12, int(round(speed / 1.3 * 4)) * 3)), arms)
+            pose = Pose("walk", phase, 12 if speed > 0.75 else 7, arms)
         else:
             pose = Pose("stand", sway // 2 * 2, 12, arms)
         return State(actor.role, actor.look, float(self.place[k, 0]), float(self.place[k, 1]),
@@ -148,7 +149,7 @@ class Stage:
 
     def state(self, role: str, story_s: float) -> State | None:
         """One figure by role."""
-        return next((s for s in self.states(story_s) if s.role == role), None)
+        return next((t.at(story_s) for t in self.tracks if t.actor.role == role), None)
 
     def draw(
         self, canvas: np.ndarray, camera: Camera, layers: list[Layer], story_s: float, *,
@@ -157,11 +158,7 @@ class Stage:
         """Draw figures, vehicles and the layers among them onto canvas (uint8 BGR), far to near."""
         seen = Seen([], [])
         jobs: list[tuple[float, str, object]] = []
-        for layer in layers:
-            x, y = layer.x - origin[0], layer.y - origin[1]
-            if (x < canvas.shape[1] and y < canvas.shape[0] and x + layer.alpha.shape[1] > 0
-                    and y + layer.alpha.shape[0] > 0):
-                jobs.append((layer.depth, "layer", layer))
+        moving: list[tuple[float, float, float, float, float]] = []  # depth, left, top, right, low
         for state in self.states(story_s):
             if state.role != without:
                 spot, depth = camera.project(np.array([[state.x, 0, state.z],
@@ -170,9 +167,26 @@ class Stage:
                 if (depth.min() > 0.9 and -slack < spot[0, 0] < camera.width + slack
                         and spot[1, 1] < camera.height and spot[0, 1] > -slack):
                     jobs.append((float(depth[0]), "figure", state))
+                    moving.append((float(depth[0]), spot[0, 0] - 0.9 * slack,
+                                   spot[1, 1] - 0.6 * slack, spot[0, 0] + 0.9 * slack,
+                                   spot[0, 1] + 0.6 * slack))
         vehicles = vehicles_at(story_s) if self.street else []
         for vehicle in vehicles:
-            jobs.append((vehicle.depth(camera), "vehicle", vehicle))
+            box = vehicle.box(camera)
+            if box is not None:
+                jobs.append((vehicle.depth(camera), "vehicle", vehicle))
+                moving.append((jobs[-1][0], box[0], box[1], box[0] + box[2], box[1] + box[3]))
+                seen.vehicles.append((vehicle.kind, box))
+        for layer in layers:
+            x, y = layer.x - origin[0], layer.y - origin[1]
+            high, wide = layer.alpha.shape
+            if x >= canvas.shape[1] or y >= canvas.shape[0] or x + wide <= 0 or y + high <= 0:
+                continue
+            # a still layer is in the background already: again only where it hides what moves
+            if layer.sways or any(far > layer.depth and left < x + wide and right > x
+                                  and top < y + high and low > y
+                                  for far, left, top, right, low in moving):
+                jobs.append((layer.depth, "layer", layer))
         for _, kind, thing in jobs:
             if kind == "figure":
                 self._shadow(canvas, camera, thing)
@@ -181,9 +195,6 @@ class Stage:
                 self._layer(canvas, thing, story_s, origin)
             elif kind == "vehicle":
                 thing.draw(canvas, camera, exposure)
-                box = thing.box(camera)
-                if box is not None:
-                    seen.vehicles.append((thing.kind, box))
             else:
                 self._figure(canvas, camera, thing, exposure, seen)
         for x, y, z, strength, colour in LAMPS:
@@ -217,10 +228,11 @@ class Stage:
     def _shadow(self, canvas: np.ndarray, camera: Camera, state: State) -> None:
         foot = np.array([state.x, 0.0, state.z])
         tall = state.height_m * (0.5 if state.pose.mode in ("sit", "lie") else 0.95)
-        for x, y, z, strength, _ in LAMPS[:6]:
+        nearby = sorted((float(np.hypot(x - state.x, z - state.z)), x, y, z)
+                        for x, y, z, strength, _ in LAMPS if strength > 10)
+        for distance, x, y, z in nearby[:1]:
             reach = np.array([x, 0, z]) - foot
-            distance = float(np.hypot(reach[0], reach[2]))
-            if distance > 11 or strength < 10 or y <= tall:
+            if distance > 11:
                 continue
             away = -reach / max(distance, 0.3)
             length = min(5.0, distance * tall / (y - tall) + 0.15)
@@ -293,7 +305,7 @@ class Stage:
             return
         if not face_on:
             quad = quad[[1, 0, 3, 2]]
-        key = (state.role, face_on, exposure, *light_step(light))
+        key = (state.role, face_on, exposure, *light_step(light, 15.0))
         lit = self._shields.get(key)
         if lit is None:
             make = shield_face if face_on else shield_back
@@ -312,8 +324,8 @@ class Stage:
         for shot_s, role in SHOTS:
             age = story_s + shutter_s - shot_s  # how long ago, when the shutter closes
             strength = 1.0 if 0 <= age < shutter_s else 0.16 if shutter_s <= age < 2 * shutter_s else 0
-            state = self.state(role, story_s)
-            if strength == 0 or state is None:
+            state = self.state(role, story_s) if strength else None
+            if state is None:
                 continue
             joint = joints_of(Pose("stand", 0, 12, "aim"))
             muzzle = _body_to_world(state, joint["muzzle"][None] + [[0, 0.0, 0.15]])[0]
@@ -337,5 +349,5 @@ class Stage:
 
 
 def _area(quad: np.ndarray) -> float:
-    x, y = quad[:, 0], quad[:, 1]
-    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad.tolist()
+    return (cx - ax) * (dy - by) - (dx - bx) * (cy - ay)

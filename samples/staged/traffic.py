@@ -116,8 +116,6 @@ class Vehicle:
 
     def draw(self, canvas: np.ndarray, camera: Camera, exposure: float) -> None:
         """Shadow, faces away from the camera first, the near side last, then its lamps."""
-        if self.box(camera) is None:
-            return
         half = self.shape["width"] / 2
         length = self.shape["length"]
         ground = np.array([self._world(a, 0.02, c) for a, c in
@@ -129,27 +127,28 @@ class Vehicle:
         if depth.min() > 0.5:
             warp_quad(canvas, shadow, quad)
         light, _ = light_at(np.array([self.x, 1.3, self.z - np.sign(self.z - camera.position[2])]))
-        points = self.shape["points"]
+        points = np.array(self.shape["points"])
         eye = np.array(camera.position)
-        faces = []
-        for k in range(len(points)):
-            (a0, u0), (a1, u1) = points[k], points[(k + 1) % len(points)]
-            corners = np.array([self._world(a0, u0, -half), self._world(a1, u1, -half),
-                                self._world(a1, u1, half), self._world(a0, u0, half)])
-            normal = np.cross(corners[1] - corners[0], corners[3] - corners[0]) * -self.towards
-            if k == len(points) - 1 or normal @ (eye - corners.mean(0)) <= 0:
-                continue
-            normal /= np.linalg.norm(normal)
-            shade = 0.45 + 0.55 * max(0.0, float(normal[1]))
-            albedo = (15.0, 13.0, 12.0) if k in self.shape["glass"] else self.colour
-            faces.append((corners, np.array(albedo) / 255 * shade))
-        faces.sort(key=lambda face: -float(np.linalg.norm(face[0].mean(0) - eye)))
-        for corners, albedo in faces:
-            pixels, depth = camera.project(corners)
-            if depth.min() > 0.5:
-                colour = tone(albedo * light[::-1] * 3.2, exposure)
-                spots = np.clip(pixels * 16, -2e6, 2e6).round().astype(np.int32)
-                cv2.fillConvexPoly(canvas, spots, colour.tolist(), cv2.LINE_AA, 4)
+        along = self.x + self.towards * (points[:, 0] - length / 2)
+        edge = np.stack([along, points[:, 1], np.full(len(points), self.z - half)], 1)
+        lift = np.array([0.0, 0.0, 2 * half])
+        after = np.roll(edge, -1, axis=0)
+        corners = np.stack([edge, after, after + lift, edge + lift], 1)
+        run = after - edge
+        normals = np.stack([run[:, 1], -run[:, 0], np.zeros(len(run))], 1) * -self.towards
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        middles = corners.mean(1)
+        shown = ((eye - middles) * normals).sum(1) > 0
+        shown[-1] = False  # the underside
+        pixels, depth = camera.project(corners)
+        far = np.linalg.norm(middles - eye, axis=1)
+        spots = np.clip(pixels * 16, -2e6, 2e6).round().astype(np.int32)
+        for k in np.argsort(-far):
+            if shown[k] and depth[k].min() > 0.5:
+                albedo = np.array((15.0, 13.0, 12.0) if k in self.shape["glass"] else self.colour)
+                shade = (0.45 + 0.55 * max(0.0, float(normals[k, 1]))) / 255
+                colour = tone(albedo * shade * light[::-1] * 3.2, exposure)
+                cv2.fillConvexPoly(canvas, spots[k], colour.tolist(), cv2.LINE_AA, 4)
         near = -half if eye[2] < self.z else half
         corners = np.array([self._world(0, 2.6, near), self._world(length, 2.6, near),
                             self._world(length, 0.0, near), self._world(0, 0.0, near)])
@@ -198,7 +197,7 @@ def vehicles_at(story_s: float) -> list[Vehicle]:
     found = []
     x = float(minibus_x(story_s))
     if -40 < x < 42:
-        braking = 1.0 if story_s < 21.0 or story_s > 58.0 else 0.35
+        braking = 1.0 if story_s < 21.0 or story_s > 54.5 else 0.35
         found.append(Vehicle("minibus", x, MINIBUS_LANE_Z, -1, (34.0, 32.0, 30.0), braking))
     for start, speed, lane, colour in CAR_PASSES:
         x = -np.sign(speed) * 42 + speed * (story_s - start)

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from .optics import Camera, font, generator, noise_field
 from .plan import Actor, Phone, Plan
-from .scenery import layers_of, render_background
+from .scenery import bake, layers_of, render_background
 from .stage import Seen, Stage
 
 __all__ = ["CLOCK_FORMAT", "FixedView", "Frame", "PhoneView", "StrangerView", "fixed_camera"]
@@ -91,7 +91,8 @@ class FixedView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        picture = render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
@@ -198,9 +199,10 @@ class PhoneView:
     def _times(self) -> np.ndarray:
         """Presentation times, s; a phone that drops and delays frames has irregular ones."""
         if not self.phone.vfr:
-            return np.arange(int(self.length_s * 30)) / 30.0
+            rate = self.plan.phone_rate
+            return np.arange(int(self.length_s * rate)) / rate
         rng = generator(self.plan.seed, self.phone.name, "vfr")
-        steps = rng.choice([1 / 30, 1 / 30, 1 / 24, 1 / 20, 1 / 15], int(self.length_s * 32))
+        steps = rng.choice([0.8, 0.8, 1.0, 1.2, 1.6], int(self.length_s * 40)) / self.plan.phone_rate
         steps = steps + rng.uniform(-0.004, 0.004, len(steps))
         steps[rng.random(len(steps)) < 0.006] += rng.uniform(0.08, 0.25)
         times = np.concatenate([[0.0], np.cumsum(steps)])
@@ -227,7 +229,8 @@ class PhoneView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        picture = render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
@@ -260,7 +263,7 @@ class PhoneView:
             part = wide.window(x, y, canvas.shape[1], canvas.shape[0])
             seen = self.stage.draw(canvas, part, self.layers, float(self.story(time_s)),
                                    exposure=self.phone.exposure, without=self.phone.holder,
-                                   shutter_s=1 / 30, origin=(x, y))
+                                   shutter_s=1 / self.plan.phone_rate, origin=(x, y))
             shift = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
             picture = cv2.warpPerspective(canvas, shift @ back, (w, h),
                                           flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -300,7 +303,7 @@ class StrangerView(PhoneView):
     """Another street on another evening: nothing in it belongs to the incident."""
 
     def __init__(self, plan: Plan) -> None:
-        phone = Phone("stranger", "nobody", (9.0, 1.62, 12.5), 2.0, 34.0, 4.0, 15.0, 0.0,
+        phone = Phone("stranger", "nobody", (9.0, 1.62, 12.5), 2.0, 22.0, 4.0, 12.0, 0.0,
                       ((0, 132, 2), (15, 150, 3), (40, 140, 1)), (854, 480), (640, 360), 0.9, 0.6,
                       1.9, 2.6, (0.92, 1.0, 1.08))
         super().__init__(plan, phone, Stage(plan.seed + 77, _ELSEWHERE, street=False),
