@@ -1,6 +1,6 @@
 """Activity in a fixed view: what enters, leaves, falls, runs or stands still, and where.
 
-Works on frames 320 pixels wide at about ten a second. What the examiner declares hidden (a tree, a
+Works on frames up to 640 pixels wide, ten a second. What the examiner declares hidden (a tree, a
 parked van) is *not testable*, so that "not seen" never reads as "not there". Trajectories carry no
 identity: whether two of them are one figure is not for a machine to say.
 """
@@ -30,13 +30,16 @@ from forensics.model import (
 )
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, View, scan, video_stream
+from forensics.video_falls import Descent, find_descents
 from forensics.video_tracks import (
     FLOOD,
     Tracker,
     Trail,
     blobs,
+    is_ghost,
     learn_ground,
     moving_mask,
+    repair_ground,
     smoothed,
 )
 
@@ -49,7 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "find_activity", "find_events_of_trail"]
 
-WIDTH = 320
+#: Width at which figures are followed: those of a street view keep some thirty pixels.
+WIDTH = 640
 RATE_HZ = 10.0
 _STRETCH_S = 120.0
 _LEAST_S = 2.0
@@ -241,8 +245,13 @@ class _Small:
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, *, rotation: int, time_base: float, least_px: float | None) -> None:
+    def __init__(
+        self, *, rotation: int, time_base: float, least_px: float | None,
+        regions: Sequence[Region] = (),
+    ) -> None:  # fmt: skip
         self._turns, self._time_base = (rotation // 90) % 4, time_base
+        self._regions = regions
+        self.descents: list[tuple[str, Descent, float]] = []
         self._least = least_px
         self._frames: list[Bytes] = []
         self._times: list[float] = []
@@ -287,7 +296,7 @@ class _Small:
         if len(self._frames) < 5:
             return
         stack = np.stack(self._frames)
-        ground = learn_ground(stack)
+        ground = repair_ground(stack, learn_ground(stack))
         self.thresholds.append(ground.threshold)
         least = (self._least or 0.05 * self.size[1]) * self.factor
         step = float(np.median(np.diff(self._times)))
@@ -296,8 +305,44 @@ class _Small:
             if share > FLOOD:
                 self.flooded.append((time - step / 2, time + step / 2))
                 continue
-            self.tracker.add(time, blobs(mask, least_px=max(4.0, least)))
+            boxes = blobs(mask, least_px=max(4.0, least))
+            self.tracker.add(time, [b for b in boxes if not is_ghost(frame, ground, mask, b)])
+        self._watch_falls(stack)
         self._frames, self._times = [], []
+
+    def _watch_falls(self, stack: Bytes) -> None:
+        import numpy as np
+
+        h, w = stack.shape[1:]
+        gx, gy = np.meshgrid((np.arange(w) + 0.5) / self.factor, (np.arange(h) + 0.5) / self.factor)
+        for region in self._regions:
+            where = _inside(region.polygon, gx, gy)
+            tall = self._usual_height(region)
+            if tall is None:
+                continue
+            found = find_descents(
+                stack, np.array(self._times), figure_px=tall * self.factor, where=where
+            )
+            self.descents += [(region.name, d, tall) for d in found]
+
+    def _usual_height(self, region: Region) -> float | None:
+        """How tall figures are about a region, in displayed pixels, from what was followed there.
+
+        A figure twice as far is half as tall, so only trails whose foot came near count.
+        """
+        import numpy as np
+
+        low = max(y for _, y in region.polygon)
+        high = min(y for _, y in region.polygon)
+        sizes = []
+        for trail in (*self.tracker.done, *self.tracker.live):
+            boxes = np.array(trail.boxes) / self.factor
+            foot = boxes[:, 1] + boxes[:, 3]
+            size = boxes[:, 3]
+            near = (foot > high - 0.5 * size) & (foot < low + 0.5 * size) & (size > boxes[:, 2])
+            if near.sum() >= 4:
+                sizes.append(float(np.median(size[near])))
+        return float(np.median(sizes)) if sizes else None
 
     def trails(self) -> list[Trail]:
         """Every trail, in pixels of the displayed frame."""
@@ -443,7 +488,8 @@ def find_activity(
     """
     stream = video_stream(clip)
     small = _Small(
-        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px
+        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px,
+        regions=regions,
     )
     frames = scan(clip, [small], progress=progress)
     trails = small.trails()
@@ -461,6 +507,7 @@ def find_activity(
             trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
         )
         found.extend((event, trail) for event in events)
+    found = _with_descents(found, small)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
     coverage = _cover(frames, areas, occluders, small)
     return conclude(
@@ -469,6 +516,33 @@ def find_activity(
         reason=f"{len(trails)} trails followed in {len(areas)} regions",
         measures={"trails": Quantity.exact(len(trails), "count")},
     )  # fmt: skip
+
+
+def _with_descents(
+    found: list[tuple[Event, Trail]], small: _Small
+) -> list[tuple[Event, Trail]]:
+    """Falls seen as sinking movement, where no trail already tells of them."""
+    out = list(found)
+    for name, descent, tall in small.descents:
+        twin = any(
+            e.kind == "falls" and e.region == name and abs(e.start - descent.start) < 1.5
+            for e, _ in out
+        )
+        if twin:
+            continue
+        points = [(t, x / small.factor, y / small.factor) for t, x, y in descent.path]
+        half = 0.25 * tall
+        trail = Trail(
+            [t for t, _, _ in points],
+            [(max(0.0, x - half), max(0.0, y - half), 2 * half, 2 * half) for _, x, y in points],
+        )
+        score = min(0.9, 0.35 + 0.5 * descent.heights)
+        note = (
+            f"something sank by {descent.heights:.2f} figure heights at up to "
+            f"{descent.fastest:.2f} heights/s; sitting down or bending fast looks alike"
+        )
+        out.append((Event("falls", name, descent.start, descent.end, score, note=note), trail))
+    return out
 
 
 def _cover(
