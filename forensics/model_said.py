@@ -13,6 +13,7 @@ from forensics.model_values import Box, Quantity, Span, Value
 
 __all__ = [
     "Activity",
+    "Anchor",
     "Candidate",
     "ClockReading",
     "Copy",
@@ -23,6 +24,7 @@ __all__ = [
     "Flash",
     "Keyframe",
     "Level",
+    "MarkedBox",
     "Offset",
     "PlateReading",
     "Redaction",
@@ -114,6 +116,23 @@ class TrackPoint(Value, frozen=True):
     box: Box
 
 
+class MarkedBox(Value, frozen=True):
+    """A marking an examiner drew a box around, at a time on the clip's clock."""
+
+    time_s: float
+    box: Box
+    kind: SightingKind
+
+
+class Anchor(Value, frozen=True):
+    """A clip's start on the reference's clock that an examiner vouches for; `clip` is a digest."""
+
+    clip: str
+    offset_s: float
+    uncertainty_s: float
+    source: str
+
+
 class Keyframe(Said_, frozen=True, tag="keyframe"):
     """A frame worth looking at, identified so that another expert lands on the same one."""
 
@@ -179,8 +198,10 @@ class Offset(Said_, frozen=True, tag="offset"):
 
 
 class Copy(Said_, frozen=True, tag="copy"):
-    """This clip shows the same footage as `other`; which of them is nearer the original."""
+    """`clip` shows the same footage as `other`; which of them ("this": `clip`) is nearer the
+    original."""
 
+    clip: str
     other: str
     relation: Literal["identical-file", "identical-streams", "re-encoded", "excerpt", "altered"]
     nearer: Literal["this", "other", "undecided"]
