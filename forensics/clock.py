@@ -304,6 +304,11 @@ def anchor(
     ------
     RecordInvalid
         Nothing was read, or no date is known.
+
+    When it errs
+    ------------
+    It calls it wrongly when the clock was set wrong, stood in another zone than stated, or jumped
+    before the first reading (inaccuracy, association). It says nothing about the clock's own error.
     """
     readings = [o.what for o in examination.observations if isinstance(o.what, ClockReading)]
     offset = examination.measures.get("offset")
