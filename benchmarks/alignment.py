@@ -278,7 +278,7 @@ def run_peer(tool: str, jobs: list[dict[str, Any]], folder: Path) -> list[dict[s
     ]
 
 
-def pairs(draws: int = 14, peer_draws: int = 7) -> None:
+def pairs(draws: int = 8, peer_draws: int = 4) -> None:
     """Simple and hard pairs with strangers, this library and its peers."""
     pool = Pool.load("report")
     found: dict[str, Any] = {"dataset_digest": pool.digest, "seed": 2026}
@@ -463,7 +463,7 @@ def rates() -> None:
             "dataset": "simulated phones at real sounds, report half: pairs alone, 5 to 60 s of "
             "overlap, 20 to -5 dB; strangers from disjoint recordings",
             "dataset_digest": known["dataset_digest"],
-            "independent": 3 * 14 * len(names), "measured": known["measured"],
+            "independent": 3 * 8 * len(names), "measured": known["measured"],
             "script": "benchmarks/alignment.py",
             "note": "independent counts simulated events; a wrong join counts as a miss",
         })  # fmt: skip
