@@ -81,7 +81,7 @@ def make_proxy(
     stamps: list[float] = []
     start = span.start if span is not None else Fraction(clip.container.start or 0)
     size = (0, 0)
-    with av.open(memory, "w", format="mp4", options={"movflags": "faststart"}) as out:
+    with av.open(memory, "w", format="mp4") as out:
         voice: Any = None
         if clip.audio is not None:
             voice = out.add_stream("aac", rate=_SOUND_HZ, layout="mono")
