@@ -150,12 +150,11 @@ def _room_observations(found: Gathered) -> list[Observation]:
     for step in find_floor_steps(found.levels):
         pumped = step.loud_before_db > 20
         table = "gain-after-bang" if pumped else "noise-floor-step"
-        how = "over more than half a second" if step.gradual else "at once"
         said.append(
             _said(
                 "noise-floor-step", "inconclusive", around(step.row),
                 min(0.9, 1 - 2.0 ** (-step.strength / 6)), table=table,
-                note=f"the quiet changes by {step.step_db:+.1f} dB {how}"
+                note=f"the quiet changes by {step.step_db:+.1f} dB at once"
                 + ("; a loud sound precedes it" if pumped else ""),
                 measures={
                     "step": Quantity(step.step_db, "dB", note="mean over the bands in use"),
