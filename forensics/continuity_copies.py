@@ -101,6 +101,8 @@ class RepeatFinder:
             y = np.pad(y, (0, _BLOCK - len(y)))
         spectrum = rfft(y, 2 * _BLOCK).astype(np.complex64)
         self._held.append((first, y, spectrum))
+        if not y.any():
+            return
         newest = len(self._held) - 1
         for index, (earlier, x, other) in enumerate(self._held):
             # Neighbours share half their sound; the next but one is the first that is all new,
@@ -114,7 +116,10 @@ class RepeatFinder:
             overlap = np.sqrt(np.maximum(_BLOCK - np.abs(lags), 8192))
             curve = curve / overlap
             curve[shift < _LEAST_LAG_S * RATE_HZ] = 0
-            spread = 1.4826 * np.median(np.abs(curve[curve != 0])) + 1e-9
+            compared = np.abs(curve[shift >= _LEAST_LAG_S * RATE_HZ])
+            if not len(compared) or not compared.any():
+                continue
+            spread = 1.4826 * np.median(compared) + 1e-9
             for _ in range(3):
                 at = int(np.argmax(np.abs(curve)))
                 z = float(abs(curve[at]) / spread)
