@@ -9,13 +9,21 @@ reported without its upper bound: 0 of 59 still means up to 6.1 %.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from forensics.errors import RecordInvalid
-from forensics.model import ErrorRate, Rate, Uncalibrated, Value, from_json
+from forensics.model import ErrorRate, Examination, Rate, Uncalibrated, Value, from_json
 
-__all__ = ["Row", "error_rate", "hourly_rate", "item_rate", "measure_row", "read_table"]
+__all__ = [
+    "Row", "error_rate", "hourly_rate", "item_rate", "judge_applicability", "measure_row",
+    "read_table",
+]  # fmt: skip
+
+#: Whether a method was measured under an item's conditions.
+Range: TypeAlias = Literal["in range", "out of range", "unknown"]
 
 
 class Row(Value, frozen=True):
@@ -126,3 +134,34 @@ def error_rate(method: str, version: str, stratum: str = "") -> ErrorRate | Unca
     if any(key[0] == method for key in table):
         return Uncalibrated(f"error rate not known: version {version} was not measured")
     return Uncalibrated("error rate not known: this method has not been measured")
+
+
+def judge_applicability(
+    examination: Examination, rows: Sequence[Row] | None = None
+) -> tuple[Range, str]:
+    """Whether a method was measured under the conditions it met in one examination, and why.
+
+    *In range*: every condition (stratum) it named was measured for this version. *Out of range*:
+    it was measured, but not under all of them; what it says there is not covered by a rate.
+    *Unknown*: this version was never measured.
+
+    Parameters
+    ----------
+    examination
+        What was run.
+    rows
+        The table to look in; the one shipped with the library by default.
+    """
+    origin = examination.origin
+    table = read_table() if rows is None else rows
+    measured = sorted(
+        {r.stratum for r in table if (r.method, r.version) == (origin.method, origin.version)}
+    )
+    rates = [f.error_rate for f in examination.findings] or [examination.error_rate]
+    missing = [rate.reason for rate in rates if isinstance(rate, Uncalibrated)]
+    if not missing:
+        known = sorted({rate.stratum for rate in rates if isinstance(rate, ErrorRate)})
+        return "in range", f"measured for {', '.join(map(repr, known))}"
+    if measured:
+        return "out of range", missing[0]
+    return "unknown", missing[0]

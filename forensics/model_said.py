@@ -13,6 +13,7 @@ from forensics.model_values import Box, Quantity, Span, Value
 
 __all__ = [
     "Activity",
+    "Anchor",
     "Candidate",
     "ClockReading",
     "Copy",
@@ -23,9 +24,11 @@ __all__ = [
     "Flash",
     "Keyframe",
     "Level",
+    "MarkedBox",
     "Offset",
     "PlateReading",
     "Redaction",
+    "Region",
     "Said",
     "Sighting",
     "SightingKind",
@@ -93,11 +96,41 @@ class Candidate(Value, frozen=True):
     look_alike: bool = False
 
 
+class Region(Value, frozen=True):
+    """A named area the examiner drew: a polygon in pixels of the displayed frame."""
+
+    name: str
+    polygon: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def of_box(cls, name: str, x: float, y: float, width: float, height: float) -> Region:
+        """A rectangle as a region."""
+        right, bottom = x + width, y + height
+        return cls(name, ((x, y), (right, y), (right, bottom), (x, bottom)))
+
+
 class TrackPoint(Value, frozen=True):
     """Where something was at one time; a trajectory carries no identity."""
 
     time: Fraction
     box: Box
+
+
+class MarkedBox(Value, frozen=True):
+    """A marking an examiner drew a box around, at a time on the clip's clock."""
+
+    time_s: float
+    box: Box
+    kind: SightingKind
+
+
+class Anchor(Value, frozen=True):
+    """A clip's start on the reference's clock that an examiner vouches for; `clip` is a digest."""
+
+    clip: str
+    offset_s: float
+    uncertainty_s: float
+    source: str
 
 
 class Keyframe(Said_, frozen=True, tag="keyframe"):
@@ -165,8 +198,10 @@ class Offset(Said_, frozen=True, tag="offset"):
 
 
 class Copy(Said_, frozen=True, tag="copy"):
-    """This clip shows the same footage as `other`; which of them is nearer the original."""
+    """`clip` shows the same footage as `other`; which of them ("this": `clip`) is nearer the
+    original."""
 
+    clip: str
     other: str
     relation: Literal["identical-file", "identical-streams", "re-encoded", "excerpt", "altered"]
     nearer: Literal["this", "other", "undecided"]

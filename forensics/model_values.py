@@ -136,6 +136,14 @@ def clock_text(value: Fraction | float) -> str:
     return f"{sign}{hour}:{minute:02d}:{second:02d}.{thousandths:03d}"
 
 
+def _floats(value: Value, *names: str) -> None:
+    # 1 and 1.0 are one number: they must hash alike.
+    for name in names:
+        number = getattr(value, name)
+        if number is not None and type(number) is not float:
+            msgspec.structs.force_setattr(value, name, float(number))
+
+
 class Span(Value, frozen=True, order=True):
     """From `start` to `end`, exact seconds of presentation time on **one clip's clock**."""
 
@@ -221,6 +229,7 @@ class Quantity(Value, frozen=True):
             raise RecordInvalid("an interval has two ends")
         if self.low is None and not self.note:
             raise RecordInvalid("a quantity without an interval must say why in its note")
+        _floats(self, "value", "low", "high")
 
     @classmethod
     def exact(cls, value: float, unit: str, note: str = "read exactly, not estimated") -> Quantity:
@@ -245,6 +254,7 @@ class Box(Value, frozen=True):
     def __post_init__(self) -> None:
         if self.width < 0 or self.height < 0:
             raise RecordInvalid("a box cannot have a negative size")
+        _floats(self, "x", "y", "width", "height")
 
     def __and__(self, other: Box) -> Box | None:
         left, top = max(self.x, other.x), max(self.y, other.y)

@@ -60,6 +60,7 @@ __all__ = [
     "keep",
     "method",
     "methods",
+    "origin_of",
     "replay",
 ]
 
@@ -69,6 +70,7 @@ R = TypeVar("R")
 _PACKAGES = ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "rapidocr")
 _origin: contextvars.ContextVar[Origin | None] = contextvars.ContextVar("origin", default=None)
 _registry: dict[str, Method] = {}
+_specs: dict[Callable[..., Any], Method] = {}
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -202,6 +204,7 @@ def method(
             return result
 
         _registry[name] = spec
+        _specs[run] = spec
         return run
 
     return register
@@ -210,6 +213,11 @@ def method(
 def methods() -> dict[str, Method]:
     """Every method registered so far, by name (importing a module registers its methods)."""
     return dict(sorted(_registry.items()))
+
+
+def origin_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Origin:
+    """The origin a call of a registered method would have, without running it."""
+    return _make_origin(_specs[function], args, kwargs)
 
 
 def current_origin() -> Origin:
@@ -270,11 +278,12 @@ def conclude(
         error_rate=error_rate(origin.method, origin.version, stratum), measures=measures or {},
         artefacts=tuple(artefacts),
     )  # fmt: skip
-    # msgspec checks types on reading, not on construction: read back what is about to be said.
-    written = canonical_json(examination)
-    if canonical_json(from_json(written, Examination)) != written:
+    # msgspec checks types on reading, not on construction: what is said is what reads back. That
+    # also turns an integer or NumPy number in a float's place into the float it stands for.
+    said = from_json(canonical_json(examination), Examination)
+    if from_json(canonical_json(said), Examination) != said:
         raise RecordInvalid("an examination does not read back as it was written")
-    return examination
+    return said
 
 
 # -- replay ---------------------------------------------------------------------------------

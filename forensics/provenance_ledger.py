@@ -205,7 +205,8 @@ class Ledger:
         whole, _ = self._lines()
         previous = hashlib.sha256(whole[-1]).hexdigest() if whole else GENESIS
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        entry = Entry(len(whole) + 1, utc, previous, _wrap(said))
+        draft = Entry(len(whole) + 1, utc, previous, _wrap(said))
+        entry = from_json(canonical_json(draft), Entry)
         line = canonical_json(entry)
         if canonical_json(from_json(line, Entry)) != line:
             raise LedgerBroken("an entry does not read back as written", line=entry.seq)

@@ -1,28 +1,36 @@
 #!/bin/sh
 # Does ./run pass on a machine that has nothing but Python and its venv module?
 #
-#   sudo sh tests/bare_debian.sh [test | demo] [--keep]
+#   sudo sh tests/bare_debian.sh [test | demo] [--suite bookworm | trixie] [--keep]
 #
-# Builds a Debian 12 root with python3, python3-venv and ca-certificates and nothing else, puts a clone of the last
-# commit into it under a folder with a space in its name, installs as an ordinary user, and then runs the command again
-# in a network namespace that has only a loopback. Needs root, git, unshare, ip, and mmdebstrap or debootstrap
-# (apt install mmdebstrap git util-linux iproute2). Not run by CI: it fetches some 40 MB from Debian and 400 MB from PyPI.
+# Builds a Debian 12 (bookworm) root with python3, python3-venv and ca-certificates and nothing else,
+# puts a clone of the last commit into it under a folder with a space in its name, installs as an
+# ordinary user, and then runs the command again in a network namespace that has only a loopback.
+# Needs root, git, unshare, ip, and mmdebstrap or debootstrap
+# (apt install mmdebstrap git util-linux iproute2). Not run by CI: it fetches some 40 MB from Debian
+# and 500 MB from PyPI.
 #
-# This machine's own way of reaching a package index (PIP_* and certificate variables, pip.conf, the certificate
-# bundle, resolv.conf) is lent to the root for the check; nothing of it is written into the project.
+# This machine's own way of reaching a package index (PIP_* and certificate variables, pip.conf, the
+# certificate bundle, resolv.conf) is lent to the root for the check and goes nowhere else.
 set -eu
 
 WHAT="test"
 KEEP=
-for arg in "$@"; do
-    case $arg in
-    test | demo) WHAT=$arg ;;
+SUITE=bookworm
+while [ $# -gt 0 ]; do
+    case $1 in
+    test | demo) WHAT=$1 ;;
     --keep) KEEP=yes ;;
+    --suite)
+        SUITE=${2:?--suite needs a name}
+        shift
+        ;;
     *)
         sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     esac
+    shift
 done
 [ "$(id -u)" = 0 ] || {
     echo "bare_debian.sh: must be root: it makes a root file system and enters it" >&2
@@ -48,9 +56,9 @@ trap 'exit 130' INT TERM
 
 PACKAGES=python3,python3-venv,ca-certificates
 if command -v mmdebstrap >/dev/null; then
-    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" bookworm "$BARE"
+    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" "$SUITE" "$BARE"
 else
-    debootstrap --variant=minbase --include="$PACKAGES" bookworm "$BARE" >"$TOP/debootstrap.log"
+    debootstrap --variant=minbase --include="$PACKAGES" "$SUITE" "$BARE" >"$TOP/debootstrap.log"
 fi
 
 # Lent for the check: name look-up, certificates, pip's own configuration.
