@@ -151,7 +151,9 @@ class RepeatFinder:
                 continue
             source = earlier / RATE_HZ + start
             copy = source + (first - earlier + lag) / RATE_HZ - best[1] / RATE_HZ
-            repeat = Repeat(source, copy, length, level, z, self._periodic(x, low + begin, low + end))
+            repeat = Repeat(
+                source, copy, length, level, z, self._periodic(x, low + begin, low + end)
+            )
             self._add(repeat)
 
     @staticmethod
@@ -167,7 +169,9 @@ class RepeatFinder:
 
     def _add(self, repeat: Repeat) -> None:
         for k, known in enumerate(self.repeats):
-            same = abs((known.second_s - known.first_s) - (repeat.second_s - repeat.first_s)) < 0.003
+            same = (
+                abs((known.second_s - known.first_s) - (repeat.second_s - repeat.first_s)) < 0.003
+            )
             apart = max(known.first_s, repeat.first_s) - min(
                 known.first_s + known.length_s, repeat.first_s + repeat.length_s
             )
@@ -202,7 +206,9 @@ def _likeness(one: Floats, other: Floats) -> Floats:
 
     width, hop = 2 * _WINDOW, _WINDOW // 4
     both = uniform_filter1d(one * other, width)[::hop]
-    power = uniform_filter1d(one * one, width)[::hop] * uniform_filter1d(other * other, width)[::hop]
+    power = (
+        uniform_filter1d(one * one, width)[::hop] * uniform_filter1d(other * other, width)[::hop]
+    )
     found: Floats = (both / np.sqrt(power + 1e-4)).astype(np.float32)
     return found
 

@@ -6,6 +6,7 @@ seconds), never its loudness.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -139,9 +140,7 @@ def find_floor_steps(levels: Floats, *, least_db: float = 6.0) -> list[FloorStep
         before = total[max(0, place - 60) : max(1, place - 1)]
         loud = float(before.max() - np.median(total)) if len(before) else 0.0
         found.append(
-            FloorStep(
-                place, float(mean[index]), float(strength[index]), float(agree[index]), loud
-            )
+            FloorStep(place, float(mean[index]), float(strength[index]), float(agree[index]), loud)
         )
         if len(found) >= 50:
             break
@@ -225,9 +224,7 @@ def find_band_changes(levels: Floats, *, least_db: float = 15.0) -> list[BandCha
         row = int(rows[index])
         if any(abs(row - f.row) < side for f in found):
             continue
-        change = _band_change(
-            row, steps[index], (life_before[index], life_after[index]), least_db
-        )
+        change = _band_change(row, steps[index], (life_before[index], life_after[index]), least_db)
         if change is not None:
             found.append(change)
     return sorted(found, key=lambda f: f.row)
@@ -297,7 +294,7 @@ class SilenceFinder:
         joined = np.concatenate([self._last_value[None], samples])
         changes = first + np.flatnonzero((np.diff(joined, axis=0) != 0).any(axis=1))
         edges = np.concatenate([[self._first], changes])
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in itertools.pairwise(edges):
             if b - a >= self.least:
                 inside = int(a) - first
                 value = float(samples[max(0, inside)].mean())
@@ -352,6 +349,8 @@ def find_ceiling_changes(ceilings: Floats, *, least: float = 0.03) -> list[Ceili
         steady = np.ptp(left) < least / 3 and np.ptp(right) < least / 3
         if steady and abs(float(right.mean() - left.mean())) >= least:
             found.append(
-                CeilingChange(int(rows[k - 1]), int(rows[k]) + 1, float(left.mean()), float(right.mean()))
+                CeilingChange(
+                    int(rows[k - 1]), int(rows[k]) + 1, float(left.mean()), float(right.mean())
+                )
             )
     return found

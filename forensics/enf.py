@@ -220,8 +220,8 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
 @method(
     "hum-phase-breaks", version="1",
     references=(
-        "Nicolalde Rodriguez, Apolinario, Biscainho: Audio authenticity, IEEE TIFS 5(3), 2010",
-        "SWGDE Best Practices for Digital Audio Authentication, 2017",
+        "Nicolalde, Apolinario, Biscainho: phase changes of the mains hum, IEEE TIFS 5(3), 2010",
+        "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
     ),
 )  # fmt: skip
 def find_phase_breaks(
@@ -329,9 +329,7 @@ def _untestable(testable: NDArray[np.bool_], start: Fraction) -> list[NotTestabl
 
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~testable).astype(int), [0]])))
     return [
-        NotTestable(
-            Span(start + int(a), start + int(b)), "hum: covered by other sound, or an end"
-        )
+        NotTestable(Span(start + int(a), start + int(b)), "hum: covered by other sound, or an end")
         for a, b in zip(edges[::2], edges[1::2], strict=True)
     ]
 
@@ -412,9 +410,7 @@ def match_reference(
         "difference": Quantity(result.rms_hz * 1000, "mHz", note="r.m.s. after a constant offset"),
         "correlation": Quantity(result.correlation, "", note="of the two frequency tracks"),
     }  # fmt: skip
-    table = "second,clip_hz\n" + "".join(
-        f"{k},{v:.5f}\n" for k, v in enumerate(_track(family)[0])
-    )
+    table = "second,clip_hz\n" + "".join(f"{k},{v:.5f}\n" for k, v in enumerate(_track(family)[0]))
     artefact = keep(table.encode(), media_type="text/csv", label="hum frequency")
     if result.false_match > largest_false_match or result.correlation < 0.5:
         return conclude(
@@ -454,7 +450,7 @@ def _track(family: list[Line]) -> tuple[Floats, NDArray[np.bool_]]:
         ]
     )  # fmt: skip
     mean = (tables * weights).sum(axis=0) / weights.sum(axis=0)
-    seen = np.stack([line.present for line in family]).any(axis=0)
+    seen: NDArray[np.bool_] = np.asarray(
+        np.stack([line.present for line in family]).any(axis=0), np.bool_
+    )
     return mean.astype(np.float32), seen
-
-

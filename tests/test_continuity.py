@@ -223,7 +223,8 @@ def test_two_clipping_ceilings_are_two_gains() -> None:
     changes = continuity_room.find_ceiling_changes(ceilings)
     assert changes and abs(changes[0].low - 10) <= 1
     assert changes[0].before == pytest.approx(0.9, abs=0.01)
-    assert continuity_room.find_ceiling_changes(continuity_room.measure_ceilings(loud[: 9 * RATE], RATE)) == []  # fmt: skip
+    same = continuity_room.measure_ceilings(loud[: 9 * RATE], RATE)
+    assert continuity_room.find_ceiling_changes(same) == []
 
 
 # -- outcomes, control, listening copy ------------------------------------------------------
@@ -231,7 +232,7 @@ def test_two_clipping_ceilings_are_two_gains() -> None:
 
 def test_too_short_is_not_applicable(tmp_path: Path) -> None:
     exam = continuity.find_splices(write_wav(tmp_path / "s.wav", voices(0.5)))
-    assert exam.outcome == "not-applicable" and "need" in exam.reason or "little" in exam.reason
+    assert exam.outcome == "not-applicable" and "SignalTooShort" in exam.reason
 
 
 def test_digital_silence_throughout_finds_nothing(tmp_path: Path) -> None:

@@ -31,11 +31,15 @@ def mains(seconds: float, seed: int = 1, nominal: float = 50.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.standard_normal(int(seconds) + 2)) * 0.002
     walk -= np.linspace(walk[0], walk[-1], len(walk))
-    frequency = nominal + np.interp(np.arange(round(seconds * RATE)) / RATE, np.arange(len(walk)), walk)
+    frequency = nominal + np.interp(
+        np.arange(round(seconds * RATE)) / RATE, np.arange(len(walk)), walk
+    )
     return np.cumsum(frequency) / RATE
 
 
-def hum(turns: np.ndarray, level: float = 0.02, harmonics: tuple[int, ...] = (2, 4, 6)) -> np.ndarray:
+def hum(
+    turns: np.ndarray, level: float = 0.02, harmonics: tuple[int, ...] = (2, 4, 6)
+) -> np.ndarray:
     return level * sum(np.sin(2 * np.pi * h * turns + h) / h for h in harmonics)
 
 
@@ -102,19 +106,19 @@ def test_too_short_is_not_applicable(tmp_path: Path) -> None:
 
 
 def test_a_clip_is_placed_on_its_reference_and_refused_on_another(tmp_path: Path) -> None:
-    turns = mains(600, seed=3)
+    turns = mains(700, seed=3)
     reference = write_wav(tmp_path / "r.wav", hum(turns, 0.2, (1, 2)))
-    part = slice(150 * RATE, 470 * RATE)
-    clip = write_wav(tmp_path / "q.wav", hum(turns[part]) + 0.5 * noise(320))
-    exam = enf.match_reference(clip, reference=reference, surrogates=1000)
+    part = slice(150 * RATE, 570 * RATE)
+    clip = write_wav(tmp_path / "q.wav", hum(turns[part]) + 0.5 * noise(420))
+    exam = enf.match_reference(clip, reference=reference, surrogates=400, largest_false_match=0.01)
     assert exam.outcome == "found"
     (found,) = exam.observations
     assert isinstance(found.what, Offset)
     assert found.what.offset.value == pytest.approx(150, abs=2)
     assert found.what.offset.low is not None and found.what.offset.high is not None
     assert found.what.offset.low <= 150 <= found.what.offset.high
-    other = write_wav(tmp_path / "o.wav", hum(mains(600, seed=8), 0.2, (1, 2)))
-    refused = enf.match_reference(clip, reference=other, surrogates=1000)
+    other = write_wav(tmp_path / "o.wav", hum(mains(700, seed=8), 0.2, (1, 2)))
+    refused = enf.match_reference(clip, reference=other, surrogates=400, largest_false_match=0.01)
     assert refused.outcome == "nothing-found" and "refused" in refused.reason
     check_replay(exam, replay(exam, [clip]))
 
@@ -147,5 +151,7 @@ def test_the_real_cut_samples(name: str, truth: float) -> None:
     (found,) = exam.observations
     assert found.span is not None
     assert abs(float(found.span.start + found.span.end) / 2 - truth) < 1
-    uncut = enf.find_phase_breaks(forensics.open_clip(folder / f"{name.replace('cut', 'uncut')}.wav"))
+    uncut = enf.find_phase_breaks(
+        forensics.open_clip(folder / f"{name.replace('cut', 'uncut')}.wav")
+    )
     assert uncut.outcome == "nothing-found"
