@@ -112,7 +112,7 @@ def beds(half: str, sounds: Path) -> dict[str, np.ndarray]:
                 "jfk": [pool / "jfk/jfk.flac"],
                 "speech-a": sorted((pool / "pocketsphinx").glob("*.wav")),
                 "speech-b": [MEDIA / "audio_multi/bbc/timbl_1.mp3"],
-                "city": [p for p in sounds.rglob("sand-city.ogg")],
+                "city": list(sounds.rglob("sand-city.ogg")),
             }[name]
         if not files:
             continue

@@ -247,11 +247,15 @@ def find_events(
             missing += [NotTestable(gap, "the file has no sound here") for gap in sound.gaps]
         origin = start or Fraction(0)
         levels = measure_levels(samples)
-        for found in find_impulses(samples, minimum_score=minimum_score, levels=levels):
-            if core <= first + round(found.time_s * RATE_HZ) < stop:
-                observations.append(_observation(found, origin, first))
+        observations += [
+            _observation(found, origin, first)
+            for found in find_impulses(samples, minimum_score=minimum_score, levels=levels)
+            if core <= first + round(found.time_s * RATE_HZ) < stop
+        ]
         total = stop
-        hops = slice(round((core - first) / RATE_HZ / HOP_S), round((stop - first) / RATE_HZ / HOP_S))
+        hops = slice(
+            round((core - first) / RATE_HZ / HOP_S), round((stop - first) / RATE_HZ / HOP_S)
+        )
         inner = type(levels)(levels.bands[:, hops], levels.flatness[hops], levels.empty[hops])
         for number, level in enumerate(
             hearing_level(inner, window_s=_WINDOW_S, margin_db=_MARGIN_DB)

@@ -200,9 +200,7 @@ def _rank(values: Floats, hops: NDArray[np.int64]) -> Floats:
     )
 
 
-def candidate_features(
-    samples: Floats, levels: Levels
-) -> tuple[NDArray[np.int64], Floats]:
+def candidate_features(samples: Floats, levels: Levels) -> tuple[NDArray[np.int64], Floats]:
     """Hops where the sound rises at once in several bands, and their `FEATURES` (n, 12).
 
     Parameters
@@ -306,6 +304,12 @@ def find_impulses(
         Of two candidates closer than this the weaker is an echo or the same sound.
     levels
         `measure_levels(samples)`, if at hand.
+
+    When it errs
+    ------------
+    As `forensics.events.find_events`: barks, plosives and crackles pass for impulses
+    (misinterpretation); what is no louder than the background's loud parts is missed
+    (incompleteness). The first and last 8 s of an array are judged with less around them.
     """
     import numpy as np
 
@@ -329,12 +333,10 @@ def find_impulses(
             for j in keep
         )
     ]  # fmt: skip
-    found = []
-    for index in sorted(keep, key=lambda k: int(hops[k])):
-        found.append(
-            _measure(samples, levels, int(hops[index]), float(scores[index]), features[index], floor)
-        )
-    return found
+    return [
+        _measure(samples, levels, int(hops[k]), float(scores[k]), features[k], floor)
+        for k in sorted(keep, key=lambda k: int(hops[k]))
+    ]
 
 
 def _measure(
@@ -378,7 +380,7 @@ def _measure(
     )  # fmt: skip
 
 
-def _spectrum(burst: Floats, past: Floats) -> tuple[float, float, float, float]:
+def _spectrum(burst: NDArray[Any], past: NDArray[Any]) -> tuple[float, float, float, float]:
     import numpy as np
 
     if len(burst) < 64:
@@ -405,7 +407,13 @@ def _spectrum(burst: Floats, past: Floats) -> tuple[float, float, float, float]:
 
 
 def classify_sound(impulse: Impulse) -> str:
-    """The class of sound: what it sounds like by rise, decay and bandwidth, never its cause."""
+    """The class of sound: what it sounds like by rise, decay and bandwidth, never its cause.
+
+    When it errs
+    ------------
+    Often: distance, walls and phones change rise, decay and bandwidth more than causes differ
+    (misinterpretation); ``benchmarks/results/events.json`` holds the measured confusion.
+    """
     if impulse.above_floor_db < 10 or impulse.rise_ms > 25:
         return "impulse"
     if impulse.high_hz < 2500 and impulse.decay_ms < 150:
