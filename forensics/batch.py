@@ -7,6 +7,7 @@ run. Rows hold whole examinations; `write_page` turns them into a page to hand o
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 import os
 import subprocess
@@ -54,6 +55,7 @@ class _Nursery:
     """One `batch_nursery` process, used by one thread at a time."""
 
     def __init__(self) -> None:
+        self.search_path = _search_path()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             # -P: the folder the batch is started in may hold evidence called numpy.py.
@@ -93,6 +95,10 @@ class _Nursery:
         self._process.wait()
 
 
+def _search_path() -> str:
+    return os.environ.get("PYTHONPATH", "")
+
+
 class _Pool:
     """Idle nurseries of this process; a task takes one and puts it back."""
 
@@ -100,11 +106,16 @@ class _Pool:
         self._idle: list[_Nursery] = []
         self._lock = threading.Lock()
         self.network = ""
+        atexit.register(self.close)
 
     def run(self, job: Job) -> bytes:
         for attempt in range(3):
             with self._lock:
-                nursery = self._idle.pop() if self._idle else None
+                # One that was started with another search path would find other steps.
+                fitting = [n for n in self._idle if n.search_path == _search_path()]
+                nursery = fitting[-1] if fitting else None
+                if nursery is not None:
+                    self._idle.remove(nursery)
             try:
                 nursery = nursery or _Nursery()
                 self.network = nursery.network
@@ -229,7 +240,6 @@ def run_batch(
         journal.finish(job.name for job in plan)
     finally:
         journal.close()
-        _pool.close()
     return BatchSummary(
         target, len(plan), len(todo), resumed, failed, time.monotonic() - started,
         _pool.network if executor is None else "as the executor's machines enforce it",

@@ -27,9 +27,9 @@ from forensics.model import (
 from forensics.provenance import artefact_bytes, origin_of
 from forensics.provenance_artefacts import artefact_name
 
-__all__ = ["Job", "examine", "failure_row", "find_step", "row_key"]
+__all__ = ["NOUNS", "Job", "examine", "failure_row", "find_step", "row_key"]
 
-_NOUNS = frozenset(
+NOUNS = frozenset(
     """container video clock events continuity enf insignia vehicles redact edits audio
     copies""".split()
 )
@@ -61,7 +61,7 @@ def find_step(name: str) -> Any:
         There is none of that name.
     """
     module, _, function = name.rpartition(".")
-    where = f"forensics.{module}" if module in _NOUNS else module
+    where = f"forensics.{module}" if module in NOUNS else module
     try:
         return getattr(importlib.import_module(where), function)
     except (ImportError, AttributeError, ValueError):

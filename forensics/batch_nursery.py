@@ -24,14 +24,18 @@ import time
 import traceback
 from typing import Any
 
-from forensics.batch_child import Job, examine, failure_row, find_step
+from forensics.batch_child import NOUNS, Job, examine, failure_row, find_step
 from forensics.errors import ForensicsError
 from forensics.model import from_json
 
 __all__ = ["cut_network", "main", "run_forked"]
 
-_HEAVY = ("numpy", "av", "cv2", "PIL.Image", "scipy.signal", "scipy.fft", "scipy.stats",
-          "scipy.ndimage", "onnxruntime")  # fmt: skip
+_HEAVY = ("numpy", "av")
+_HEAVY_FOR = {
+    "container": (), "vehicles": ("cv2", "onnxruntime", "PIL.Image"),
+    "redact": ("cv2", "onnxruntime"),
+}  # fmt: skip
+_HEAVY_ELSE = ("cv2", "scipy.signal", "scipy.fft", "scipy.ndimage", "PIL.Image")
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
@@ -57,10 +61,11 @@ def cut_network() -> str:
 
 
 def _limit(job: Job) -> None:
-    # RLIMIT_DATA counts what is allocated; RLIMIT_AS would also count what is merely mapped.
-    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
-    for limit, value in ((kind, job.memory_bytes), (resource.RLIMIT_FSIZE, job.file_bytes),
-                         (resource.RLIMIT_CORE, 0)):  # fmt: skip
+    # RLIMIT_DATA counts what is allocated, but not every kernel keeps to it; RLIMIT_AS also counts
+    # what is merely mapped, so it gets what is mapped already on top.
+    for limit, value in ((resource.RLIMIT_DATA, job.memory_bytes),
+                         (resource.RLIMIT_AS, job.memory_bytes + _mapped()),
+                         (resource.RLIMIT_FSIZE, job.file_bytes), (resource.RLIMIT_CORE, 0)):  # fmt: skip
         _soft, hard = resource.getrlimit(limit)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(ValueError, OSError):
@@ -69,16 +74,26 @@ def _limit(job: Job) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _mapped() -> int:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 1 << 30
+
+
 def _in_child(job: Job, out: int, folder: str) -> None:
     os.setsid()
     _limit(job)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     tempfile.tempdir = folder
     os.environ["TMPDIR"] = folder
+    row = b""
     try:
         row = examine(job)
-    except MemoryError:
-        row = failure_row(job, "MemoryError", f"needs more than {job.memory_bytes >> 20} MiB")
+    except MemoryError as error:
+        # What it hoarded hangs on the traceback.
+        error.__traceback__ = None
     except ForensicsError as error:
         row = failure_row(job, type(error).__name__, error.message, error.hint)
     except Exception as error:
@@ -86,6 +101,8 @@ def _in_child(job: Job, out: int, folder: str) -> None:
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
         row = failure_row(job, type(error).__name__, f"a bug at {place}: {error}")
+    if not row:
+        row = failure_row(job, "MemoryError", f"needs more than {job.memory_bytes >> 20} MiB")
     view = memoryview(row)
     while view:
         view = view[os.write(out, view) :]
@@ -161,7 +178,9 @@ def _watch(
 def _warm(job: Job) -> None:
     import importlib
 
-    for name in _HEAVY:
+    nouns = {name.partition(".")[0] for name, _ in job.steps}
+    ours = [_HEAVY_FOR.get(noun, _HEAVY_ELSE) for noun in nouns if noun in NOUNS]
+    for name in dict.fromkeys((*_HEAVY, *(package for row in ours for package in row))):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for name, _ in job.steps:

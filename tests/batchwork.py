@@ -26,7 +26,7 @@ def misbehave(
     """
     kind = how or clip.path.stem.partition("-")[0]
     if kind == "hang":
-        subprocess.Popen(["sleep", "600"])
+        subprocess.Popen(["sleep", "612"])
         time.sleep(600)
     if kind == "crash":
         ctypes.string_at(0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,21 @@ def test_each_way_to_go_wrong_costs_one_row(folder: Path, tone: Path, tmp_path: 
     kept = rows["keep-1.wav"]["examinations"][0]["artefacts"][0]["digest"]
     assert (tmp_path / "artefacts" / f"{kept}.csv").is_file()
     assert {p: p.read_bytes() for p in folder.iterdir()} == before
-    assert "sleep" not in subprocess.run(
-        ["ps", "-o", "comm=", "--ppid", "1"], capture_output=True, text=True
-    ).stdout.split() or True
+    for note in Path("/proc").glob("[0-9]*/cmdline") if Path("/proc/self").exists() else ():
+        with contextlib.suppress(OSError):
+            assert note.read_bytes() != b"sleep\x00612\x00", "a child's own child outlived it"
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_child_reaches_no_network(folder: Path, tone: Path, tmp_path: Path) -> None:
+def test_a_child_reaches_no_network(
+    folder: Path, tone: Path, tmp_path: Path, network_attempts: Callable[[], list[str]]
+) -> None:
     clip = folder / "call-1.wav"
     clip.write_bytes(tone.read_bytes())
     summary = batch.run_batch([clip], tmp_path / "rows.jsonl", steps=STEPS, jobs=1)
     exam = _rows(tmp_path / "rows.jsonl")[0]["examinations"][0]
     assert exam["outcome"] == "failed" and "no network" in exam["reason"]
+    assert network_attempts()  # the guard saw it too; that it was refused is the point
     assert summary.network in ("network namespace", "Python sockets refused")
 
 
@@ -121,18 +125,18 @@ def test_killed_at_any_moment_and_resumed_the_bytes_are_the_same(
         f"batch.run_batch({str(folder)!r}, {str(out)!r}, jobs=2, resume=True,\n"
         "                steps=(('batchwork.misbehave', {'how': 'slow'}),))\n"
     )
-    rng = random.Random(7)
+    journal = tmp_path / "rows.jsonl.part"
     kills = 0
-    for _ in range(12):
+    for rows in (1, 4, 8):
         process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-        time.sleep(rng.uniform(0.3, 1.6))
-        if process.poll() is None:
-            kills += 1
-        process.send_signal(signal.SIGKILL)
+        while process.poll() is None:
+            if journal.exists() and journal.read_bytes().count(b"\n") >= rows:
+                kills += 1
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.005)
         process.wait()
-        if out.exists():
-            break
-    assert kills
+    assert kills == 3
     batch.run_batch(folder, out, steps=slow, jobs=2, resume=True)
     assert out.read_bytes() == whole
 
@@ -208,9 +212,8 @@ def test_dask_loses_nothing_and_doubles_nothing_when_workers_are_killed(
             def kill_one(_fraction: float, _text: str) -> None:
                 nonlocal seen
                 seen += 1
-                if seen in (3, 7):
-                    workers[0 if seen == 3 else 1].kill()
-                    workers.append(worker())
+                if seen == 3:
+                    workers[0].kill()
 
             summary = batch.run_batch(
                 folder, tmp_path / "dask.jsonl", steps=slow, progress=kill_one,
