@@ -109,6 +109,8 @@ def read_boxes(file: BinaryIO, size: int) -> tuple[list[BoxNode], list[Problem]]
             inner = CONTAINERS.get(kind)
             if kind == "meta" and inner and _plain_meta(file, node):
                 inner = 0
+            elif kind == "mp4a" and inner is not None:
+                inner += _longer_sound_entry(file, node)
             if inner is not None and length >= header + inner:
                 if depth + 1 >= _MAX_DEPTH:
                     problems.append(Problem(offset, f"boxes nested deeper than {_MAX_DEPTH}"))
@@ -122,6 +124,12 @@ def _plain_meta(file: BinaryIO, node: BoxNode) -> bool:
     # QuickTime writes 'meta' without the four version bytes that ISO files have.
     file.seek(node.offset + node.header + 4)
     return file.read(4) == b"hdlr"
+
+
+def _longer_sound_entry(file: BinaryIO, node: BoxNode) -> int:
+    # QuickTime's versions 1 and 2 of a sound description carry more before the first box.
+    file.seek(node.offset + node.header + 8)
+    return {b"\x00\x01": 16, b"\x00\x02": 36}.get(file.read(2), 0)
 
 
 def find_all(roots: list[BoxNode], path: str) -> list[BoxNode]:

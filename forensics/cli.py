@@ -25,7 +25,7 @@ from forensics.cli_output import (
     with_progress,
 )
 from forensics.errors import ForensicsError
-from forensics.model import Box
+from forensics.model import Box, to_builtins
 
 __all__ = ["app", "main"]
 
@@ -59,8 +59,8 @@ def open_command(clips: Clips, json: Json = False, out: Out = None) -> None:
 
     with with_progress() as progress:
         rows = container.triage(clips, progress=progress)
-    show_table(rows, json=json, out=out)
-    if any(row.get("error") for row in rows):
+    show_table([to_builtins(row) for row in rows], json=json, out=out)
+    if any(row.error for row in rows):
         raise typer.Exit(1 if len(rows) == 1 else 3)
 
 

@@ -73,8 +73,12 @@ def hash_file(path: Path, *, progress: Progress | None = None) -> str:
 
 
 @contextlib.contextmanager
-def open_container(path: Path, **options: Any) -> Iterator[InputContainer]:
+def open_container(
+    path: Path, *, edit_lists: bool = True, **options: Any
+) -> Iterator[InputContainer]:
     """The demuxer on one local file, unable to open anything else.
+
+    Without `edit_lists` an MP4 is read as it is stored, with what its edit list hides.
 
     Raises
     ------
@@ -94,6 +98,7 @@ def open_container(path: Path, **options: Any) -> Iterator[InputContainer]:
             file, mode="r", metadata_errors="replace", options={
                 "protocol_whitelist": "file", "format_whitelist": _FORMATS,
                 "enable_drefs": "0", "use_absolute_path": "0",
+                **({} if edit_lists else {"ignore_editlist": "1"}),
             }, **options,
         )  # fmt: skip
     except (av.error.FFmpegError, ValueError, OSError) as error:

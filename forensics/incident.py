@@ -119,9 +119,9 @@ class Incident:
         return cls(place, plan)
 
     @property
-    def gallery(self) -> Gallery | None:
-        """The reference gallery the plan names, if any."""
-        return Gallery.open(self.folder / self.plan.gallery) if self.plan.gallery else None
+    def galleries(self) -> tuple[Gallery, ...]:
+        """The reference galleries the plan names."""
+        return tuple(Gallery.open(self.folder / name) for name in self.plan.galleries)
 
     def open_clips(
         self, *, progress: Progress | None = None
@@ -132,18 +132,18 @@ class Incident:
         for number, item in enumerate(self.plan.clips):
             path = self.folder / item.path
             try:
-                opened[item.name] = open_clip(path)
+                opened[item.id] = open_clip(path)
             except ForensicsError as error:
                 digest = hash_file(path) if path.is_file() else ""
                 kind = type(error).__name__
                 failures.append(Failure(path, kind, error.message, error.hint, digest))
             if progress is not None:
-                progress((number + 1) / len(self.plan.clips), f"opened {item.name}")
+                progress((number + 1) / len(self.plan.clips), f"opened {item.id}")
         return opened, failures
 
     def names(self, clips: Sequence[Clip]) -> dict[str, str]:
         """The plan's name for each digest, for people to read."""
-        by_path = {(self.folder / item.path).absolute(): item.name for item in self.plan.clips}
+        by_path = {(self.folder / item.path).absolute(): item.id for item in self.plan.clips}
         return {clip.digest: by_path.get(clip.path, clip.name) for clip in clips}
 
     def reconstruct(self, *, progress: Progress | None = None) -> Reconstruction:
@@ -212,17 +212,18 @@ class Incident:
         steps: list[tuple[Callable[..., Examination], Clip, dict[str, Any]]] = [
             (container.find_discontinuities, clip, {}),
             (video.find_keyframes, clip, {}),
-            (clock.read_clock, clip, {"box": item.clock_box} if item.clock_box else {}),
+            (clock.read_clock, clip, {"box": item.clock.box} if item.clock else {}),
             (edits.find_edits, clip, {}),
             (events.find_events, clip, {}),
             (vehicles.find_vehicles, clip, {}),
         ]
         if regions:
             steps.append((video.find_activity, clip, {"regions": regions, "occluders": occluders}))
-        gallery = self.gallery
-        if gallery is not None:
-            boxes = self.plan.boxes_of(name)
-            steps.append((insignia.find_markings, clip, {"gallery": gallery, "boxes": boxes}))
+        boxes = self.plan.boxes_of(name)
+        steps.extend(
+            (insignia.find_markings, clip, {"gallery": gallery, "boxes": boxes})
+            for gallery in self.galleries or ((None,) if boxes else ())
+        )
         return steps
 
     def _copies(self, clips: list[Clip], done: dict[str, Examination]) -> list[Examination]:

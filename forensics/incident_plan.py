@@ -2,28 +2,32 @@
 
 ::
 
+    schema = 1
     title = "…"                    # what the case is called
-    case = "…"                     # case id, printed on every page
+    case = "…"                     # case id, printed on every page (optional)
+    summary = "…"                  # (optional)
     reference = "phone-a"          # the clip whose clock is the incident clock (optional)
-    gallery = "gallery"            # folder of references (optional)
+    galleries = ["gallery"]        # folders of references (optional)
+    language = "en"                # of the appendix (optional)
 
     [[clips]]
-    name = "cctv"                  # a short name, used below
-    path = "cctv.mp4"              # relative to the folder; or absolute
+    id = "cctv"                    # a short name, used below
+    path = "evidence/cctv.mp4"     # relative to the folder; or absolute
     note = "…"
-    clock_box = {x = 8, y = 8, width = 300, height = 30}       # optional
+    fixed_camera = true            # activity is only looked for in fixed views
+    clock = {box_px = [8, 8, 300, 30], format = "%Y-%m-%d %H:%M:%S", utc_offset = "+03:00"}
 
     [[regions]]                    # what to watch; kind "occluder" is what hides things
     clip = "cctv"
     name = "bench"
-    kind = "region"
-    polygon = [[100, 200], [300, 200], [300, 320], [100, 320]]  # displayed pixels
+    kind = "watch"
+    polygon_px = [[100, 200], [300, 200], [300, 320], [100, 320]]  # displayed pixels
 
-    [[boxes]]                      # markings the examiner drew
+    [[boxes]]                      # markings the examiner drew a box around
     clip = "phone-a"
     time_s = 12.5
     kind = "patch"
-    box = {x = 10, y = 20, width = 80, height = 90}
+    box_px = [10, 20, 80, 90]
 
     [[anchors]]                    # times the examiner vouches for
     clip = "cctv"
@@ -32,10 +36,10 @@
     source = "…"
 
     [[claims]]
-    name = "three-shots"
+    id = "three-shots"
     text = "Three shots within ten seconds"
     source = "…"
-    expects = {type = "within", what = "impulse", n = 3, window_s = 10.0}
+    expects = {kind = "count", label = "impulse", n = 3, window_s = 10.0}
 """
 
 from __future__ import annotations
@@ -56,16 +60,30 @@ from forensics.model import (
     Value,
 )
 
-__all__ = ["Plan", "PlannedBox", "PlannedClaim", "PlannedClip", "PlannedRegion"]
+__all__ = ["Plan", "PlannedBox", "PlannedClaim", "PlannedClip", "PlannedClock", "PlannedRegion"]
+
+
+class PlannedClock(Value, frozen=True):
+    """Where the burned-in clock is, and how it writes, as far as the examiner says."""
+
+    box_px: tuple[float, float, float, float]
+    format: str = ""
+    utc_offset: str = ""
+
+    @property
+    def box(self) -> Box:
+        """As the library's type."""
+        return Box(*self.box_px)
 
 
 class PlannedClip(Value, frozen=True):
     """One clip of the incident, by the examiner's short name for it."""
 
-    name: str
+    id: str
     path: str
     note: str = ""
-    clock_box: Box | None = None
+    fixed_camera: bool = False
+    clock: PlannedClock | None = None
 
 
 class PlannedRegion(Value, frozen=True):
@@ -73,8 +91,8 @@ class PlannedRegion(Value, frozen=True):
 
     clip: str
     name: str
-    polygon: tuple[tuple[float, float], ...]
-    kind: Literal["region", "occluder"] = "region"
+    polygon_px: tuple[tuple[float, float], ...]
+    kind: Literal["watch", "occluder"] = "watch"
 
 
 class PlannedBox(Value, frozen=True):
@@ -83,7 +101,7 @@ class PlannedBox(Value, frozen=True):
     clip: str
     time_s: float
     kind: SightingKind
-    box: Box
+    box_px: tuple[float, float, float, float]
 
 
 class PlannedAnchor(Value, frozen=True):
@@ -98,7 +116,7 @@ class PlannedAnchor(Value, frozen=True):
 class PlannedClaim(Value, frozen=True):
     """A sentence to be tested."""
 
-    name: str
+    id: str
     text: str
     source: str
     expects: Expectation
@@ -106,7 +124,7 @@ class PlannedClaim(Value, frozen=True):
     @property
     def claim(self) -> Claim:
         """As the library's type."""
-        return Claim(self.name, self.text, self.source, self.expects)
+        return Claim(self.id, self.text, self.source, self.expects)
 
 
 class Plan(Value, frozen=True):
@@ -114,9 +132,12 @@ class Plan(Value, frozen=True):
 
     title: str
     clips: tuple[PlannedClip, ...]
+    schema: int = 1
     case: str = ""
+    summary: str = ""
     reference: str = ""
-    gallery: str = ""
+    galleries: tuple[str, ...] = ()
+    language: str = "en"
     regions: tuple[PlannedRegion, ...] = ()
     boxes: tuple[PlannedBox, ...] = ()
     anchors: tuple[PlannedAnchor, ...] = ()
@@ -129,7 +150,9 @@ class Plan(Value, frozen=True):
         ------
         RecordInvalid
         """
-        names = [clip.name for clip in self.clips]
+        if self.schema != 1:
+            raise RecordInvalid(f"incident.toml: schema {self.schema} is not known here")
+        names = [clip.id for clip in self.clips]
         if len(set(names)) != len(names):
             raise RecordInvalid("incident.toml: two clips have the same name")
         if not names:
@@ -142,18 +165,20 @@ class Plan(Value, frozen=True):
 
     def clip(self, name: str) -> PlannedClip:
         """The clip of that name."""
-        return next(clip for clip in self.clips if clip.name == name)
+        return next(clip for clip in self.clips if clip.id == name)
 
     def regions_of(self, name: str) -> tuple[tuple[Region, ...], tuple[Region, ...]]:
         """The regions to watch in one clip, and its occluders."""
         mine = [r for r in self.regions if r.clip == name]
-        watched = tuple(Region(r.name, r.polygon) for r in mine if r.kind == "region")
-        hiding = tuple(Region(r.name, r.polygon) for r in mine if r.kind == "occluder")
+        watched = tuple(Region(r.name, r.polygon_px) for r in mine if r.kind == "watch")
+        hiding = tuple(Region(r.name, r.polygon_px) for r in mine if r.kind == "occluder")
         return watched, hiding
 
     def boxes_of(self, name: str) -> tuple[MarkedBox, ...]:
         """The boxes the examiner drew in one clip."""
-        return tuple(MarkedBox(b.time_s, b.box, b.kind) for b in self.boxes if b.clip == name)
+        return tuple(
+            MarkedBox(b.time_s, Box(*b.box_px), b.kind) for b in self.boxes if b.clip == name
+        )
 
     def anchors_for(self, opened: Mapping[str, Clip]) -> tuple[Anchor, ...]:
         """The examiner's anchors of clips that could be opened."""

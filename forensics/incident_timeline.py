@@ -34,7 +34,7 @@ _LOOKS_FOR = {
     "edits": ("discontinuity",),
     "video-cuts": ("cut",),
     "vehicles": ("vehicle",),
-    "markings": ("marking",),
+    "insignia-markings": ("marking", "possible-marking"),
 }
 
 
@@ -54,6 +54,8 @@ def _labels(finding: Finding) -> Iterator[str]:
             yield f"vehicle:{kind}"
         case Sighting(verdict="match_design", candidates=(best, *_)):
             yield f"marking:{best.entry}"
+        case Sighting(verdict="possible_design", candidates=(best, *_)):
+            yield f"possible-marking:{best.entry}"
         case Sighting(kind=kind, text=text) if text:
             yield f"marking:{kind}:{text}"
         case _:

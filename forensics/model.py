@@ -14,6 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from forensics.errors import RecordInvalid, printable
+from forensics.model_claim import (
+    AtOnce,
+    Before,
+    Claim,
+    Count,
+    Expectation,
+    Verdict,
+    Visible,
+    Within,
+)
 from forensics.model_said import (
     Activity,
     Anchor,
@@ -424,75 +434,6 @@ class Alignment(Value, frozen=True):
         return Interval(
             offset + float(span.start) * rate, offset + float(span.end) * rate, spread
         )
-
-
-# -- claims ---------------------------------------------------------------------------------
-# An event is named by a selector: "impulse", "flash", "enters:bench", "falls:bench", "cut",
-# "discontinuity", "vehicle:bus", "marking:NAME"; a trailing "@CLIP" limits it to one clip.
-
-
-class Count(Value, frozen=True, tag="count"):
-    """`what` happens exactly `n` times, or at least `n` times."""
-
-    what: str
-    n: int
-    at_least: bool = False
-
-
-class Within(Value, frozen=True, tag="within"):
-    """`n` of `what` happen within `window_s` seconds."""
-
-    what: str
-    n: int
-    window_s: float
-
-
-class Before(Value, frozen=True, tag="before"):
-    """`first` happens before the first `then`; with `never`, no `first` happens before it."""
-
-    first: str
-    then: str
-    never: bool = False
-
-
-class AtOnce(Value, frozen=True, tag="at-once"):
-    """`one` and `other` happen within `tolerance_s` seconds of each other."""
-
-    one: str
-    other: str
-    tolerance_s: float
-
-
-class Visible(Value, frozen=True, tag="visible"):
-    """`what` can be seen in the clip; with `never`, it cannot."""
-
-    what: str
-    never: bool = False
-
-
-Expectation: TypeAlias = Count | Within | Before | AtOnce | Visible
-
-
-class Claim(Value, frozen=True):
-    """A sentence somebody said, its source, and what it expects of the evidence."""
-
-    name: str
-    text: str
-    source: str
-    expects: Expectation
-
-
-class Verdict(Value, frozen=True):
-    """A claim held against the evidence; `for_` and `against` are finding ids."""
-
-    claim: Claim
-    outcome: Literal["supported", "contradicted", "undecided"]
-    for_: tuple[str, ...]
-    against: tuple[str, ...]
-    reason: str
-    margin: Quantity | None = None
-
-
 
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:

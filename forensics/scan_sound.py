@@ -76,8 +76,9 @@ def audio_stream(clip: Clip) -> AudioStream:
 class _Timeline:
     """Puts decoded frames on the presentation clock; counts gaps and overlaps."""
 
-    def __init__(self, stream: AudioStream) -> None:
+    def __init__(self, stream: AudioStream, origin: Fraction) -> None:
         self.stream = stream
+        self.origin = origin
         self.start: Fraction | None = None
         self.count = 0
         self.gaps: list[Span] = []
@@ -89,7 +90,7 @@ class _Timeline:
         data = np.ascontiguousarray(frame.to_ndarray().T)
         rate = frame.sample_rate
         if frame.pts is not None and frame.time_base:
-            time = frame.pts * Fraction(frame.time_base)
+            time = frame.pts * Fraction(frame.time_base) - self.origin
             if self.start is None:
                 self.start = time
             expected = self.start + Fraction(self.count, rate)
@@ -175,7 +176,9 @@ def iter_sound(
     parts: list[NDArray[np.float32]] = []
     emitted, held, seen = 0, 0, (0, 0)
     with open_container(clip.path) as container:
-        line = _Timeline(stream)
+        # A bare MP3 stamps its encoder's priming, which is not presented: its clock starts after.
+        primed = clip.container.format == "mp3" and stream.start is not None
+        line = _Timeline(stream, stream.start or Fraction(0) if primed else Fraction(0))
         # swresample also turns every sample format into float; a fresh one per input format.
         prepare = av.AudioResampler(format="flt", layout=layout, rate=own_rate or None)
         change = _Rate(own_rate, target)

@@ -55,10 +55,10 @@ def test_too_few_is_undecided_where_one_could_not_hear() -> None:
 
 
 def test_a_window_is_judged_with_its_uncertainty() -> None:
-    assert _outcome(Within("impulse", 3, 5.2), _line(*SHOTS)) == "supported"
-    assert _outcome(Within("impulse", 3, 5.05), _line(*SHOTS)) == "undecided"
-    assert _outcome(Within("impulse", 3, 4.0), _line(*SHOTS)) == "contradicted"
-    assert _outcome(Within("impulse", 4, 10.0), _line(*SHOTS)) == "contradicted"
+    assert _outcome(Count("impulse", 3, window_s=5.2), _line(*SHOTS)) == "supported"
+    assert _outcome(Count("impulse", 3, window_s=5.05), _line(*SHOTS)) == "undecided"
+    assert _outcome(Count("impulse", 3, window_s=4.0), _line(*SHOTS)) == "contradicted"
+    assert _outcome(Count("impulse", 4, window_s=10.0), _line(*SHOTS)) == "contradicted"
 
 
 def test_order_and_its_absence() -> None:
@@ -86,18 +86,46 @@ def test_nothing_recorded_before_decides_nothing() -> None:
     assert _outcome(Before("enters:bench", "impulse"), line) == "undecided"
 
 
+def test_one_thing_follows_another() -> None:
+    fall = _seen("falls:bench", 10.4, by=("cctv",))
+    assert _outcome(Within("impulse", "falls", 2.0), _line(fall, *SHOTS)) == "supported"
+    assert _outcome(Within("impulse", "falls", 0.4), _line(fall, *SHOTS)) == "undecided"
+    assert _outcome(Within("impulse", "falls", 0.2), _line(fall, *SHOTS)) == "contradicted"
+    assert _outcome(Within("impulse", "falls", 2.0), _line(*SHOTS)) == "undecided"
+
+
+def test_two_before_are_more_than_one() -> None:
+    arrives = _seen("enters:bench", 11.0, by=("cctv",))
+    line = _line(arrives, *SHOTS)
+    assert _outcome(Before("impulse", "enters:bench"), line) == "supported"
+    assert _outcome(Before("impulse", "enters:bench", first_n=2), line) == "contradicted"
+
+
+def test_one_recording_is_never_shown_by_silence() -> None:
+    none = Count("discontinuity", 0, clip="cctv")
+    still = {"discontinuity": ("cctv: nothing moves",)}
+    whole = {"discontinuity": (Interval(0, 60, 0.0),)}
+    assert _outcome(none, Timeline((), whole, still)) == "undecided"
+    cut = _seen("discontinuity:deletion", 9.0, by=("cctv",))
+    assert _outcome(none, Timeline((cut,), whole, still)) == "contradicted"
+
+
 def test_at_once() -> None:
     flash = _seen("flash", 10.1)
-    assert _outcome(AtOnce("impulse", "flash", 0.5), _line(flash, *SHOTS)) == "supported"
-    assert _outcome(AtOnce("impulse", "flash", 0.15), _line(flash, *SHOTS)) == "undecided"
+    assert _outcome(AtOnce(("impulse", "flash"), 0.5), _line(flash, *SHOTS)) == "supported"
+    assert _outcome(AtOnce(("impulse", "flash"), 0.15), _line(flash, *SHOTS)) == "undecided"
     far = _seen("flash", 30.0)
-    assert _outcome(AtOnce("impulse", "flash", 0.5), _line(far, *SHOTS)) == "contradicted"
-    assert _outcome(AtOnce("impulse", "flash", 0.5), _line(*SHOTS)) == "undecided"
+    assert _outcome(AtOnce(("impulse", "flash"), 0.5), _line(far, *SHOTS)) == "contradicted"
+    assert _outcome(AtOnce(("impulse", "flash"), 0.5), _line(*SHOTS)) == "undecided"
 
 
 def test_not_seen_is_never_not_there() -> None:
     assert _outcome(Visible("marking:x"), _line()) == "undecided"
     assert _outcome(Visible("marking:x", never=True), _line()) == "undecided"
+    near = judge(
+        Claim("c", "text", "source", Visible("marking:x")), _line(_seen("possible-marking:x", 3.0))
+    )
+    assert near.outcome == "undecided" and near.for_
     found = _seen("marking:x", 3.0)
     assert _outcome(Visible("marking:x"), _line(found)) == "supported"
     assert _outcome(Visible("marking:x", never=True), _line(found)) == "contradicted"

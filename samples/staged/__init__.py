@@ -1,0 +1,13 @@
+"""The workshop behind samples/make.py: one staged minute, seen and heard from four places.
+
+plan      who is where and when, in metres and seconds
+optics    pinhole cameras, noise textures, tone curve, fonts
+scenery   the street at dusk: ground, facades, lamps, tree, bench
+people    articulated figures, drawn as textured and shaded limbs
+traffic   the minibus and the passing cars
+emblems   invented unit patches, the shields that carry them, the demo gallery
+views     cameras at work: the fixed view, the hand-held phones, the unrelated clip
+sound     sources in a shared sound field, heard by each phone in its own way
+media     encoding, cutting, re-uploading
+record    truth.json and incident.toml
+"""
