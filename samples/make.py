@@ -73,7 +73,6 @@ def _fixed_recorder(plan: Plan) -> media.Recorder:
 
 def make_cctv(plan: Plan, out: Path) -> dict[str, Any]:
     """The fixed camera's original, which only the controls keep."""
-    cv2.setNumThreads(1)
     view = views.FixedView(plan)
     hashes, vehicles = [], []
 
@@ -127,7 +126,6 @@ def _phone_recorder(plan: Plan, name: str, start_s: float) -> media.Recorder:
 
 def make_phone(plan: Plan, out: Path, name: str, folder: str) -> dict[str, Any]:
     """One phone's clip (and, for the first, the copy of it that somebody uploaded again)."""
-    cv2.setNumThreads(1)
     phone = next(p for p in PHONES if p.name == name)
     view = views.PhoneView(plan, phone)
     hashes: list[str] = []
@@ -183,7 +181,6 @@ def _turned(planes: np.ndarray) -> np.ndarray:
 
 def make_stranger(plan: Plan, out: Path) -> dict[str, Any]:
     """The clip that does not belong."""
-    cv2.setNumThreads(1)
     view = views.StrangerView(plan)
     recorder = media.Recorder(options={"preset": "superfast", "crf": "26"}, audio="libmp3lame",
                               audio_bits=96_000, rate=plan.phone_rate, strip_encoder=False)
@@ -201,6 +198,13 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _timed(job: Any, *given: Any) -> tuple[dict[str, Any], float]:
+    """Run a job in a worker; returns its result and the processor seconds it took."""
+    cv2.setNumThreads(1)
+    began = time.process_time()
+    return job(*given) or {}, time.process_time() - began
+
+
 def build(out: Path, *, quick: bool = False, seed: int = 1) -> dict[str, Any]:
     """Write everything into out and return the truth."""
     began = time.perf_counter()
@@ -211,20 +215,20 @@ def build(out: Path, *, quick: bool = False, seed: int = 1) -> dict[str, Any]:
     results: dict[str, dict[str, Any]] = {}
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(2, context) as pool:
-        running: dict[Future, str] = {pool.submit(make_sound, plan, scratch): "sound",
-                                      pool.submit(make_cctv, plan, out): "cctv"}
+        running: dict[Future, str] = {pool.submit(_timed, make_sound, plan, scratch): "sound",
+                                      pool.submit(_timed, make_cctv, plan, out): "cctv"}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for job in done:
                 name = running.pop(job)
-                results[name] = job.result() or {}
-                _say(f"[{time.perf_counter() - began:5.1f} s] {name} done")
+                results[name], spent_s = job.result()
+                _say(f"[{time.perf_counter() - began:5.1f} s] {name}: {spent_s:.1f} s of processor")
                 if name == "cctv":
-                    running[pool.submit(make_edited, plan, out)] = "edited"
+                    running[pool.submit(_timed, make_edited, plan, out)] = "edited"
                 if name == "sound":
                     for phone in ("phone_a", "phone_b", "phone_c"):
-                        running[pool.submit(make_phone, plan, out, phone, scratch)] = phone
-                    running[pool.submit(make_stranger, plan, out)] = "stranger"
+                        running[pool.submit(_timed, make_phone, plan, out, phone, scratch)] = phone
+                    running[pool.submit(_timed, make_stranger, plan, out)] = "stranger"
     truth = _truth(plan, out, results)
     (out / "truth.json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n",
                                     encoding="utf-8")

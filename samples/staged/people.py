@@ -177,7 +177,7 @@ class Sprite:
 
     def lit(self, light: np.ndarray, exposure: float) -> np.ndarray:
         """The picture (uint8 BGR and cover) in this light (linear RGB)."""
-        key = (exposure, *light_step(light))
+        key = (exposure, *light_step(light, 6.0 if self.scale < 90 else 12.0))
         if self.kept is None or self.kept[0] != key:
             picture = np.empty((*self.alpha.shape, 4), np.uint8)
             picture[..., :3] = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)
@@ -202,7 +202,7 @@ def sprite_of(
         azimuth_deg = round(azimuth_deg / 36.0) * 36.0
     turn = int(round(azimuth_deg / TURN)) % int(360 / TURN)
     tilt = int(round(elevation_deg / 12.0))
-    level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - 0.15))
+    level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - (0.15 if scale < 90 else 0.6)))
     sector = int(round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 60.0)) % 6
     key = (seed, look, pose, turn, tilt, level, sector)
     found = _SPRITES.get(key)

@@ -229,7 +229,10 @@ class PhoneView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        picture = render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        wide = self.canvas_camera
+        fine = 1 if wide.width * wide.height > 900_000 else 2  # it is resampled once more anyway
+        picture = render_background(wide, self.seed, exposure=self.phone.exposure,
+                                    oversample=fine)
         return bake(picture, self.layers)
 
     @cached_property
