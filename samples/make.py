@@ -24,14 +24,13 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
+import cv2
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from staged import emblems, media, record, sound, views  # noqa: E402
-from staged.plan import CUT_STORY_S, PHONES, Plan, make_plan  # noqa: E402
-from staged.stage import Stage  # noqa: E402
+from staged import emblems, media, record, sound, views
+from staged.plan import CUT_STORY_S, PHONES, Plan, make_plan
 
 __all__ = ["build", "main"]
 
@@ -92,8 +91,8 @@ def make_cctv(plan: Plan, out: Path) -> dict[str, Any]:
 def make_edited(plan: Plan, out: Path) -> dict[str, Any]:
     """The fixed camera's file with two seconds taken out, and an innocent re-encode."""
     original = out / _FILES["cctv_original"]
-    first = int(round((CUT_STORY_S[0] - plan.start_s) * plan.frame_rate))
-    last = int(round((CUT_STORY_S[1] - plan.start_s) * plan.frame_rate))
+    first = round((CUT_STORY_S[0] - plan.start_s) * plan.frame_rate)
+    last = round((CUT_STORY_S[1] - plan.start_s) * plan.frame_rate)
     edited = media.Recorder(options={"preset": "veryfast", "crf": "22"}, rate=plan.frame_rate,
                             metadata={"creation_time": _utc(plan, 86400.0)}, strip_encoder=False)
     media.cut_out(original, out / _FILES["cctv"], first, last, edited)

@@ -13,8 +13,23 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 __all__ = [
-    "ACTORS", "Actor", "BENCH", "BENCH_AREA", "CAR_PASSES", "CUT_STORY_S", "DOOR_AREA", "LAMPS",
-    "PATH_AREA", "PHONES", "Phone", "Plan", "SHOTS", "SOUND_SPEED", "TREE", "TREES", "make_plan",
+    "ACTORS",
+    "BENCH",
+    "BENCH_AREA",
+    "CAR_PASSES",
+    "CUT_STORY_S",
+    "DOOR_AREA",
+    "LAMPS",
+    "PATH_AREA",
+    "PHONES",
+    "SHOTS",
+    "SOUND_SPEED",
+    "TREE",
+    "TREES",
+    "Actor",
+    "Phone",
+    "Plan",
+    "make_plan",
     "minibus_x",
 ]
 
