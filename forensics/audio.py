@@ -1,0 +1,443 @@
+"""N clips of one incident on one clock, by their sound: evidence per pair, one global solution.
+
+Offsets are *presentation time to presentation time* in seconds; positive: this clip starts later
+than the reference. `align_clips` decodes each clip once, compares all pairs, holds every pair
+against a table of strangers, solves all that agree together, and says of each clip left out why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from forensics.audio_breaks import OffsetBreak, local_offset_breaks
+from forensics.audio_features import Heard, hear
+from forensics.audio_pairs import (
+    Candidate_,
+    Judged,
+    judge,
+    log_odds,
+    measure_pairs,
+)
+from forensics.audio_solve import Edge, Solution, components, solve
+from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
+from forensics.model import Alignment, Clip, PairEvidence, Placement, Progress, Quantity, Unplaced
+from forensics.provenance import current_origin, method
+
+__all__ = ["OffsetBreak", "align_clips", "local_offset_breaks"]
+
+SOUND_SPEED_M_S = 343.0
+#: With up to this many clips every pair goes on record; beyond it those with some evidence.
+_ALL_PAIRS = 30
+
+
+@dataclass
+class _Case:
+    """What one call of `align_clips` knows; `names` by digest for reasons in words."""
+
+    clips: list[Clip]
+    heard: dict[str, Heard] = field(default_factory=dict)
+    unplaced: dict[str, Unplaced] = field(default_factory=dict)
+    judged: dict[tuple[str, str], Judged] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def name(self, digest: str) -> str:
+        return next((c.name for c in self.clips if c.digest == digest), digest[:12])
+
+    def number(self, digest: str) -> int:
+        return next(n for n, c in enumerate(self.clips) if c.digest == digest)
+
+
+@method(
+    "audio-align",
+    version="1",
+    references=(
+        "Knapp and Carter 1976, The generalized correlation method for estimation of time delay",
+        "SWGDE Best Practices for Digital Audio Authentication",
+    ),
+)
+def align_clips(
+    clips: Sequence[Clip],
+    *,
+    anchors: tuple[PairEvidence, ...] = (),
+    max_false_join: float = 0.01,
+    spacing_m: float = 50.0,
+    progress: Progress | None = None,
+) -> Alignment:
+    """Put clips of one incident on one clock by what their sound shares.
+
+    Parameters
+    ----------
+    clips
+        Opened clips, in any order. The first one placed of each group is its reference.
+    anchors
+        Pairs that the examiner, or another method, ties together: `PairEvidence` with an
+        `offset` and its basis. They enter the same solution and are never called sound.
+    max_false_join
+        Greatest accepted probability that any of the compared pairs would be joined by chance.
+    spacing_m
+        The 95 % interval allows each source of sound to be this many metres nearer to one
+        camera than to another: 343 m/s makes 50 m 146 ms.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Alignment
+        `placements` with offset (s) and drift (ppm) and their 95 % intervals, one component per
+        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason.
+
+    Raises
+    ------
+    RecordInvalid
+        An anchor names a clip that is not among `clips`, or has no offset.
+
+    When it errs
+    ------------
+    * Calls it wrongly when two places hear the same broadcast, or the same music is played in
+      both: by sound alone that is one event (ASTM E3016: inaccuracy, association). The same
+      soundtrack laid over two clips, and re-uploads, are recognised by agreeing to the sample
+      and kept apart from event evidence; two fixed recorders on one clock can look like that.
+    * Calls it wrongly when a chant or a loop of music repeats exactly: every offset that fits
+      nearly as well is listed in `rivals`, and a pair that rests on such a choice is not joined
+      by itself (misinterpretation).
+    * Misses it when clips share less than about 5 s, when noise is 5 dB above what both heard,
+      and when there is no sound: those clips are listed in `unplaced`.
+    * The interval is too narrow when a source is further from one camera than from the other by
+      more than `spacing_m` (inaccuracy, alteration).
+    * Says nothing about when it happened on the wall clock, nor whether a clip was cut; breaks of
+      the local offset are listed in `warnings`.
+    """
+    case = _Case(_unique(clips))
+    _check(anchors, case)
+    _listen(case, progress)
+    heard = list(case.heard.values())
+    count = len(heard) * (len(heard) - 1) // 2
+    measured = measure_pairs(heard, progress=progress)
+    for key, item in measured.items():
+        case.judged[key] = judge(
+            item, case.heard[key[0]], case.heard[key[1]], pairs=count, clips=len(heard)
+        )
+    accepted = {k: v for k, v in case.judged.items() if v.false_join <= max_false_join}
+    solutions, edges, bases = _solve(case, accepted, anchors)
+    solutions.sort(key=lambda s: (-len(s.clips), min(s.clips)))
+    placements: list[Placement] = []
+    residual: dict[tuple[str, str], tuple[float, bool]] = {}
+    for number, solution in enumerate(solutions):
+        placements += _placements(case, solution, edges, bases, number, spacing_m)
+        for edge, value in solution.residual_s.items():
+            pair = (case.clips[edges[edge].i].digest, case.clips[edges[edge].j].digest)
+            residual[pair] = (value, edge in solution.used)
+    for place in placements:
+        case.unplaced.pop(place.clip, None)  # mute, but tied by an anchor
+    _leave_out(case, {p.clip for p in placements}, accepted)
+    _warn(case, solutions, edges, accepted, residual)
+    order = {clip.digest: n for n, clip in enumerate(case.clips)}
+    placements.sort(key=lambda p: (p.component, order[p.clip]))
+    return Alignment(
+        origin=current_origin(),
+        reference=case.clips[solutions[0].clips[0]].digest if solutions else "",
+        placements=tuple(placements),
+        pairs=tuple(_evidence(case, accepted, residual)) + anchors,
+        components=tuple(tuple(case.clips[c].digest for c in sorted(s.clips)) for s in solutions),
+        unplaced=tuple(sorted(case.unplaced.values(), key=lambda u: order[u.clip])),
+        warnings=tuple(case.warnings),
+    )
+
+
+def _unique(clips: Sequence[Clip]) -> list[Clip]:
+    return list({clip.digest: clip for clip in clips}.values())
+
+
+def _check(anchors: Sequence[PairEvidence], case: _Case) -> None:
+    known = {clip.digest for clip in case.clips}
+    for anchor in anchors:
+        if anchor.offset is None or not {anchor.first, anchor.second} <= known:
+            raise RecordInvalid(
+                "an anchor needs an offset and two of the clips",
+                hint="PairEvidence(first=DIGEST, second=DIGEST, basis='examiner', offset=...)",
+            )
+
+
+def _listen(case: _Case, progress: Progress | None) -> None:
+    for number, clip in enumerate(case.clips):
+        if progress is not None:
+            progress(0.2 * number / len(case.clips), f"listening to {clip.name}")
+        try:
+            case.heard[clip.digest] = hear(clip)
+        except (StreamMissing, SignalTooShort) as error:
+            case.unplaced[clip.digest] = Unplaced(clip.digest, "not-applicable", error.message)
+        except ForensicsError as error:
+            case.unplaced[clip.digest] = Unplaced(clip.digest, "failed", error.message)
+
+
+def _edge(case: _Case, item: Judged) -> Edge:
+    best = item.candidates[0]
+    return Edge(
+        case.number(item.first), case.number(item.second), best.first_s, best.second_s,
+        best.sigma_s, log_odds(item.p), best.drift_ppm, best.drift_sigma_ppm,
+        tuple((c.first_s, c.second_s) for c in item.candidates[1:]),
+    )  # fmt: skip
+
+
+def _solve(
+    case: _Case, accepted: dict[tuple[str, str], Judged], anchors: Sequence[PairEvidence]
+) -> tuple[list[Solution], list[Edge], list[str]]:
+    """Event evidence and anchors first; then, apart from them, clips that share a soundtrack."""
+    edges, bases = [], []
+    for item in accepted.values():
+        if not item.same_soundtrack and not item.ambiguous:
+            edges.append(_edge(case, item))
+            bases.append("sound")
+    for anchor in anchors:
+        offset = anchor.offset
+        if offset is None:
+            continue
+        wide = 1.0 if offset.low is None or offset.high is None else offset.high - offset.low
+        edges.append(
+            Edge(case.number(anchor.first), case.number(anchor.second), offset.value, 0.0,
+                 max(wide / 3.92, 1e-4), 30.0)
+        )  # fmt: skip
+        bases.append(anchor.basis)
+    edges, bases = _with_ambiguous(case, accepted, edges, bases)
+    count = len(case.clips)
+    solutions = solve(count, edges)
+    placed = {clip for solution in solutions for clip in solution.clips}
+    extra = [
+        _edge(case, item) for item in accepted.values()
+        if item.same_soundtrack
+        and not {case.number(item.first), case.number(item.second)} & placed
+    ]  # fmt: skip
+    first = len(edges)
+    edges += extra
+    bases += ["soundtrack"] * len(extra)
+    for solution in solve(count, extra, sources_s=0.0005):
+        solutions.append(_renumbered(solution, first))
+    return solutions, edges, bases
+
+
+def _renumbered(solution: Solution, first: int) -> Solution:
+    return Solution(
+        solution.clips, solution.offset_s, solution.drift_ppm, solution.sigma_s,
+        solution.drift_sigma_ppm, tuple(n + first for n in solution.used),
+        tuple(n + first for n in solution.rejected),
+        {n + first: r for n, r in solution.residual_s.items()}, solution.covariance,
+        {n + first: e for n, e in solution.switched.items()},
+    )  # fmt: skip
+
+
+def _with_ambiguous(
+    case: _Case, accepted: dict[tuple[str, str], Judged], edges: list[Edge], bases: list[str]
+) -> tuple[list[Edge], list[str]]:
+    """Add pairs with rival offsets where the rest of the incident decides between the rivals.
+
+    A pair of placed clips whose rivals include the solution supports it; a clip tied only by
+    such pairs is placed if two of them, to different placed clips, agree on one offset.
+    """
+    open_pairs = [v for v in accepted.values() if v.ambiguous and not v.same_soundtrack]
+    for _ in range(len(case.clips)):
+        placed: dict[int, tuple[int, float]] = {}
+        for group, solution in enumerate(solve(len(case.clips), edges)):
+            for row, clip in enumerate(solution.clips):
+                placed[clip] = (group, float(solution.offset_s[row]))
+        votes: dict[tuple[int, int], list[tuple[float, Judged, Candidate_]]] = {}
+        for item in open_pairs:
+            i, j = case.number(item.first), case.number(item.second)
+            if (i in placed) == (j in placed):
+                continue
+            inside, outside, sign = (i, j, 1.0) if i in placed else (j, i, -1.0)
+            group, base = placed[inside]
+            for option in item.candidates:
+                shift = base + sign * (option.first_s - option.second_s)
+                votes.setdefault((outside, group), []).append((shift, item, option))
+        agreed = _agreed(votes)
+        if not agreed:
+            break
+        for item, option in agreed:
+            edges.append(
+                Edge(case.number(item.first), case.number(item.second), option.first_s,
+                     option.second_s, option.sigma_s, log_odds(item.p))
+            )  # fmt: skip
+            bases.append("sound")
+            open_pairs.remove(item)
+    return edges, bases
+
+
+def _agreed(
+    votes: dict[tuple[int, int], list[tuple[float, Judged, Candidate_]]],
+) -> list[tuple[Judged, Candidate_]]:
+    best: list[tuple[Judged, Candidate_]] = []
+    for options in votes.values():
+        for shift, _, _ in options:
+            near: dict[tuple[str, str], tuple[Judged, Candidate_]] = {}
+            for other, item, option in options:
+                if abs(other - shift) < 0.25:
+                    near.setdefault((item.first, item.second), (item, option))
+            if len(near) >= 2 and len(near) > len(best):
+                best = list(near.values())
+    return best
+
+
+def _placements(
+    case: _Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
+    spacing_m: float,
+) -> Iterable[Placement]:  # fmt: skip
+    travel = spacing_m / SOUND_SPEED_M_S
+    for row, clip in enumerate(solution.clips):
+        digest = case.clips[clip].digest
+        touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
+        support = tuple(
+            sorted({case.clips[e].digest for n in touching for e in (edges[n].i, edges[n].j)}
+                   - {digest})
+        )  # fmt: skip
+        if row == 0:
+            exact = "the reference: zero by definition"
+            yield Placement(
+                digest, Quantity.exact(0.0, "s", exact), Quantity.exact(0.0, "ppm", exact),
+                "reference", support, number,
+            )  # fmt: skip
+            continue
+        value = float(solution.offset_s[row])
+        kinds = {bases[n] for n in touching}
+        same = kinds == {"soundtrack"}
+        spread = 0.0 if same or not kinds & {"sound"} else travel
+        half = math.hypot(1.96 * float(solution.sigma_s[row]), spread)
+        note = (
+            "the same soundtrack: no travel of sound allowed for" if same
+            else f"95 %, ±{travel * 1000:.0f} ms of it for {spacing_m:g} m of path at 343 m/s"
+            if spread else "95 %, from the anchor"
+        )  # fmt: skip
+        drift, error = float(solution.drift_ppm[row]), 1.96 * float(solution.drift_sigma_ppm[row])
+        basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
+        yield Placement(
+            digest, Quantity(value, "s", value - half, value + half, note),
+            Quantity(drift, "ppm", drift - error, drift + error, "95 %; prior ±78 ppm"),
+            basis, support, number,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def _leave_out(
+    case: _Case, placed: set[str], accepted: dict[tuple[str, str], Judged]
+) -> None:
+    for clip in case.clips:
+        digest = clip.digest
+        if digest in placed or digest in case.unplaced:
+            continue
+        mine = [v for k, v in case.judged.items() if digest in k]
+        joined = [v for k, v in accepted.items() if digest in k]
+        best = min(mine, key=lambda v: v.p, default=None)
+        if best is None:
+            reason = "there is no other clip with sound to compare it with"
+        elif any(v.same_soundtrack for v in joined):
+            item = next(v for v in joined if v.same_soundtrack)
+            other = item.second if item.first == digest else item.first
+            reason = (
+                f"it carries the same soundtrack as {case.name(other)}, to the sample: a copy, or "
+                "one sound laid over both; the offset stands in the pair, but it is no evidence "
+                "of the same event (see copies.find_copies)"
+            )
+        elif joined:
+            reason = (
+                "what it shares with other clips repeats: several offsets fit nearly as well, and "
+                "nothing else decides between them (see the pairs' rivals)"
+            )
+        else:
+            other = best.second if best.first == digest else best.first
+            reason = (
+                f"no shared sound: the best of {len(mine)} comparisons, with {case.name(other)}, "
+                f"would be reached by strangers with probability {best.false_join:.2g}"
+            )
+        case.unplaced[digest] = Unplaced(digest, "nothing-found", reason)
+
+
+def _evidence(
+    case: _Case, accepted: dict[tuple[str, str], Judged],
+    residual: dict[tuple[str, str], tuple[float, bool]],
+) -> Iterable[PairEvidence]:  # fmt: skip
+    for key, item in case.judged.items():
+        if len(case.heard) > _ALL_PAIRS and key not in accepted and item.p > 0.01:
+            continue
+        yield _pair(case, key, item, key in accepted, residual)
+
+
+def _pair(
+    case: _Case, key: tuple[str, str], item: Judged, joined: bool,
+    residual: dict[tuple[str, str], tuple[float, bool]],
+) -> PairEvidence:  # fmt: skip
+    turned = case.number(item.first) > case.number(item.second)
+    first, second = (item.second, item.first) if turned else (item.first, item.second)
+
+    def offset(option: Candidate_) -> Quantity:
+        value = -option.offset_s if turned else option.offset_s
+        half = 1.96 * option.sigma_s + abs(option.second_s) * 78e-6 * (option.drift_ppm is None)
+        note = "95 % of the timing alone: the travel of sound is in the placement"
+        return Quantity(value, "s", value - half, value + half, note)
+
+    best = item.candidates[0]
+    value, used = residual.get(key, (None, True))
+    notes = []
+    if item.same_soundtrack:
+        notes.append("same soundtrack to the sample: a copy or a sound laid over, not an event")
+    if item.ambiguous:
+        notes.append("other offsets fit nearly as well")
+    if joined and not used:
+        notes.append("rejected: does not close the loops of the other pairs")
+    drift = None
+    if best.drift_ppm is not None and best.drift_sigma_ppm is not None:
+        ppm = -best.drift_ppm if turned else best.drift_ppm
+        drift = Quantity(ppm, "ppm", ppm - 1.96 * best.drift_sigma_ppm,
+                         ppm + 1.96 * best.drift_sigma_ppm)  # fmt: skip
+    sd = "score in standard deviations, held against the table of strangers"
+    measures = {
+        "envelope": Quantity.exact(item.envelope_score, "sd", sd),
+        "overlap": Quantity.exact(item.overlap_s, "s", "of the best lag"),
+    }
+    if item.phase is not None:
+        measures["phase"] = Quantity.exact(item.phase.score, "sd", sd)
+        measures["coherence"] = Quantity.exact(item.phase.coherence, "", "1: the same waveform")
+        measures["arrivals"] = Quantity.exact(
+            item.phase.spread_s, "s", "earliest to latest strong arrival: sources apart, or echoes"
+        )
+    return PairEvidence(
+        first, second, "sound", offset(best), log_odds(item.p), joined and used,
+        Quantity(item.false_join, "", note="upper bound from strangers, all pairs together"),
+        drift, value if value is None or not turned else -value,
+        tuple(offset(o) for o in item.candidates[1:] if o.strength >= 0.6 * best.strength),
+        "; ".join(notes), measures,
+    )  # fmt: skip
+
+
+def _warn(
+    case: _Case, solutions: Sequence[Solution], edges: Sequence[Edge],
+    accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
+) -> None:  # fmt: skip
+    alike = [
+        (case.number(v.first), case.number(v.second)) for v in accepted.values()
+        if v.same_soundtrack
+    ]  # fmt: skip
+    for group in components(len(case.clips), alike):
+        if len(group) > 1:
+            names = ", ".join(case.clips[n].name for n in group)
+            case.warnings.append(
+                f"the same soundtrack, to the sample, is on {names}: copies, or one sound laid "
+                "over; not independent evidence of one event"
+            )
+    for (one, two), (_, used) in residual.items():
+        if not used:
+            case.warnings.append(
+                f"the pair {case.name(one)} and {case.name(two)} was rejected: it does not close "
+                "loops"
+            )
+    for solution in solutions:
+        for clip in solution.clips:
+            touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
+            if len(touching) == 1 and len(solution.clips) > 2:
+                case.warnings.append(
+                    f"{case.clips[clip].name} hangs on a single pair: no loop checks it"
+                )
+    if len(solutions) > 1:
+        case.warnings.append(
+            f"{len(solutions)} groups of clips share no evidence with each other: each has its own "
+            "clock, and nothing bridges them"
+        )

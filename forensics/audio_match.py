@@ -1,0 +1,193 @@
+"""Candidates: at which lags do two clips sound alike? All pairs as batched matrix products.
+
+For every modulation frequency one complex product (clips x coefficients) times (coefficients x
+clips) gives the cross-spectra of all pairs at once; an inverse FFT per pair gives the correlation
+at every lag. It is divided by the square root of the overlap at that lag and expressed in robust
+standard deviations, so that a lag with little overlap is not favoured.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forensics.audio_features import FRAME_S
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Match", "match_all", "match_pair", "trials"]
+
+#: Seconds that two clips must share, or this part of the shorter one.
+MIN_OVERLAP_S, MIN_SHARE = 4.5, 0.6
+#: Two peaks closer than this are one.
+_APART_S = 0.4
+_BLOCK_BYTES = 192 * 2**20
+
+
+@dataclass(frozen=True)
+class Match:
+    """The best lags of a pair: `lags_s[k]` is when sample 0 of the second is heard in the first.
+
+    `scores` in robust standard deviations over all lags, best first; `trials` is the number of
+    lags searched, in seconds (lags closer than that are not independent).
+    """
+
+    lags_s: tuple[float, ...]
+    scores: tuple[float, ...]
+    trials: float
+    overlap_s: float
+
+
+def least_overlap(first: int, second: int) -> int:
+    """Frames of overlap below which a lag is not considered."""
+    return max(1, int(min(MIN_OVERLAP_S / FRAME_S, MIN_SHARE * min(first, second))))
+
+
+def trials(first: int, second: int) -> float:
+    """Seconds of lag searched for clips of so many frames."""
+    return (first + second - 2 * least_overlap(first, second) + 1) * FRAME_S
+
+
+@functools.lru_cache(maxsize=4096)
+def _weights(first: int, second: int) -> NDArray[np.float32]:
+    """1 / sqrt(overlap) for each lag from the least to the greatest considered."""
+    import numpy as np
+
+    least = least_overlap(first, second)
+    lag = np.arange(least - second, first - least + 1)
+    overlap = np.minimum(first, lag + second) - np.maximum(lag, 0)
+    weights: NDArray[np.float32] = (1 / np.sqrt(overlap)).astype(np.float32)
+    return weights
+
+
+def _peaks(row: NDArray[np.float32], first: int, second: int, keep: int) -> Match:
+    import numpy as np
+
+    least = least_overlap(first, second)
+    low = least - second
+    size = len(row)
+    scores = np.concatenate([row[low % size :], row[: first - least + 1]]) if low < 0 else (
+        row[low : first - least + 1]
+    )
+    scores = scores * _weights(first, second)
+    some = scores[:: max(1, len(scores) // 2000)]
+    middle = float(np.median(some))
+    spread = float(np.median(np.abs(some - middle))) * 1.4826 or 1.0
+    apart = int(_APART_S / FRAME_S)
+    lags, heights = [], []
+    work = scores
+    for number in range(keep):
+        at = int(np.argmax(work))
+        height = float(work[at])
+        if height == -np.inf:
+            break
+        shift = 0.0
+        if 0 < at < len(scores) - 1:
+            left, right = float(scores[at - 1]), float(scores[at + 1])
+            bend = left - 2 * height + right
+            shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        lags.append((low + at + max(-0.5, min(0.5, shift))) * FRAME_S)
+        heights.append((height - middle) / spread)
+        if number + 1 < keep:
+            if work is scores:
+                work = scores.copy()
+            work[max(0, at - apart) : at + apart + 1] = -np.inf
+    best = low + int(np.argmax(scores))
+    overlap = min(first, best + second) - max(best, 0)
+    return Match(tuple(lags), tuple(heights), trials(first, second), overlap * FRAME_S)
+
+
+def match_pair(
+    first: NDArray[np.float16], second: NDArray[np.float16], *, keep: int = 4
+) -> Match:
+    """The best `keep` lags of one pair of feature arrays (frames, coefficients)."""
+    return next(iter(match_all([first, second], pairs=[(0, 1)], keep=keep)))[2]
+
+
+def match_all(
+    features: Sequence[NDArray[np.float16]], *, pairs: Sequence[tuple[int, int]] | None = None,
+    keep: int = 4,
+) -> Iterator[tuple[int, int, Match]]:  # fmt: skip
+    """Yield (i, j, match) with i < j for all pairs, or for `pairs` only.
+
+    Memory is bounded by blocks of clips of similar length, whatever their number.
+    """
+    wanted = None if pairs is None else {(min(p), max(p)) for p in pairs}
+    order = sorted(range(len(features)), key=lambda i: len(features[i]))
+    blocks = _blocks([len(features[i]) for i in order], features[0].shape[1] if features else 1)
+    groups = [[order[k] for k in block] for block in blocks]
+    for one, group in enumerate(groups):
+        kept: dict[int, NDArray[np.complex64]] = {}
+        for other in groups[one:]:
+            todo = {
+                (min(i, j), max(i, j)) for i in group for j in other
+                if i != j and (wanted is None or (min(i, j), max(i, j)) in wanted)
+            }  # fmt: skip
+            if todo:
+                yield from _match_block(features, group, other, todo, keep, kept)
+
+
+def _blocks(lengths: Sequence[int], width: int) -> list[list[int]]:
+    blocks: list[list[int]] = []
+    for number, length in enumerate(lengths):
+        if blocks:
+            size = len(blocks[-1]) + 1
+            products = size * size * length * 2 * 12
+            spectra = size * width * length * 2 * 12
+            if max(products, spectra) <= _BLOCK_BYTES and length <= 2 * lengths[blocks[-1][0]]:
+                blocks[-1].append(number)
+                continue
+        blocks.append([number])
+    return blocks
+
+
+def _spectra(
+    features: Sequence[NDArray[np.float16]], group: Sequence[int], size: int
+) -> NDArray[np.complex64]:
+    """(frequencies, clips, coefficients), ready for one product per frequency."""
+    import numpy as np
+    from scipy import fft
+
+    width = features[group[0]].shape[1]
+    out = np.empty((size // 2 + 1, len(group), width), np.complex64)
+    for place, index in enumerate(group):
+        out[:, place] = fft.rfft(features[index].astype(np.float32), size, axis=0)
+    return out
+
+
+def _match_block(
+    features: Sequence[NDArray[np.float16]], group: Sequence[int], other: Sequence[int],
+    todo: set[tuple[int, int]], keep: int, kept: dict[int, NDArray[np.complex64]],
+) -> Iterator[tuple[int, int, Match]]:  # fmt: skip
+    import numpy as np
+    from scipy import fft
+
+    longest = max(len(features[i]) for i in group) + max(len(features[j]) for j in other)
+    size = fft.next_fast_len(longest, real=True)
+    if size not in kept:
+        kept.clear()
+        kept[size] = _spectra(features, group, size)
+    left = kept[size]
+    right = left.copy() if other is group else _spectra(features, other, size)
+    np.conjugate(right, out=right)
+    crossed = left @ right.transpose(0, 2, 1)
+    del left, right
+    for a, i in enumerate(group):
+        columns = [b for b, j in enumerate(other) if (min(i, j), max(i, j)) in todo]
+        if other is group:
+            columns = [b for b in columns if b > a]
+        if not columns:
+            continue
+        rows = fft.irfft(np.ascontiguousarray(crossed[:, a, columns].T), size, axis=1)
+        for row, b in zip(rows, columns, strict=True):
+            j = other[b]
+            if i < j:
+                yield i, j, _peaks(row, len(features[i]), len(features[j]), keep)
+            else:
+                # The correlation of (j, i) is that of (i, j) read backwards: exactly symmetric.
+                turned = np.concatenate([row[:1], row[:0:-1]])
+                yield j, i, _peaks(turned, len(features[j]), len(features[i]), keep)

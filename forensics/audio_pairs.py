@@ -1,0 +1,187 @@
+"""Evidence that two clips heard the same moment, and how strong it is.
+
+`measure_pairs` compares sound with sound and is cached by digests; `judge` holds one measured
+pair against the strangers' table. Both read a pair in the order of its digests, so that the
+answer for (b, a) is exactly the answer for (a, b) turned round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forensics.audio_features import RATE_HZ, Heard, clear_cache
+from forensics.audio_match import Match, match_all
+from forensics.audio_null import combined, false_join
+from forensics.audio_phase import PhaseFit, fit_phase
+from forensics.model import Progress
+
+__all__ = ["Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs"]
+
+#: Lags refined by phase, and how strong they must be beside the best.
+_REFINED, _WORTH = 3, 0.6
+#: A rival this strong beside the best makes the pair ambiguous.
+_RIVAL = 0.85
+#: Windows that agree on the waveform itself: two microphones in air do not reach this.
+SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.30, 20e-6, 2.0
+#: Standard error of a lag that rests on envelopes alone.
+_ENVELOPE_S = 0.02
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a pair, with `first` < `second` as digests."""
+
+    first: str
+    second: str
+    match: Match
+    fits: tuple[PhaseFit | None, ...] | None
+
+
+@dataclass(frozen=True)
+class Candidate_:
+    """One way to lay two clips over each other: at `first_s` and `second_s` they heard the same.
+
+    Times are presentation times on each clip's own clock; `drift_ppm` is how much faster the
+    second clip's clock runs, None if it was not measurable.
+    """
+
+    first_s: float
+    second_s: float
+    sigma_s: float
+    strength: float
+    drift_ppm: float | None = None
+    drift_sigma_ppm: float | None = None
+
+    @property
+    def offset_s(self) -> float:
+        """Presentation time of the first clip at which the second clip's clock shows zero."""
+        return self.first_s - self.second_s * (1 + (self.drift_ppm or 0.0) * 1e-6)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A pair held against strangers. `candidates` best first; `false_join` for all pairs asked."""
+
+    first: str
+    second: str
+    candidates: tuple[Candidate_, ...]
+    p: float
+    p_envelope: float
+    p_phase: float
+    false_join: float
+    envelope_score: float
+    phase: PhaseFit | None
+    overlap_s: float
+    ambiguous: bool
+    same_soundtrack: bool
+
+
+_measured: dict[tuple[str, str], Measured] = {}
+
+
+def forget() -> None:
+    """Drop everything heard and compared so far in this process."""
+    _measured.clear()
+    clear_cache()
+
+
+def _gate(count: int) -> float:
+    """Envelope probability above which a pair is not worth refining, for `count` clips."""
+    return min(0.3, 4.0 / max(1, count))
+
+
+def _refine(first: Heard, second: Heard, match: Match) -> tuple[PhaseFit | None, ...]:
+    one, two = first.samples(), second.samples()
+    fits = []
+    for lag, score in list(zip(match.lags_s, match.scores, strict=True))[:_REFINED]:
+        worth = score >= _WORTH * match.scores[0]
+        fits.append(fit_phase(one, two, rate_hz=RATE_HZ, lag_s=lag) if worth else None)
+    return tuple(fits)
+
+
+def measure_pairs(
+    heard: Sequence[Heard], *, progress: Progress | None = None
+) -> dict[tuple[str, str], Measured]:
+    """Compare every two clips; pairs already measured in this process are not measured again."""
+    ordered = sorted(heard, key=lambda h: h.digest)
+    digests = [h.digest for h in ordered]
+    total = len(ordered) * (len(ordered) - 1) // 2
+    missing = [
+        (i, j) for i in range(len(ordered)) for j in range(i + 1, len(ordered))
+        if (digests[i], digests[j]) not in _measured
+    ]  # fmt: skip
+    done = total - len(missing)
+    if missing:
+        rows = [h.features for h in ordered]
+        wanted = missing if done else None
+        for i, j, match in match_all(rows, pairs=wanted):
+            key = (digests[i], digests[j])
+            _measured[key] = Measured(*key, match, None)
+            done += 1
+            if progress is not None and done % 64 == 0:
+                progress(0.8 * done / total, "comparing pairs")
+    gate = _gate(len(ordered))
+    by_digest = {h.digest: h for h in ordered}
+    found = {}
+    for i, one in enumerate(digests):
+        for two in digests[i + 1 :]:
+            item = _measured[one, two]
+            alone, _, _ = combined(item.match.scores[0], item.match.trials, None, 1)
+            if item.fits is None and alone <= gate:
+                fits = _refine(by_digest[one], by_digest[two], item.match)
+                item = _measured[one, two] = Measured(one, two, item.match, fits)
+            found[one, two] = item
+    return found
+
+
+def _candidate(
+    lag_s: float, score: float, fit: PhaseFit | None, first: Heard, second: Heard, overlap_s: float
+) -> Candidate_:
+    if fit is None or not fit.usable:
+        # The middle of the overlap, where an unknown drift hurts least.
+        low, high = max(0.0, -lag_s), min(second.length_s, first.length_s - lag_s)
+        middle = (low + high) / 2
+        return Candidate_(
+            middle + lag_s + first.start_s, middle + second.start_s, _ENVELOPE_S, score,
+        )  # fmt: skip
+    known = fit.agreeing >= 6 and fit.drift_error_ppm < 60
+    return Candidate_(
+        fit.at_s + fit.lag_s + first.start_s, fit.at_s + second.start_s,
+        max(fit.lag_error_s, 5e-5), score + fit.score,
+        # A lag that grows by d seconds per second means the second clock runs slow by d.
+        fit.drift_ppm if known else None, fit.drift_error_ppm if known else None,
+    )  # fmt: skip
+
+
+def judge(
+    item: Measured, first: Heard, second: Heard, *, pairs: int, clips: int
+) -> Judged:
+    """Hold a measured pair against the strangers' table, corrected for `pairs` comparisons."""
+    match = item.match
+    alone, _, _ = combined(match.scores[0], match.trials, None, 1)
+    fits = item.fits if item.fits is not None and alone <= _gate(clips) else None
+    tried = 0 if fits is None else sum(f is not None for f in fits)
+    options = []
+    for k, (lag, score) in enumerate(zip(match.lags_s, match.scores, strict=True)):
+        fit = fits[k] if fits is not None and k < len(fits) else None
+        options.append((_candidate(lag, score, fit, first, second, match.overlap_s), score, fit))
+    options.sort(key=lambda o: -o[0].strength)
+    best, score, fit = options[0]
+    p, p_envelope, p_phase = combined(score, match.trials, fit.score if fit else None, tried)
+    rivals = [o[0] for o in options[1:] if o[0].strength >= _RIVAL * best.strength]
+    same = (
+        fit is not None and fit.usable and fit.coherence >= SAME_COHERENCE
+        and fit.scatter_s <= SAME_SCATTER_S
+        and abs(fit.drift_ppm) <= max(SAME_DRIFT_PPM, 3 * fit.drift_error_ppm)
+    )  # fmt: skip
+    return Judged(
+        item.first, item.second, tuple(o[0] for o in options), p, p_envelope, p_phase,
+        false_join(p, pairs), score, fit, match.overlap_s, bool(rivals), bool(same),
+    )  # fmt: skip
+
+
+def log_odds(p: float) -> float:
+    """Evidence as -log10 of the probability under the strangers' table."""
+    return -math.log10(max(p, 1e-300))

@@ -1,0 +1,167 @@
+"""Measured error rates: the table, the look-up, and the arithmetic of an honest interval.
+
+`data/error_rates.json` holds one row per method, version and stratum. It is written by
+``forensics calibrate`` from what the scripts in ``benchmarks/`` printed, never by hand. A method
+without a row gets `Uncalibrated` with the reason; no number is ever made up, and "0 %" is never
+reported without its upper bound: 0 of 59 still means up to 6.1 %.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from forensics.errors import RecordInvalid
+from forensics.model import ErrorRate, Examination, Rate, Uncalibrated, Value, from_json
+
+__all__ = [
+    "Row", "error_rate", "hourly_rate", "item_rate", "judge_applicability", "measure_row",
+    "read_table",
+]  # fmt: skip
+
+#: Whether a method was measured under an item's conditions.
+Range: TypeAlias = Literal["in range", "out of range", "unknown"]
+
+
+class Row(Value, frozen=True):
+    """Counts for one method, version and stratum, from clips the method was not tuned on.
+
+    `negatives` counts independent untouched items, or hours when `per_hour` is true.
+    """
+
+    method: str
+    version: str
+    stratum: str
+    true_positives: int
+    false_negatives: int
+    false_positives: int
+    negatives: float
+    per_hour: bool
+    dataset: str
+    dataset_digest: str
+    independent: int
+    measured: str
+    script: str
+    note: str = ""
+
+
+def item_rate(events: int, trials: int) -> Rate:
+    """Clopper-Pearson 95 % interval of `events` in `trials` independent items.
+
+    Raises
+    ------
+    RecordInvalid
+        More events than trials, or no trial at all.
+    """
+    from scipy.stats import beta
+
+    if not 0 <= events <= trials or trials == 0:
+        raise RecordInvalid(f"{events} events in {trials} trials is not a rate")
+    low = float(beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
+    # With no event the whole 5 % belongs to the upper end: 0 of 59 means up to 4.9 % one-sided;
+    # the two-sided bound that courts are shown (6.1 %) is the more cautious of the two.
+    high = float(beta.ppf(0.975, events + 1, trials - events)) if events < trials else 1.0
+    return Rate(events, float(trials), "per item", low, high)
+
+
+def hourly_rate(events: int, hours: float) -> Rate:
+    """Exact Poisson 95 % interval (Garwood) of `events` in `hours` of untouched material.
+
+    Raises
+    ------
+    RecordInvalid
+        A negative count, or no time at all.
+    """
+    from scipy.stats import chi2
+
+    if events < 0 or hours <= 0:
+        raise RecordInvalid(f"{events} events in {hours} hours is not a rate")
+    low = float(chi2.ppf(0.025, 2 * events)) / 2 / hours if events else 0.0
+    high = float(chi2.ppf(0.975, 2 * events + 2)) / 2 / hours
+    return Rate(events, float(hours), "per hour", low, high)
+
+
+def measure_row(row: Row) -> ErrorRate:
+    """The error rate that a row of counts supports."""
+    positives = row.true_positives + row.false_negatives
+    if row.per_hour:
+        false_positive = hourly_rate(row.false_positives, row.negatives)
+    else:
+        false_positive = item_rate(row.false_positives, int(row.negatives))
+    return ErrorRate(
+        false_positive=false_positive,
+        miss=item_rate(row.false_negatives, positives),
+        dataset=row.dataset,
+        dataset_digest=row.dataset_digest,
+        stratum=row.stratum,
+        independent=row.independent,
+        measured=row.measured,
+    )
+
+
+def read_table(path: Path | None = None) -> tuple[Row, ...]:
+    """The rows of an error-rate table; the one shipped with the library by default."""
+    if path is None:
+        data = resources.files("forensics").joinpath("data/error_rates.json").read_bytes()
+    else:
+        data = path.read_bytes()
+    return from_json(data, tuple[Row, ...])
+
+
+@functools.cache
+def _shipped() -> dict[tuple[str, str, str], Row]:
+    return {(row.method, row.version, row.stratum): row for row in read_table()}
+
+
+def error_rate(method: str, version: str, stratum: str = "") -> ErrorRate | Uncalibrated:
+    """The measured error rate of a method in a stratum, or why there is none.
+
+    A row for another version of the method does not count: the code has changed since.
+    """
+    table = _shipped()
+    row = table.get((method, version, stratum))
+    if row is not None:
+        return measure_row(row)
+    known = sorted({key[2] for key in table if key[:2] == (method, version)})
+    if known:
+        listed = ", ".join(repr(name) for name in known)
+        return Uncalibrated(
+            f"error rate not known for {stratum!r}: {method} was measured only for {listed}"
+        )
+    if any(key[0] == method for key in table):
+        return Uncalibrated(f"error rate not known: version {version} was not measured")
+    return Uncalibrated("error rate not known: this method has not been measured")
+
+
+def judge_applicability(
+    examination: Examination, rows: Sequence[Row] | None = None
+) -> tuple[Range, str]:
+    """Whether a method was measured under the conditions it met in one examination, and why.
+
+    *In range*: every condition (stratum) it named was measured for this version. *Out of range*:
+    it was measured, but not under all of them; what it says there is not covered by a rate.
+    *Unknown*: this version was never measured.
+
+    Parameters
+    ----------
+    examination
+        What was run.
+    rows
+        The table to look in; the one shipped with the library by default.
+    """
+    origin = examination.origin
+    table = read_table() if rows is None else rows
+    measured = sorted(
+        {r.stratum for r in table if (r.method, r.version) == (origin.method, origin.version)}
+    )
+    rates = [f.error_rate for f in examination.findings] or [examination.error_rate]
+    missing = [rate.reason for rate in rates if isinstance(rate, Uncalibrated)]
+    if not missing:
+        known = sorted({rate.stratum for rate in rates if isinstance(rate, ErrorRate)})
+        return "in range", f"measured for {', '.join(map(repr, known))}"
+    if measured:
+        return "out of range", missing[0]
+    return "unknown", missing[0]

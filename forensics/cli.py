@@ -1,0 +1,255 @@
+"""The command line: arguments, one library call, text or JSON Lines.
+
+Exit codes: 0 done; 1 a `ForensicsError`; 2 usage; 3 some clips failed (their rows say why);
+4 integrity mismatch. Results go to stdout, progress to stderr and only to a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from forensics import __version__
+from forensics.cli_case import add_case_commands
+from forensics.cli_output import (
+    each_clip,
+    examine_each,
+    fail,
+    show,
+    show_alignment,
+    show_table,
+    with_progress,
+)
+from forensics.errors import ForensicsError
+from forensics.model import Box, to_builtins
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="forensics", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Media forensics for clips nobody vouches for. Offline; evidence is only read.",
+)  # fmt: skip
+
+Clips = Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Files, or folders of files.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where to write.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"forensics {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Media forensics for clips nobody vouches for."""
+
+
+@app.command("open")
+def open_command(clips: Clips, json: Json = False, out: Out = None) -> None:
+    """What a file is: identity, streams, metadata; for a folder, one row a clip (triage)."""
+    from forensics import container
+
+    with with_progress() as progress:
+        rows = container.triage(clips, progress=progress)
+    show_table([to_builtins(row) for row in rows], json=json, out=out)
+    if any(row.error for row in rows):
+        raise typer.Exit(1 if len(rows) == 1 else 3)
+
+
+@app.command()
+def keyframes(
+    clips: Clips, json: Json = False, out: Out = None,
+    max_count: Annotated[int | None, typer.Option("--max", min=1, help="At most so many.")] = None,
+    every: Annotated[float | None, typer.Option(help="One every so many seconds.")] = None,
+    archive: Annotated[bool, typer.Option("--zip", help="Pictures as a ZIP, not a sheet.")] = False,
+) -> None:  # fmt: skip
+    """Frames worth looking at; with -o SHEET.png, .html or .zip also as pictures."""
+    from forensics import plots, video
+
+    def write(clip: Any, exam: Any) -> None:
+        if out is not None:
+            plots.write_keyframes(clip, exam, out, archive=archive)
+
+    examine_each(
+        clips, lambda clip, progress: video.find_keyframes(
+            clip, max_count=max_count, every_s=every, progress=progress
+        ), json=json, after=write,
+    )  # fmt: skip
+
+
+@app.command()
+def cuts(clips: Clips, json: Json = False, out: Out = None) -> None:
+    """Shot boundaries of a produced video: cuts, fades, dissolves."""
+    from forensics import video
+
+    examine_each(clips, lambda c, p: video.find_cuts(c, progress=p), json=json, out=out)
+
+
+@app.command("edits")
+def edits_command(
+    clips: Clips, json: Json = False, out: Out = None,
+    power: Annotated[bool, typer.Option(help="Also measure what would have been found.")] = False,
+) -> None:  # fmt: skip
+    """Has it been edited? Every level once; with -o FIGURE.png also drawn."""
+    from forensics import edits, plots
+
+    def write(clip: Any, exam: Any) -> None:
+        if out is not None:
+            plots.save(plots.draw_edits(clip, exam), out)
+        if power:
+            show(clip, edits.measure_power(clip), json=json)
+
+    examine_each(clips, lambda c, p: edits.find_edits(c, progress=p), json=json, after=write)
+
+
+@app.command("events")
+def events_command(clips: Clips, json: Json = False, out: Out = None) -> None:
+    """Impulses heard (shots, blasts, blows, as classes of sound) and flashes seen."""
+    from forensics import events
+
+    examine_each(clips, lambda c, p: events.find_events(c, progress=p), json=json, out=out)
+
+
+@app.command("clock")
+def clock_command(
+    clips: Clips, json: Json = False, out: Out = None,
+    box: Annotated[str, typer.Option(help="x,y,width,height in displayed pixels.")] = "",
+) -> None:  # fmt: skip
+    """The burned-in clock: find it, read it, check that it runs evenly."""
+    from forensics import clock
+
+    where = _box(box) if box else None
+    examine_each(clips, lambda c, p: clock.read_clock(c, box=where, progress=p), json=json, out=out)
+    examine_each(
+        clips, lambda c, p: clock.find_clock_breaks(c, box=where, progress=p), json=json, out=out
+    )
+
+
+def _box(text: str) -> Box:
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+        return Box(x, y, width, height)
+    except ValueError as error:
+        raise typer.BadParameter(f"four numbers x,y,width,height, not {text!r}") from error
+
+
+@app.command()
+def align(clips: Clips, json: Json = False, out: Out = None) -> None:
+    """Several clips of one incident on one clock, by their sound."""
+    from forensics import audio
+
+    opened, failed = each_clip(clips, json=json)
+    with with_progress() as progress:
+        found = audio.align_clips(opened, progress=progress)
+    show_alignment(found, opened, json=json, out=out)
+    if failed:
+        raise typer.Exit(3)
+
+
+@app.command("copies")
+def copies_command(clips: Clips, json: Json = False, out: Out = None) -> None:
+    """Re-uploads of the same footage, and which copy is nearest the original."""
+    from forensics import copies
+
+    opened, failed = each_clip(clips, json=json)
+    with with_progress() as progress:
+        found = copies.find_copies(opened, progress=progress)
+    show(None, found, json=json, out=out)
+    if failed:
+        raise typer.Exit(3)
+
+
+@app.command("catalogue")
+def catalogue_command(
+    clips: Clips, json: Json = False, out: Out = None,
+    gallery: Annotated[Path | None, typer.Option(help="A folder of references.")] = None,
+) -> None:  # fmt: skip
+    """What is visible: markings against a gallery, and vehicles."""
+    from forensics import insignia, vehicles
+    from forensics.gallery import Gallery
+
+    known = Gallery.open(gallery) if gallery else None
+    examine_each(
+        clips, lambda c, p: insignia.find_markings(c, gallery=known, progress=p),
+        json=json, out=out,
+    )  # fmt: skip
+    examine_each(clips, lambda c, p: vehicles.find_vehicles(c, progress=p), json=json, out=out)
+
+
+@app.command("redact")
+def redact_command(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT")],
+    json: Json = False,
+) -> None:
+    """Write a copy with faces and plates made unrecognisable, and metadata removed."""
+    from forensics import redact
+    from forensics.clip import open_clip
+
+    with with_progress() as progress:
+        written = redact.write_redacted(open_clip(clip), out, progress=progress)
+    show_table([{"written": str(written)}], json=json, out=None)
+
+
+@app.command()
+def methods(json: Json = False) -> None:
+    """Every method: version, what it does, error rate."""
+    from forensics import calibration, provenance
+    from forensics.cli_output import load_methods
+
+    load_methods()
+    rows: list[dict[str, Any]] = [
+        {
+            "method": name, "version": spec.version, "summary": spec.summary,
+            "error rates": len([r for r in calibration.read_table() if r.method == name]),
+        }
+        for name, spec in provenance.methods().items()
+    ]  # fmt: skip
+    show_table(rows, json=json, out=None)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """What this machine has: packages, programs, and what is not run without them."""
+    from forensics.cli_output import diagnose
+
+    show_table(diagnose(), json=json, out=None)
+
+
+add_case_commands(app)
+
+
+def _guarded(run: Callable[[], Any]) -> int:
+    try:
+        run()
+    except ForensicsError as error:
+        return fail(error)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    code = _guarded(lambda: app(args=arguments, prog_name="forensics", standalone_mode=True))
+    if arguments is None:
+        sys.exit(code)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""How the command line says things: text or JSON Lines on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from forensics.clip import open_clip
+from forensics.errors import ForensicsError, ToolError, printable
+from forensics.model import (
+    Alignment,
+    Clip,
+    Examination,
+    canonical_json,
+    clock_text,
+    to_builtins,
+)
+from forensics.model import Progress as Tell
+
+__all__ = [
+    "collect",
+    "diagnose",
+    "each_clip",
+    "examine_each",
+    "fail",
+    "load_methods",
+    "show",
+    "show_alignment",
+    "show_table",
+    "with_progress",
+]
+
+METHOD_MODULES = (
+    "container", "video", "clock", "events", "continuity", "enf", "insignia", "vehicles",
+    "redact", "edits", "audio", "copies",
+)  # fmt: skip
+
+
+def load_methods() -> None:
+    """Import every method module, so that its methods are registered."""
+    for name in METHOD_MODULES:
+        importlib.import_module(f"forensics.{name}")
+
+
+def fail(error: ForensicsError) -> int:
+    """Tell what went wrong and what to do; returns the exit code."""
+    typer.echo(f"forensics: {error.message}", err=True)
+    if error.hint:
+        typer.echo(f"  hint: {error.hint}", err=True)
+    return 1
+
+
+@contextlib.contextmanager
+def with_progress() -> Iterator[Tell | None]:
+    """A progress bar on stderr, if that is a terminal; otherwise nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
+
+
+def collect(paths: Sequence[Path]) -> list[Path]:
+    """The files named, folders opened up one level deep and below, in a stable order."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found.extend(sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != "."))
+        else:
+            found.append(path)
+    return found
+
+
+def _say_error(path: Path, error: ForensicsError, json: bool) -> None:
+    if json:
+        row = {
+            "clip": printable(path), "outcome": "failed", "error": type(error).__name__,
+            "reason": error.message, "hint": error.hint,
+        }  # fmt: skip
+        typer.echo(canonical_json(row).decode())
+    else:
+        typer.echo(f"{printable(path)}: failed: {error.message}")
+
+
+def each_clip(paths: Sequence[Path], *, json: bool) -> tuple[list[Clip], int]:
+    """Open every file; those that cannot be opened are reported and counted."""
+    opened, failed = [], 0
+    for path in collect(paths):
+        try:
+            opened.append(open_clip(path))
+        except ForensicsError as error:
+            failed += 1
+            _say_error(path, error, json)
+    if not opened:
+        raise ForensicsError("no clip could be opened", hint="see the lines above")
+    return opened, failed
+
+
+def examine_each(
+    paths: Sequence[Path], examine: Callable[[Clip, Tell | None], Examination], *, json: bool,
+    out: Path | None = None, after: Callable[[Clip, Examination], None] | None = None,
+) -> None:  # fmt: skip
+    """Run one method on every file; a file that fails, fails alone."""
+    files = collect(paths)
+    failed = 0
+    for path in files:
+        try:
+            clip = open_clip(path)
+            with with_progress() as progress:
+                exam = examine(clip, progress)
+        except ForensicsError as error:
+            if len(files) == 1:
+                raise
+            failed += 1
+            _say_error(path, error, json)
+            continue
+        failed += exam.outcome == "failed"
+        show(clip, exam, json=json, out=out)
+        if after is not None and exam.outcome != "failed":
+            after(clip, exam)
+    if failed:
+        raise typer.Exit(1 if len(files) == 1 else 3)
+
+
+def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None = None) -> None:
+    """One examination as a line of JSON, or for people."""
+    name = clip.name if clip is not None else ""
+    if json or out is not None:
+        row = to_builtins(exam) | {"clip": name}
+        for number, finding in enumerate(exam):
+            row["findings"][number]["id"] = finding.id
+        line = canonical_json(row).decode()
+        if out is not None:
+            with open(out, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        if json:
+            typer.echo(line)
+            return
+    typer.echo(f"{name}: {exam}" if name else str(exam))
+    for finding in exam:
+        seen = finding.observation
+        where = f"{seen.span}  " if seen.span is not None else ""
+        fields = to_builtins(seen.what)
+        kind = " ".join(
+            str(fields[key])
+            for key in (
+                "type",
+                "level",
+                "kind",
+                "label",
+                "region",
+                "vehicle_type",
+                "verdict",
+                "text",
+            )
+            if isinstance(fields.get(key), str)
+        )
+        typer.echo(
+            f"  {where}{kind}  score {seen.score:.2f}" + (f"  {seen.note}" if seen.note else "")
+        )
+        for why in fields.get("explanations") or ():
+            sort = "benign" if why["benign"] else "edit"
+            typer.echo(f"      {why['rank']}. [{sort}] {why['name']}: {why['text']}")
+    for name, value in exam.measures.items():
+        typer.echo(f"  {name}: {value}")
+    for hole in exam.coverage.not_testable:
+        typer.echo(f"  not testable {hole.span}: {hole.reason}")
+
+
+def show_alignment(
+    found: Alignment, clips: Sequence[Clip], *, json: bool, out: Path | None
+) -> None:
+    """Where every clip lies, who was left out and why."""
+    names = {clip.digest: clip.name for clip in clips}
+    if out is not None and out.suffix.lower() in (".png", ".svg", ".pdf"):
+        from forensics import plots
+
+        plots.save(plots.draw_timeline(found, clips), out)
+    if json:
+        typer.echo(canonical_json(to_builtins(found) | {"names": names}).decode())
+        return
+    typer.echo(f"clock of {names.get(found.reference, found.reference)}; positive: starts later")
+    for place in found.placements:
+        name = names.get(place.clip, place.clip[:12])
+        typer.echo(
+            f"  {name}: offset {place.offset}  drift {place.drift_ppm}  by {place.basis}"
+            f"  component {place.component}"
+        )
+    for left in found.unplaced:
+        typer.echo(f"  {names.get(left.clip, left.clip[:12])}: {left.outcome}: {left.reason}")
+    for warning in found.warnings:
+        typer.echo(f"  warning: {warning}")
+
+
+def show_table(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> None:
+    """Rows as JSON Lines, as CSV (with an OUT that ends in .csv), or as a table."""
+    plain = [{k: to_builtins(v) for k, v in row.items()} for row in rows]
+    if out is not None:
+        columns = list(dict.fromkeys(key for row in plain for key in row))
+        with open(out, "w", encoding="utf-8", newline="") as file:
+            if out.suffix.lower() == ".csv":
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(plain)
+            else:
+                file.writelines(canonical_json(row).decode() + "\n" for row in plain)
+    if json:
+        for row in plain:
+            typer.echo(canonical_json(row).decode())
+        return
+    if not plain:
+        typer.echo("nothing to show")
+        return
+    columns = list(dict.fromkeys(key for row in plain for key in row))
+    width = None if sys.stdout.isatty() else 200
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in plain:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console(width=width, markup=False, highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return "; ".join(_cell(item) for item in value)
+    return str(value)
+
+
+def diagnose() -> list[dict[str, Any]]:
+    """What is installed, and what is not run without it."""
+    from importlib import metadata
+
+    from forensics.tools import find_tool
+
+    rows: list[dict[str, Any]] = []
+    for package in ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "rapidocr",
+                    "matplotlib", "anywidget", "typst", "python-docx", "distributed"):  # fmt: skip
+        try:
+            rows.append({"what": package, "state": metadata.version(package), "advice": ""})
+        except metadata.PackageNotFoundError:
+            rows.append({"what": package, "state": "missing", "advice": f"pip install {package}"})
+    for tool in ("exiftool", "ffmpeg", "tesseract", "ssh-keygen", "openssl"):
+        try:
+            found = find_tool(tool)
+            rows.append({"what": tool, "state": found.version, "advice": ""})
+        except ToolError as error:
+            rows.append({"what": tool, "state": error.message, "advice": error.hint})
+    return rows
+
+
+def incident_time(value: float) -> str:
+    """Seconds on the incident clock, for people."""
+    return clock_text(value)

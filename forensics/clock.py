@@ -1,0 +1,327 @@
+"""The burned-in clock: find it, read it, check that it runs evenly with the clip.
+
+The figures are learned from the clip itself: the last figure of the seconds shows all ten of them
+in order every ten seconds. A text recogniser, where one is installed, finds the line, reads the
+date and confirms the learned figures; it is never trusted alone while the clip can teach. Clip
+times are presentation times; a positive step means the clock is ahead of the clip afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+from forensics.clock_find import ReaderName
+from forensics.clock_gather import (
+    Followed,
+    clock_coverage,
+    clock_stratum,
+    crop_proofs,
+    follow_clock,
+    frame_at,
+    rate_quantity,
+    shown_date,
+    text_at,
+    wall_text,
+)
+from forensics.clock_said import break_observation, reading_note
+from forensics.clock_walk import Break
+from forensics.errors import RecordInvalid
+from forensics.model import (
+    Box,
+    Clip,
+    ClockReading,
+    Coverage,
+    Examination,
+    Moment,
+    Observation,
+    Progress,
+    Quantity,
+    Span,
+)
+from forensics.provenance import conclude, method
+from forensics.scan import video_stream
+
+__all__ = ["anchor", "find_clock_breaks", "read_clock"]
+
+
+@method(
+    "clock-read", version="1",
+    references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
+)  # fmt: skip
+def read_clock(
+    clip: Clip, *, box: Box | None = None, reader: ReaderName = "auto",
+    progress: Progress | None = None,
+) -> Examination:  # fmt: skip
+    """Read the burned-in clock: first, last, and both sides of every place where it breaks.
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    box
+        Where the clock stands, in displayed pixels, with a little room around it; None looks for
+        it: by its text, or, failing that, by what changes once a second.
+    reader
+        Text recogniser: "rapidocr" (extra `ocr`), "tesseract", "auto" (the best installed) or
+        "none" (only the figures the clip itself teaches; no date then).
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        `ClockReading` findings in order of time, each with the crop of that very frame as proof;
+        measures: `rate` (clock s per clip s), `offset` (clock minus clip, s of the day), `jitter`.
+
+    Raises
+    ------
+    SignalTooShort, StreamMissing
+        Become *not applicable*: under 3 s of pictures, or none.
+    ExtraMissing, ToolMissing
+        The reader named is not installed.
+
+    When it errs
+    ------------
+    It calls it wrongly when other text of the form of a time stands in the picture and runs, such
+    as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
+    first and the note says so. It misses clocks without seconds, clocks with figures under about
+    7 px, coloured figures as light as their ground, and a clock that appears after the learning
+    stretch in another place (incompleteness). It says nothing about whether the clock was right,
+    nor about its time zone.
+    """
+    one = follow_clock(clip, _floating(box), reader, progress)
+    if isinstance(one, str):
+        return conclude(
+            (), coverage=Coverage(_video_span(clip), 0, "frames"),
+            reason=f"{one} (reader: {reader})",
+        )
+    if not one.read:
+        return conclude(
+            (), coverage=clock_coverage(one), stratum=clock_stratum(one),
+            reason="a figure changes once a second, but the clock could not be read: nothing is "
+            "guessed; its beat is examined by find_clock_breaks",
+        )  # fmt: skip
+    rate = rate_quantity(one)
+    picks = [0, *sorted({k for b in one.breaks for k in (_before(one, b), _after(one, b))}),
+             len(one.wall) - 1]  # fmt: skip
+    observations = []
+    _, _, unsure = shown_date(one)
+    walked = one.reading.walk
+    for index in sorted(set(picks)):
+        ordinal = frame_at(one, float(one.edges[index]))
+        pts = one.frames.time(ordinal)
+        following = float(one.edges[index + 1]) if index + 1 < len(one.edges) else None
+        last = (
+            frame_at(one, following) - 1 if following is not None else len(one.frames) - 1
+        )
+        said = ClockReading(
+            ordinal=ordinal, pts=pts, text=text_at(one, index), wall=wall_text(one, index),
+            box=one.box, rate=rate,
+        )  # fmt: skip
+        fit = float(walked.fit[index]) if walked is not None and len(walked.fit) > index else 0.5
+        observations.append(
+            Observation(
+                said, Span(pts, max(pts, one.frames.time(max(ordinal, last)))),
+                round(min(1.0, max(0.0, fit)), 4),
+                artefacts=tuple(crop_proofs(clip, one, [ordinal], "clock")),
+                note=reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
+                stratum=clock_stratum(one),
+            )
+        )
+    return conclude(
+        observations, coverage=clock_coverage(one), stratum=clock_stratum(one),
+        measures=_measures(one, rate),
+        reason=f"{len(one.wall)} seconds read, {len(one.breaks)} breaks; "
+        + reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
+    )  # fmt: skip
+
+
+def _floating(box: Box | None) -> Box | None:
+    # A box given in whole numbers would be written 9 and read back 9.0.
+    if box is None:
+        return None
+    return Box(float(box.x), float(box.y), float(box.width), float(box.height))
+
+
+def _video_span(clip: Clip) -> Span:
+    """The declared span of the picture stream."""
+    stream = video_stream(clip)
+    start = stream.start or Fraction(0)
+    return Span(start, start + (stream.duration or clip.duration or Fraction(0)))
+
+
+def _before(one: Followed, item: Break) -> int:
+    return max(0, _index_at(one, item.after_s) - 1)
+
+
+def _after(one: Followed, item: Break) -> int:
+    return _index_at(one, item.after_s)
+
+
+def _index_at(one: Followed, time_s: float) -> int:
+    import numpy as np
+
+    return int(np.clip(np.searchsorted(one.edges, time_s + 1e-6) - 1, 0, len(one.edges) - 1))
+
+
+def _offset(one: Followed) -> Quantity:
+    """Clock minus clip at the start, on the first even stretch."""
+    import numpy as np
+
+    cut = min((b.after_s for b in one.breaks), default=math.inf)
+    inner = [i for i in range(1, len(one.edges)) if one.edges[i] < cut] or [0]
+    values = one.wall[inner] - one.edges[inner] * one.rate
+    # A beat is seen at the first frame after it: on average half an interval late.
+    middle = float(np.median(values)) + one.frame_s / 2
+    half = one.frame_s / 2 + 2 * one.jitter_s if inner != [0] else 0.5 + one.frame_s
+    return Quantity(middle, "s", middle - half, middle + half)
+
+
+def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
+    measures = {
+        "offset": _offset(one),
+        "jitter": Quantity(one.jitter_s, "s", note="standard deviation of the beat about its even "
+                           "course: a spread, not an estimate"),
+        "seconds_read": Quantity.exact(len(one.wall), "count"),
+    }  # fmt: skip
+    if rate is not None:
+        measures["rate"] = rate
+    walked = one.reading.walk
+    if walked is not None and walked.read:
+        measures["confirmed"] = Quantity.exact(
+            walked.agreed, "count", f"of {walked.read} seconds read a second time by {one.reader}"
+        )
+    return measures
+
+
+@method(
+    "clock-breaks", version="1",
+    references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
+)  # fmt: skip
+def find_clock_breaks(
+    clip: Clip, *, box: Box | None = None, reader: ReaderName = "auto",
+    progress: Progress | None = None,
+) -> Examination:  # fmt: skip
+    """Find where the burned-in clock does not run with the clip: jumps, stops, missing seconds.
+
+    Parameters
+    ----------
+    clip, box, reader, progress
+        As for `read_clock`.
+
+    Returns
+    -------
+    Examination
+        `Discontinuity` findings of level "clock": `clock-missing-seconds` (the clock moves on by
+        more than the clip, up to ten minutes), `clock-jump` (back, or further), `clock-frozen`
+        (one second is shown for longer), `clock-rate` (it runs evenly, but not one second a
+        second). The span holds the break: from the last even beat to the first odd one, or the
+        single frame at which a second was skipped.
+
+    Raises
+    ------
+    SignalTooShort, StreamMissing
+        Become *not applicable*: under 3 s of pictures, or none.
+    ExtraMissing, ToolMissing
+        The reader named is not installed.
+
+    When it errs
+    ------------
+    It calls it wrongly when a clock is set or corrected while recording, when a recorder pauses
+    without motion, or when frames were lost and stamps were not (misinterpretation): these are
+    listed with each finding. It misses cuts that are shorter than about two frames, and a step
+    that puts a clock back onto its old beat within the same stretch (incompleteness). It says
+    nothing where no clock can be followed, which is *not applicable*, not *nothing found*.
+    """
+    one = follow_clock(clip, _floating(box), reader, progress)
+    if isinstance(one, str):
+        return conclude(
+            (), coverage=Coverage(None), outcome="not-applicable",
+            reason=f"{one} (reader: {reader})",
+        )
+    rate = rate_quantity(one)
+    observations = []
+    for item in one.breaks:
+        last, first = frame_at(one, item.before_s), frame_at(one, item.after_s)
+        index = _index_at(one, item.after_s)
+        skipped = index > 0 and one.wall[index] - one.wall[index - 1] != 1
+        a = max(0, first - 1) if skipped and item.kind != "frozen" else last
+        crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
+        observations.append(
+            break_observation(
+                item, one.frames.span(a, max(a, first)), one.frame_s, one.read, tuple(crops),
+                clock_stratum(one),
+                (text_at(one, max(0, index - 1)), text_at(one, index)) if one.read else ("", ""),
+            )
+        )
+    if rate is not None and rate.low is not None and rate.high is not None and (
+        (rate.low > 1.003 or rate.high < 0.997) and len(one.wall) >= 10
+    ):
+        seen = one.frames.coverage().span
+        assert seen is not None
+        item = Break("rate", float(seen.start), float(seen.end), 0.0, 0.0, one.jitter_s, 0)
+        observations.append(
+            break_observation(
+                item, seen, one.frame_s, one.read, (), clock_stratum(one), ("", ""), rate
+            )
+        )
+    return conclude(
+        observations, coverage=clock_coverage(one), stratum=clock_stratum(one),
+        measures=_measures(one, rate),
+        reason=f"{len(one.wall)} seconds followed"
+        + ("" if one.read else "; the figures were not read: steps are known but for tens"),
+    )  # fmt: skip
+
+
+def anchor(
+    examination: Examination, *, utc_offset_h: float | None = None, day: str | None = None
+) -> Moment:
+    """The wall time at clip time 0, from an examination by `read_clock`.
+
+    Parameters
+    ----------
+    examination
+        What `read_clock` returned.
+    utc_offset_h
+        Hours by which the clock's zone is ahead of UTC; None takes it as UTC and says so in the
+        source: a burned-in clock never tells its zone.
+    day
+        ISO date, where the clock shows none or the examiner knows better.
+
+    Returns
+    -------
+    Moment
+        Its uncertainty is that of the reading (half a frame, the beat's jitter, the rate over the
+        time to the first reading), not that of the clock's own setting, which nobody knows.
+
+    Raises
+    ------
+    RecordInvalid
+        Nothing was read, or no date is known.
+    """
+    readings = [o.what for o in examination.observations if isinstance(o.what, ClockReading)]
+    offset = examination.measures.get("offset")
+    if not readings or offset is None or offset.high is None:
+        raise RecordInvalid("no clock was read, so nothing can be anchored to it")
+    first = readings[0]
+    stamp = day or (first.wall.split("T")[0] if "T" in first.wall else None)
+    if stamp is None:
+        raise RecordInvalid(
+            "the clock shows no date", hint="give the day the examiner knows: day='2021-10-14'"
+        )
+    shown = first.wall.split("T")[-1]
+    second = sum(int(v) * f for v, f in zip(shown.split(":"), (3600, 60, 1), strict=True))
+    # The offset is in seconds of the day on which the walk began: the first reading's.
+    rate = first.rate.value if first.rate is not None else 1.0
+    start = offset.value
+    if abs(start - second) >= 43_200:
+        start = second - float(first.pts) * rate
+    base = datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    zone = utc_offset_h or 0.0
+    note = "taken as UTC" if utc_offset_h is None else f"taken as UTC{zone:+g} h"
+    return Moment(
+        base + timedelta(seconds=start - zone * 3600), float(offset.high - offset.value),
+        f"burned-in clock, {note}; the clock's own error is not known",
+    )  # fmt: skip

@@ -1,0 +1,244 @@
+"""Frames that are stored but not shown: what an edit list hides, listed, hashed, made visible."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from forensics.container_explain import observe
+from forensics.container_headers import ABSENT, SliceTable, read_tracks
+from forensics.errors import StreamMissing
+from forensics.model import (
+    Artefact,
+    Clip,
+    Coverage,
+    Examination,
+    Observation,
+    Progress,
+    Quantity,
+    Span,
+    Verdict3,
+)
+from forensics.provenance import conclude, keep, method
+from forensics.scan import Picture, iter_pictures
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["HiddenRun", "find_hidden_frames", "find_hidden_runs", "observe_hidden"]
+
+
+@dataclass(frozen=True)
+class HiddenRun:
+    """Consecutive stored pictures that are not shown.
+
+    `where` is head, tail or interior; `rows` of the stored table; `first`/`last` media time (s);
+    `shown_before`/`shown_after` presentation times (s) around the place; `starts_inside` tells
+    that what is shown next does not begin with a key frame.
+    """
+
+    where: str
+    rows: NDArray[np.int64]
+    first: Fraction
+    last: Fraction
+    shown_before: Fraction | None
+    shown_after: Fraction | None
+    starts_inside: bool
+
+
+def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRun]:
+    """Runs of stored pictures that the presentation leaves out, in media order.
+
+    Parameters
+    ----------
+    stored
+        The table read without edit lists.
+    presented
+        The table read with them.
+    """
+    import numpy as np
+
+    here = presented.shown & (presented.packets.pts != ABSENT)
+    shown_at = dict(zip(presented.packets.position[here].tolist(),
+                        presented.packets.pts[here].tolist(), strict=True))  # fmt: skip
+    order = np.argsort(stored.packets.pts, kind="stable")
+    order = order[stored.packets.pts[order] != ABSENT]
+    positions = stored.packets.position[order]
+    if not len(order) or (positions < 0).any():
+        return []
+    hidden = np.array([int(p) not in shown_at for p in positions])
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(np.int8), [0]])))
+    base, clock = stored.packets.time_base, presented.packets.time_base
+    runs = []
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        rows = order[begin:end]
+        before = shown_at[int(positions[begin - 1])] * clock if begin else None
+        after = shown_at[int(positions[end])] * clock if end < len(order) else None
+        where = "head" if before is None else "tail" if after is None else "interior"
+        inside = end < len(order) and not stored.access[order[end]]
+        runs.append(HiddenRun(
+            where, rows, int(stored.packets.pts[rows[0]]) * base,
+            int(stored.packets.pts[rows[-1]]) * base, before, after, bool(inside),
+        ))  # fmt: skip
+    return runs
+
+
+def read_hidden(
+    clip: Clip, presented: SliceTable, *, progress: Progress | None = None
+) -> tuple[SliceTable | None, list[HiddenRun]]:
+    """The stored table and its hidden runs; no second pass where no edit list can hide anything."""
+    video = clip.video
+    if video is None or not (video.edit_list or presented.packets.discard.any()):
+        return None, []
+    stored = read_tracks(clip, edit_lists=False, progress=progress).pictures
+    if stored is None:
+        return None, []
+    return stored, find_hidden_runs(stored, presented)
+
+
+def observe_hidden(
+    runs: list[HiddenRun], *, artefacts: dict[int, tuple[Artefact, ...]] | None = None,
+    notes: dict[int, str] | None = None,
+) -> list[Observation]:  # fmt: skip
+    """The hidden runs as observations: a trim is called a trim."""
+    seen = []
+    for number, run in enumerate(runs):
+        times = [t for t in (run.shown_before, run.shown_after) if t is not None]
+        span = Span(min(times), max(times)) if times else None
+        count = len(run.rows)
+        # A recorder begins with a key frame. Pictures shown from the middle of a GOP on, with its
+        # beginning stored but hidden, were not recorded that way.
+        verdict: Verdict3 = "inconclusive"
+        if run.where == "interior" or (run.where == "head" and run.starts_inside):
+            verdict = "inconsistent"
+        text = {
+            "head": "trim: the beginning is stored but not shown",
+            "tail": "trim: the end is stored but not shown",
+            "interior": "a stretch inside is stored but not shown",
+        }[run.where]
+        small = count <= 2 and not run.starts_inside and run.where != "interior"
+        supports = [f"{count} stored pictures are not presented ({run.where})"]
+        if run.starts_inside:
+            supports.append("what is shown next does not begin with a key frame")
+        reasons = ("encoder-delay", "trim", "unusual-writer") if small else (
+            "trim", "edited-tables", "unusual-writer", "encoder-delay")  # fmt: skip
+        note = f"{text}; media time {float(run.first):.3f} s to {float(run.last):.3f} s"
+        extra = (notes or {}).get(number, "")
+        seen.append(observe(
+            "container", "hidden-frames", "inconclusive" if small else verdict, span=span,
+            score=0.3 if small else 0.95, supports=supports, explanations=reasons,
+            removed=Quantity.exact(count, "frames", "counted in the file"),
+            measures={
+                "hidden_frames": Quantity.exact(count, "frames"),
+                "hidden_from": Quantity.exact(float(run.first), "s", "media time, read exactly"),
+                "hidden_to": Quantity.exact(float(run.last), "s", "media time, read exactly"),
+            },
+            note=f"{note}; {extra}" if extra else note, stratum="edit-list",
+            artefacts=(artefacts or {}).get(number, ()),
+        ))  # fmt: skip
+    return seen
+
+
+def _png(picture: Picture) -> bytes:
+    import cv2
+
+    bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
+    _, buffer = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return bytes(buffer.tobytes())
+
+
+@method("container-hidden-frames", version="1", references=(
+    "ISO/IEC 14496-12 8.6.6 (edit list)",
+    "SWGDE 23-V-001 Best Practices for Digital Video Authentication",
+))  # fmt: skip
+def find_hidden_frames(
+    clip: Clip, *, max_pictures: int = 300, progress: Progress | None = None
+) -> Examination:
+    """Frames that an edit list hides: listed, counted, hashed and made visible.
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    max_pictures
+        At most this many are kept as PNG artefacts; all are listed and hashed.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        One `Discontinuity` of kind ``hidden-frames`` per run; its artefacts are a CSV table of all
+        its frames (media time in s, byte position, SHA-256 of the pixels) and the pictures.
+
+    Raises
+    ------
+    ClipUnreadable, ClipRefused, ClipChanged
+        As outcome *failed*.
+
+    References
+    ----------
+    ISO/IEC 14496-12 8.6.6.
+
+    When it errs
+    ------------
+    Calls it a trim when a device itself records ahead and hides the beginning (ASTM E3016:
+    misinterpretation). Misses data that no index points at when it is not H.264 (incompleteness);
+    `find_discontinuities` reports such stretches by size. Says nothing about what was cut away
+    without leaving it in the file, and nothing in containers without edit lists.
+    """
+    presented = read_tracks(clip, progress=progress).pictures
+    if presented is None:
+        raise StreamMissing(f"{clip.name} has no picture packets", path=clip.path)
+    stored, runs = read_hidden(clip, presented, progress=progress)
+    seen = len(stored) if stored is not None else len(presented)
+    coverage = Coverage(None, seen, "packets")
+    if clip.video is None or "mov" not in clip.container.format.split(","):
+        return conclude((), coverage=coverage, outcome="not-applicable",
+                        reason="this container has no edit list that could hide frames")
+    if stored is None or not runs:
+        return conclude((), coverage=coverage, stratum="edit-list",
+                        reason="every stored picture is presented")
+    owner = {
+        int(stored.packets.pts[row]): number for number, run in enumerate(runs) for row in run.rows
+    }
+    tables: dict[int, list[tuple[str, str, str, str]]] = {n: [] for n in range(len(runs))}
+    pictures: dict[int, list[Artefact]] = {n: [] for n in range(len(runs))}
+    base = stored.packets.time_base
+    last, kept = max(owner), 0
+    whole = Span(min(Fraction(0), min(owner) * base), last * base)
+    for picture in iter_pictures(clip, edit_lists=False, span=whole, only=owner.keys()):
+        number = owner[int(picture.pts / base)]
+        tables[number].append((
+            str(picture.pts), f"{float(picture.pts):.6f}", str(picture.byte_position),
+            picture.pixel_hash,
+        ))  # fmt: skip
+        if kept < max_pictures:
+            label = f"hidden frame at media time {float(picture.pts):.3f} s"
+            pictures[number].append(keep(_png(picture), media_type="image/png", label=label))
+            kept += 1
+        if progress is not None:
+            progress(min(1.0, kept / max(1, min(len(owner), max_pictures))), "hidden frames")
+    artefacts, notes = {}, {}
+    failures = 0
+    for number, rows in tables.items():
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("media_time", "media_time_s", "byte_position", "pixel_sha256"))
+        writer.writerows(rows)
+        listing = keep(text.getvalue().encode(), media_type="text/csv", label="hidden frames")
+        artefacts[number] = (listing, *pictures[number])
+        lost = len(runs[number].rows) - len(rows)
+        failures += lost
+        notes[number] = f"{len(rows)} of {len(runs[number].rows)} decoded and hashed"
+        if len(pictures[number]) < len(rows):
+            notes[number] += f", {len(pictures[number])} kept as pictures"
+    return conclude(
+        observe_hidden(runs, artefacts=artefacts, notes=notes),
+        coverage=Coverage(None, seen, "packets", failures), stratum="edit-list",
+        measures={"hidden_frames": Quantity.exact(len(owner), "frames")},
+    )  # fmt: skip

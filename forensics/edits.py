@@ -1,0 +1,187 @@
+"""Has it been edited? Every level once, what coincides merged; and would we have seen it?"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from forensics.edits_merge import merge_levels, whole_span
+from forensics.edits_power import measure_power
+from forensics.model import (
+    Artefact,
+    Clip,
+    Coverage,
+    Discontinuity,
+    Examination,
+    NotTestable,
+    Observation,
+    Progress,
+    Quantity,
+    canonical_json,
+)
+from forensics.provenance import conclude, keep, method
+
+__all__ = ["LEVEL_METHODS", "find_edits", "measure_power"]
+
+
+@dataclass(frozen=True)
+class _Level:
+    name: str
+    module: str
+    function: str
+
+
+#: What `find_edits` asks, in this order: level, module, function.
+LEVEL_METHODS: tuple[tuple[str, str, str], ...] = (
+    ("container", "forensics.container", "find_discontinuities"),
+    ("frame", "forensics.video", "find_discontinuities"),
+    ("clock", "forensics.clock", "read_clock"),
+    ("audio", "forensics.continuity", "find_splices"),
+    ("hum", "forensics.enf", "find_phase_breaks"),
+)
+
+
+def _method_of(level: _Level) -> Callable[..., Examination] | None:
+    if importlib.util.find_spec(level.module) is None:
+        return None
+    module = importlib.import_module(level.module)
+    function: Callable[..., Examination] | None = getattr(module, level.function, None)
+    return function
+
+
+def _run(level: _Level, clip: Clip, progress: Progress | None) -> tuple[Examination | None, str]:
+    """The level's examination, or None and why there is none."""
+    function = _method_of(level)
+    if function is None:
+        return None, "this version of the library has no such method"
+    examination = function(clip, progress=progress)
+    if examination.outcome in ("not-applicable", "failed"):
+        return examination, f"{examination.outcome.replace('-', ' ')}: {examination.reason}"
+    return examination, ""
+
+
+@method(
+    "edits", version="1",
+    references=("SWGDE 23-V-001 (three outcomes)", "ENFSI-BPM-DI-03"),
+)  # fmt: skip
+def find_edits(
+    clip: Clip, *, levels: tuple[str, ...] = ("container", "frame", "clock", "audio", "hum"),
+    least_score: float = 0.0, tolerance_s: float = 0.3, progress: Progress | None = None,
+) -> Examination:  # fmt: skip
+    """Has it been edited? Ask every level once and merge what coincides into one finding.
+
+    Container and bitstream, frames, burned-in clock, sound and mains hum are examined; traces that
+    lie within `tolerance_s` of each other become one finding with several supports, and harmless
+    explanations are ranked by how many of the traces they account for.
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    levels
+        Which levels to ask: any of ``container``, ``frame``, ``clock``, ``audio``, ``hum``.
+    least_score
+        Leave out merged findings below this score (0 to 1).
+    tolerance_s
+        How far apart two traces of one break may lie, in seconds.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        `Discontinuity` observations with `supports`, `explanations`, a verdict in SWGDE's words,
+        and the score of all levels together. ``coverage.not_testable`` holds each level's map;
+        levels that did not run stand in `reason` and there. Each level's own examination is an
+        artefact (JSON). `measures`: ``levels_run``.
+
+    Raises
+    ------
+    ValueError
+        An unknown level.
+    ClipChanged
+        Recorded as *failed*.
+
+    When it errs
+    ------------
+    Everything its levels get wrong (see each); it joins what merely happens at the same moment: a
+    key frame and a slammed door (ASTM E3016: inaccuracy, association). Adding up assumes that the
+    levels err independently; damage to a file hits several at once, so high scores on damaged
+    files are too high. Misses what no level shows: an edit in a still, silent, rescaled scene
+    (incompleteness). Says nothing about edits inside a picture, about intent, or about whether an
+    uncut recording shows what is claimed (misinterpretation).
+    """
+    known = {name: _Level(name, module, function) for name, module, function in LEVEL_METHODS}
+    unknown = sorted(set(levels) - set(known))
+    if unknown:
+        raise ValueError(f"no such level: {', '.join(unknown)}")
+    asked = [known[name] for name in known if name in levels]
+    observations: list[Observation] = []
+    examinations: dict[str, Examination] = {}
+    absent: dict[str, str] = {}
+    for number, level in enumerate(asked):
+        inner = _share(progress, number, len(asked), level.name)
+        examination, why = _run(level, clip, inner)
+        if examination is not None:
+            examinations[level.name] = examination
+            observations += [
+                o for o in examination.observations if isinstance(o.what, Discontinuity)
+            ]
+        if why:
+            absent[level.name] = why
+    merged = merge_levels(observations, tolerance_s=tolerance_s)
+    ran = [name for name in examinations if name not in absent]
+    coverage = _coverage(clip, examinations, absent)
+    reason = "; ".join(f"{name} level not examined ({why})" for name, why in absent.items())
+    if not ran:
+        failed = any(e.outcome == "failed" for e in examinations.values())
+        return conclude(
+            (), coverage=coverage, outcome="failed" if failed else "not-applicable",
+            reason=reason or "no level was asked",
+        )  # fmt: skip
+    return conclude(
+        [o for o in merged if o.score >= least_score], coverage=coverage, reason=reason,
+        artefacts=[_kept(name, e) for name, e in examinations.items()],
+        measures={"levels_run": Quantity.exact(len(ran), f"of {len(asked)} levels")},
+    )  # fmt: skip
+
+
+def _share(progress: Progress | None, number: int, count: int, name: str) -> Progress | None:
+    if progress is None:
+        return None
+
+    def inner(fraction: float, text: str) -> None:
+        progress((number + fraction) / count, f"{name}: {text}")
+
+    return inner
+
+
+def _kept(name: str, examination: Examination) -> Artefact:
+    return keep(
+        canonical_json(examination), media_type="application/json",
+        label=f"examination of the {name} level",
+    )  # fmt: skip
+
+
+def _coverage(
+    clip: Clip, examinations: dict[str, Examination], absent: dict[str, str]
+) -> Coverage:
+    """What all levels saw together; each level's blind stretches are marked with its name."""
+    span = whole_span([e.coverage.span for e in examinations.values()])
+    frames = examinations.get("frame")
+    main = frames.coverage if frames is not None and frames.coverage.units_seen else None
+    if main is None:
+        main = next((e.coverage for e in examinations.values() if e.coverage.units_seen), None)
+    lost = [
+        NotTestable(part.span, f"{name}: {part.reason}")
+        for name, examination in examinations.items()
+        for part in examination.coverage.not_testable
+    ]
+    if span is not None:
+        lost += [NotTestable(span, f"{name}: {why}") for name, why in absent.items()]
+    return Coverage(
+        span, main.units_seen if main else 0, main.unit if main else "frames",
+        main.decode_failures if main else 0, tuple(lost),
+    )  # fmt: skip

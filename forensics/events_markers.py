@@ -1,0 +1,59 @@
+"""Events as markers that other programs read: WebVTT cues and Audacity labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from forensics.model import Discontinuity, Flash, Observation, SoundEvent
+
+__all__ = ["audacity_labels", "marker_text", "webvtt_markers"]
+
+
+def marker_text(seen: Observation) -> str:
+    """One short line for an observation; control characters and markup cannot get in."""
+    what = seen.what
+    if isinstance(what, SoundEvent):
+        text = f"{what.label} (class of sound), {what.level.value:.0f} {what.level.unit}"
+    elif isinstance(what, Flash):
+        text = "flash"
+    elif isinstance(what, Discontinuity):
+        text = f"{what.kind}: {what.verdict} with an original"
+        text = text.replace("inconclusive with an original", "inconclusive")
+    else:
+        text = type(what).__name__
+    return f"{text}, score {seen.score:.2f}"
+
+
+def _stamp(time: Fraction | float) -> str:
+    total = max(0, round(float(time) * 1000))
+    minutes, rest = divmod(total, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+def webvtt_markers(observations: Iterable[Observation], *, least_s: float = 0.5) -> str:
+    """A WebVTT file with one cue per observation, each shown for at least `least_s` seconds."""
+    lines = ["WEBVTT", ""]
+    for number, seen in enumerate(_timed(observations), 1):
+        span = seen.span
+        assert span is not None
+        end = max(float(span.end), float(span.start) + least_s)
+        lines += [str(number), f"{_stamp(span.start)} --> {_stamp(end)}", marker_text(seen), ""]
+    return "\n".join(lines) + "\n"
+
+
+def audacity_labels(observations: Iterable[Observation]) -> str:
+    """An Audacity label track: start, end and text, tab-separated, one line each."""
+    rows = []
+    for seen in _timed(observations):
+        assert seen.span is not None
+        rows.append(
+            f"{float(seen.span.start):.6f}\t{float(seen.span.end):.6f}\t{marker_text(seen)}\n"
+        )
+    return "".join(rows)
+
+
+def _timed(observations: Iterable[Observation]) -> list[Observation]:
+    placed = [seen for seen in observations if seen.span is not None]
+    return sorted(placed, key=lambda seen: seen.span or 0)  # type: ignore[arg-type,return-value]

@@ -1,0 +1,281 @@
+"""Hold what somebody said against what was found: supported, contradicted, or undecided.
+
+A claim is decided only as far as the evidence carries: an event that one clip heard and another
+could not have missed counts as certain; one that a single clip heard while others listened is only
+possible. Where nothing could have been seen, the answer is *undecided*, never "it did not happen".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeAlias
+
+from forensics.model import (
+    AtOnce,
+    Before,
+    Claim,
+    Count,
+    Interval,
+    Quantity,
+    Value,
+    Verdict,
+    Visible,
+    Within,
+)
+
+__all__ = ["Occurrence", "Timeline", "judge"]
+
+_UNITS = "s"
+_Outcome: TypeAlias = Literal["supported", "contradicted", "undecided"]
+
+
+class Occurrence(Value, frozen=True):
+    """Something that happened once, on the incident clock.
+
+    `label` is a selector ("impulse", "enters:bench", …); `clips` are those that show it,
+    `missed_by` those that were recording and show nothing; `findings` are the finding ids.
+    """
+
+    label: str
+    interval: Interval
+    clips: tuple[str, ...]
+    findings: tuple[str, ...]
+    missed_by: tuple[str, ...] = ()
+
+    @property
+    def certain(self) -> bool:
+        """Shown by two clips, or by the only one that was recording."""
+        return len(self.clips) >= 2 or not self.missed_by
+
+    @property
+    def early(self) -> float:
+        """The earliest it can have started, in seconds on the incident clock."""
+        return self.interval.start - self.interval.uncertainty
+
+    @property
+    def late(self) -> float:
+        """The latest it can have started."""
+        return self.interval.start + self.interval.uncertainty
+
+
+class Timeline(Value, frozen=True):
+    """Everything that happened, and for each kind of event the stretches that were observed.
+
+    `observed` maps a selector to intervals in which it would have been noticed, `blind` to the
+    reasons why it might have been missed.
+    """
+
+    occurrences: tuple[Occurrence, ...]
+    observed: dict[str, tuple[Interval, ...]] = {}
+    blind: dict[str, tuple[str, ...]] = {}
+
+    def select(self, label: str, clip: str = "") -> list[Occurrence]:
+        """Occurrences a label names, in order; of one clip, if named."""
+        chosen = [
+            o
+            for o in self.occurrences
+            if (o.label == label or o.label.startswith(label + ":"))
+            and (not clip or clip in o.clips)
+        ]
+        return sorted(chosen, key=lambda o: o.interval.start)
+
+    def spans(self, label: str) -> list[Interval]:
+        """The stretches in which `label` would have been noticed."""
+        return [i for key, row in self.observed.items() if _covers(key, label) for i in row]
+
+    def watched(self, label: str, end: float | None = None) -> str:
+        """Why not all that came before `end` was observed for `label`; empty if it was."""
+        spans = self.spans(label)
+        blind = [text for key, row in self.blind.items() if _covers(key, label) for text in row]
+        if not spans:
+            return f"no clip was examined for {label}"
+        if blind:
+            shown = list(dict.fromkeys(blind))
+            more = f" (and {len(shown) - 2} more)" if len(shown) > 2 else ""
+            return "; ".join(shown[:2]) + more
+        if end is not None and end <= min(i.start for i in spans):
+            return f"the recording begins only at {min(i.start for i in spans):.2f} s"
+        if end is not None and end > max(i.end for i in spans) + 1e-6:
+            return f"nothing was recorded after {max(i.end for i in spans):.2f} s"
+        return ""
+
+
+def _covers(key: str, label: str) -> bool:
+    return key == label or label.startswith(key + ":") or key.startswith(label + ":")
+
+
+def _ids(occurrences: Iterable[Occurrence]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(i for o in occurrences for i in o.findings))
+
+
+def _seconds(value: float, low: float, high: float) -> Quantity:
+    return Quantity(value, _UNITS, min(low, value), max(high, value))
+
+
+def _count(claim: Claim, expects: Count, line: Timeline) -> Verdict:
+    found = line.select(expects.label, expects.clip)
+    certain = [o for o in found if o.certain or expects.clip]
+    doubtful = [o for o in found if o not in certain]
+    blind = line.watched(expects.label)
+    n, low, high = expects.n, len(certain), len(found)
+    told = f"{low} certain" + (f", {len(doubtful)} more in one clip only" if doubtful else "")
+    margin = Quantity(low, "events", low, high)
+    enough = low >= n and (expects.at_least or low == high == n)
+    if enough and not (n == 0 and blind):
+        if expects.window_s is not None and n > 1:
+            return _in_window(claim, expects.window_s, n, certain, told)
+        return Verdict(claim, "supported", _ids(certain), _ids(doubtful), told, margin)
+    if low > n and not expects.at_least:
+        return Verdict(claim, "contradicted", (), _ids(certain), told, margin)
+    if high < n and not blind:
+        return Verdict(claim, "contradicted", (), _ids(found), f"{told}; {n} claimed", margin)
+    why = f"{told}; {n} claimed" + (f"; {blind}" if blind else "")
+    return Verdict(claim, "undecided", _ids(certain), _ids(doubtful), why, margin)
+
+
+def _in_window(
+    claim: Claim, window_s: float, n: int, certain: Sequence[Occurrence], told: str
+) -> Verdict:
+    runs = [(certain[k], certain[k + n - 1]) for k in range(len(certain) - n + 1)]
+    first, last = min(runs, key=lambda r: r[1].interval.start - r[0].interval.start)
+    begin, end = first.interval.start, last.interval.start
+    margin = _seconds(end - begin, last.early - first.late, last.late - first.early)
+    told = f"{told}; {n} of them within {margin}, {window_s:g} s claimed"
+    ids = _ids(o for o in certain if begin <= o.interval.start <= end)
+    if last.late - first.early <= window_s:
+        return Verdict(claim, "supported", ids, (), told, margin)
+    outcome = _if(last.early - first.late > window_s, "contradicted")
+    return Verdict(claim, outcome, (), ids, told, margin)
+
+
+def _within(claim: Claim, expects: Within, line: Timeline) -> Verdict:
+    firsts = line.select(expects.first)
+    thens = line.select(expects.then, expects.clip)
+    gaps = [
+        (b.interval.start - a.interval.start, a, b)
+        for a in firsts
+        for b in thens
+        if b.late >= a.early
+    ]
+    if not gaps:
+        missing = expects.first if not firsts else expects.then
+        why = f"no {missing} was found" if not (firsts and thens) else "none follows the other"
+        blind = line.watched(missing)
+        decided = bool(firsts and thens) and not blind
+        outcome = _if(decided, "contradicted")
+        return Verdict(claim, outcome, (), _ids([*firsts, *thens]), _and(why, blind))
+    gap, a, b = min(gaps, key=lambda row: abs(row[0]))
+    margin = _seconds(gap, b.early - a.late, b.late - a.early)
+    told = f"the closest {expects.then} follows {expects.first} by {margin}"
+    if b.late - a.early <= expects.window_s and b.early >= a.late:
+        return Verdict(claim, "supported", _ids([a, b]), (), told, margin)
+    outcome = _if(b.early - a.late > expects.window_s, "contradicted")
+    return Verdict(claim, outcome, (), _ids([a, b]), told, margin)
+
+
+def _and(why: str, blind: str) -> str:
+    return f"{why}; {blind}" if blind else why
+
+
+def _if(condition: bool, outcome: _Outcome) -> _Outcome:
+    return outcome if condition else "undecided"
+
+
+def _before(claim: Claim, expects: Before, line: Timeline) -> Verdict:
+    then = [o for o in line.select(expects.then, expects.clip) if o.certain]
+    if not then:
+        return Verdict(claim, "undecided", (), (), f"no certain {expects.then} to compare with")
+    mark = then[0]
+    firsts = line.select(expects.first, expects.clip)
+    surely = [o for o in firsts if o.late < mark.early]
+    maybe = [o for o in firsts if o not in surely and o.early < mark.late]
+    blind = line.watched(expects.first, mark.interval.start)
+    need = 1 if expects.never else expects.first_n
+    if len(surely) >= need:
+        nearest = surely[-1]
+        gap = mark.interval.start - nearest.interval.start
+        margin = _seconds(gap, mark.early - nearest.late, mark.late - nearest.early)
+        told = f"{len(surely)} x {expects.first} before {expects.then}, the last by {margin}"
+        if expects.never:
+            return Verdict(claim, "contradicted", _ids([mark]), _ids(surely), told, margin)
+        return Verdict(claim, "supported", _ids([*surely, mark]), (), told, margin)
+    if len(surely) + len(maybe) >= need:
+        told = f"{expects.first} and {expects.then} are closer than their uncertainty"
+        return Verdict(claim, "undecided", _ids([*surely, *maybe]), _ids([mark]), told)
+    if blind:
+        told = f"{len(surely)} x {expects.first} seen before {expects.then}, but: {blind}"
+        return Verdict(claim, "undecided", _ids(surely), _ids([mark]), told)
+    since = min(i.start for i in line.spans(expects.first))
+    told = (
+        f"{len(surely)} x {expects.first} in the {mark.interval.start - since:.1f} s recorded "
+        f"before {expects.then}; before the recording began nothing is known"
+    )
+    outcome: _Outcome = "supported" if expects.never else "contradicted"
+    ids = _ids([mark, *firsts[:1]])
+    return Verdict(claim, outcome, ids if expects.never else (), () if expects.never else ids, told)
+
+
+def _at_once(claim: Claim, expects: AtOnce, line: Timeline) -> Verdict:
+    one, other = expects.labels
+    ones, others = line.select(one), line.select(other, expects.clip)
+    pairs = [(abs(a.interval.start - b.interval.start), a, b) for a in ones for b in others]
+    if not pairs:
+        missing = one if not ones else other
+        return Verdict(claim, "undecided", (), (), f"no {missing} was found")
+    gap, a, b = min(pairs, key=lambda row: row[0])
+    spread = a.interval.uncertainty + b.interval.uncertainty
+    margin = Quantity(gap, _UNITS, max(0.0, gap - spread), gap + spread)
+    told = f"closest pair {margin} apart; {expects.window_s:g} s claimed"
+    if gap + spread <= expects.window_s:
+        return Verdict(claim, "supported", _ids([a, b]), (), told, margin)
+    outcome = _if(gap - spread > expects.window_s, "contradicted")
+    return Verdict(claim, outcome, (), _ids([a, b]), told, margin)
+
+
+def _visible(claim: Claim, expects: Visible, line: Timeline) -> Verdict:
+    found = line.select(expects.label, expects.clip)
+    if found:
+        outcome: _Outcome = "contradicted" if expects.never else "supported"
+        ids = _ids(found)
+        pro, con = ((), ids) if expects.never else (ids, ())
+        return Verdict(claim, outcome, pro, con, f"{len(found)} sightings")
+    near = line.select(f"possible-{expects.label}", expects.clip)
+    if near:
+        told = f"{len(near)} sightings of a design that may be it, or a look-alike of it"
+        return Verdict(claim, "undecided", _ids(near), (), told)
+    # Not seen is not the same as not there: a picture never rules a marking out.
+    told = f"no {expects.label} was seen; that excludes nothing"
+    return Verdict(claim, "undecided", (), (), told)
+
+
+_JUDGES: dict[type, Callable[..., Verdict]] = {
+    Count: _count,
+    Within: _within,
+    Before: _before,
+    AtOnce: _at_once,
+    Visible: _visible,
+}
+
+
+def judge(claim: Claim, line: Timeline) -> Verdict:
+    """Hold one claim against everything found.
+
+    Parameters
+    ----------
+    claim
+        The sentence, its source, and what it expects.
+    line
+        What happened on the incident clock, and what was observed.
+
+    Returns
+    -------
+    Verdict
+        *supported*, *contradicted* or *undecided*, with the findings for and against and the
+        margin in seconds where there is one.
+
+    When it errs
+    ------------
+    It is as good as the events: a shot that no clip's detector reports counts as "none heard"
+    wherever a clip's coverage says that it would have been (ASTM E3016: incompleteness).
+    """
+    return _JUDGES[type(claim.expects)](claim, claim.expects, line)

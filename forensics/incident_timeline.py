@@ -1,0 +1,153 @@
+"""What every examination found, on the incident clock: one list, one event once.
+
+The same bang heard by three phones is one occurrence with three clips behind it. Events of clips
+that could not be placed stay on their own clocks and take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from forensics.incident_claims import Occurrence, Timeline
+from forensics.model import (
+    Activity,
+    Alignment,
+    Clip,
+    Cut,
+    Discontinuity,
+    Examination,
+    Finding,
+    Flash,
+    Interval,
+    Sighting,
+    SoundEvent,
+    Span,
+    VehicleSighting,
+)
+
+__all__ = ["build_timeline"]
+
+#: What a method could have found, so that its silence means something.
+_LOOKS_FOR = {
+    "sound-events": ("impulse", "flash"),
+    "video-activity": ("enters", "leaves", "falls", "runs", "stands-still"),
+    "edits": ("discontinuity",),
+    "video-cuts": ("cut",),
+    "vehicles": ("vehicle",),
+    "insignia-markings": ("marking", "possible-marking"),
+}
+
+
+def _labels(finding: Finding) -> Iterator[str]:
+    match finding.observation.what:
+        case SoundEvent(label=label):
+            yield "impulse" if label == "impulse" else f"impulse:{label}"
+        case Flash():
+            yield "flash"
+        case Activity(region=region, kind=kind):
+            yield f"{kind}:{region}"
+        case Discontinuity(verdict="inconsistent", kind=kind):
+            yield f"discontinuity:{kind}"
+        case Cut():
+            yield "cut"
+        case VehicleSighting(vehicle_type=kind):
+            yield f"vehicle:{kind}"
+        case Sighting(verdict="match_design", candidates=(best, *_)):
+            yield f"marking:{best.entry}"
+        case Sighting(verdict="possible_design", candidates=(best, *_)):
+            yield f"possible-marking:{best.entry}"
+        case Sighting(kind=kind, text=text) if text:
+            yield f"marking:{kind}:{text}"
+        case _:
+            return
+
+
+def build_timeline(
+    examinations: Sequence[Examination], alignment: Alignment | None, opened: Mapping[str, Clip]
+) -> Timeline:
+    """Merge all findings of placed clips into one timeline.
+
+    Parameters
+    ----------
+    examinations
+        Everything that was looked for.
+    alignment
+        Where the clips lie; without one only a single clip has an incident clock, its own.
+    opened
+        The clips by the examiner's names.
+    """
+    clips = {clip.digest: (name, clip) for name, clip in opened.items()}
+    heard: dict[str, list[tuple[Interval, str, str]]] = {}
+    observed: dict[str, list[tuple[Interval, str]]] = {}
+    blind: dict[str, list[str]] = {}
+    for exam in examinations:
+        digest = exam.origin.inputs[0] if len(exam.origin.inputs) == 1 else ""
+        looked_for = _LOOKS_FOR.get(exam.origin.method, ())
+        if not digest or digest not in clips or not looked_for:
+            continue
+        name = clips[digest][0]
+        if exam.outcome == "failed":
+            for label in looked_for:
+                blind.setdefault(label, []).append(f"{name}: {exam.reason}")
+        if exam.outcome in ("failed", "not-applicable"):
+            continue
+        covered = _place(alignment, digest, exam.coverage.span)
+        for label in looked_for:
+            if covered is not None:
+                observed.setdefault(label, []).append((covered, name))
+            for hole in exam.coverage.not_testable:
+                blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
+        for finding in exam:
+            place = _place(alignment, digest, finding.observation.span)
+            if place is not None:
+                for label in _labels(finding):
+                    heard.setdefault(label, []).append((place, name, finding.id))
+    occurrences = [
+        occurrence
+        for label, rows in heard.items()
+        for occurrence in _merge(label, rows, observed.get(label.partition(":")[0], []))
+    ]
+    return Timeline(
+        occurrences=tuple(sorted(occurrences, key=lambda o: o.interval.start)),
+        observed={label: tuple(i for i, _ in rows) for label, rows in observed.items()},
+        blind={label: tuple(dict.fromkeys(rows)) for label, rows in blind.items()},
+    )
+
+
+def _place(alignment: Alignment | None, digest: str, span: Span | None) -> Interval | None:
+    if span is None:
+        return None
+    if alignment is None:
+        return Interval(float(span.start), float(span.end), 0.0)
+    return alignment.on_incident_clock(digest, span)
+
+
+def _merge(
+    label: str, rows: list[tuple[Interval, str, str]], observed: list[tuple[Interval, str]]
+) -> Iterator[Occurrence]:
+    groups: list[list[tuple[Interval, str, str]]] = []
+    for row in sorted(rows, key=lambda r: r[0].start):
+        fitting = [
+            group
+            for group in groups
+            if row[1] not in {name for _, name, _ in group}
+            and abs(group[0][0].start - row[0].start)
+            <= group[0][0].uncertainty + row[0].uncertainty
+        ]
+        if fitting:
+            min(fitting, key=lambda g: abs(g[0][0].start - row[0].start)).append(row)
+        else:
+            groups.append([row])
+    for group in groups:
+        names = tuple(name for _, name, _ in group)
+        best = min((interval for interval, _, _ in group), key=lambda i: i.uncertainty)
+        watching = {
+            name
+            for span, name in observed
+            if span.start <= best.start - best.uncertainty
+            and best.start + best.uncertainty <= span.end
+        }
+        yield Occurrence(
+            label, best, names, tuple(i for _, _, i in group),
+            tuple(sorted(watching - set(names))),
+        )  # fmt: skip

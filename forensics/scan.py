@@ -1,0 +1,256 @@
+"""The one decoder: pictures, packets (`scan_packets`), single pictures (`scan_pictures`), sound.
+
+`scan` decodes a clip once and hands every frame to any number of detectors: a small grey view
+from one reused swscale context, and the luma plane without a copy. Each detector adds a few
+numbers a frame; no frame is kept, so memory does not grow with the pictures. Frames are counted
+in presentation order, those that an edit list hides excluded; times are exact.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from forensics.clip import check_unchanged, open_container
+from forensics.errors import ClipRefused, ClipUnreadable
+from forensics.model import Clip, Progress, VideoStream
+from forensics.scan_cache import disk_cache, forget, measurements
+from forensics.scan_measured import Measurements
+from forensics.scan_packets import Decoder, Packets, read_packets, video_stream
+from forensics.scan_pictures import Picture, iter_pictures, read_pictures, read_stretch
+from forensics.scan_sound import Sound, iter_sound, read_sound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Detector",
+    "Measurements",
+    "Packets",
+    "Picture",
+    "Sound",
+    "View",
+    "disk_cache",
+    "forget",
+    "iter_pictures",
+    "iter_sound",
+    "measurements",
+    "read_packets",
+    "read_pictures",
+    "read_sound",
+    "read_stretch",
+    "scan",
+    "video_stream",
+]
+
+GREY_WIDTH = 160
+
+
+class View:
+    """What a detector sees of one frame. Valid only during the call: buffers are reused.
+
+    Attributes
+    ----------
+    ordinal, pts
+        Position in presentation order from 0, and presentation time stamp in stream ticks.
+    key, picture_type
+        Key frame or not; 1 I, 2 P, 3 B.
+    packet
+        Row of `Packets` this frame was decoded from, or -1.
+    grey
+        (h, w) uint8, 160 pixels wide, as coded (not rotated).
+    luma
+        (height, width) uint8, the decoded plane itself: read it, never write it.
+    frame
+        The PyAV frame, for a second look.
+    """
+
+    __slots__ = ("_luma", "frame", "grey", "key", "ordinal", "packet", "picture_type", "pts")
+
+    frame: Any
+    grey: NDArray[np.uint8]
+    key: bool
+    ordinal: int
+    packet: int
+    picture_type: int
+    pts: int
+    _luma: NDArray[np.uint8] | None
+
+    @property
+    def luma(self) -> NDArray[np.uint8]:
+        """The luma plane; see the class."""
+        if self._luma is None:
+            self._luma = _luma_plane(self.frame)
+        return self._luma
+
+
+class Detector(Protocol):
+    """Measures one row of numbers a frame; keeps whatever look-back it needs by itself.
+
+    A detector may also have ``finish() -> None``, called after the last frame, ``late()``, columns
+    known only afterwards (a second look needs what follows), and ``planes()``, small pictures or
+    grids it kept of every frame as one array of n rows.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the numbers, unique in a scan."""
+        ...
+
+    def measure(self, view: View) -> Sequence[float]:
+        """The numbers for one frame, in the order of `columns`."""
+        ...
+
+
+def _luma_plane(frame: Any) -> NDArray[np.uint8]:
+    import numpy as np
+
+    bits = frame.format.components[0].bits
+    if frame.format.name.startswith(("yuv", "nv", "gray")) and bits <= 16:
+        plane = frame.planes[0]
+        if bits == 8 and "yuyv" not in frame.format.name:
+            return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        if bits > 8:
+            deep = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
+            shifted: NDArray[np.uint8] = (deep >> (bits - 8)).astype(np.uint8)
+            return shifted
+    grey: NDArray[np.uint8] = frame.reformat(format="gray").to_ndarray()
+    return grey
+
+
+def _reformatter(stream: VideoStream) -> Callable[[Any], NDArray[np.uint8]]:
+    import numpy as np
+    from av.video.reformatter import Interpolation, VideoReformatter
+
+    reformatter = VideoReformatter()
+    width = min(GREY_WIDTH, stream.width)
+    height = max(2, 2 * round(stream.height * width / max(1, stream.width) / 2))
+
+    def grey(frame: Any) -> NDArray[np.uint8]:
+        small: Any = reformatter.reformat(
+            frame, width=width, height=height, format="gray",
+            interpolation=Interpolation.FAST_BILINEAR, threads=1,
+        )  # fmt: skip
+        plane = small.planes[0]
+        return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+
+    return grey
+
+
+def scan(
+    clip: Clip, detectors: Sequence[Detector], *, max_frames: int = 50_000_000,
+    keys_only: bool = False, progress: Progress | None = None,
+) -> Measurements:  # fmt: skip
+    """Decode the picture stream once and let every detector measure every frame.
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    detectors
+        Any number of detectors; their column names must differ.
+    max_frames
+        Refuse to go on beyond this many frames.
+    keys_only
+        Decode key frames alone. Rows are then key frames; `View.ordinal` still counts all frames
+        by the packets' stamps, and the measurements have a column ``ordinal``.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Measurements
+
+    Raises
+    ------
+    StreamMissing
+        No picture stream.
+    ClipUnreadable
+        Not one frame could be decoded.
+    ClipRefused
+        More than `max_frames` frames.
+    ClipChanged
+        The file is not the one that was hashed.
+
+    When it errs
+    ------------
+    A damaged stretch is concealed by the decoder as well as it can (ASTM E3016: inaccuracy,
+    corruption): `decode_failures` counts what it refused, not what it repaired.
+    """
+    import gc
+
+    import numpy as np
+
+    check_unchanged(clip)
+    stream = video_stream(clip)
+    names = [name for detector in detectors for name in detector.columns]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two detectors measure the same column: {sorted(names)}")
+    rows, stamps = array("d"), array("q")
+    sizes: list[tuple[int, int, int]] = []
+    view = View()
+    measures = [detector.measure for detector in detectors]
+    length = float(clip.duration or stream.duration or 0) or None
+    with open_container(clip.path) as container:
+        decoder = Decoder(container, stream, keys_only=keys_only)
+        grey = _reformatter(stream)
+        last = (0, 0)
+        step = 1
+        pts = 0
+        for ordinal, frame in enumerate(decoder.frames()):
+            if ordinal >= max_frames:
+                raise ClipRefused(f"{clip.name} has more than {max_frames} frames", path=clip.path)
+            # A frame without a stamp follows the one before it, as players assume.
+            pts = frame.pts if frame.pts is not None else pts + step
+            row = frame.opaque
+            view.frame, view._luma, view.ordinal, view.pts = frame, None, ordinal, pts
+            view.key, view.picture_type = bool(frame.key_frame), int(frame.pict_type)
+            view.packet = row if isinstance(row, int) else -1
+            view.grey = grey(frame)
+            stamps.extend((pts, view.picture_type, view.key, view.packet))
+            for measure in measures:
+                rows.extend(measure(view))
+            if (frame.width, frame.height) != last:
+                last = (frame.width, frame.height)
+                sizes.append((ordinal, *last))
+            if ordinal % 50 == 49:
+                # Side data forms reference cycles; left alone they cost hundreds of megabytes.
+                gc.collect(0)
+                if progress is not None and length:
+                    done = float(pts * stream.time_base) / length
+                    progress(min(1.0, max(0.0, done)), "decoding")
+    for detector in detectors:
+        if (finish := getattr(detector, "finish", None)) is not None:
+            finish()
+    table = np.array(stamps, dtype=np.int64).reshape(-1, 4)
+    if not len(table):
+        raise ClipUnreadable(
+            f"not one frame of {clip.name} could be decoded", path=clip.path,
+            hint=decoder.failures[0] if decoder.failures else "the stream is empty",
+        )  # fmt: skip
+    values = np.array(rows, dtype=np.float64).reshape(len(table), len(names))
+    columns = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
+    planes: dict[str, NDArray[Any]] = {}
+    for detector in detectors:
+        columns |= detector.late() if hasattr(detector, "late") else {}
+        planes |= detector.planes() if hasattr(detector, "planes") else {}
+    packets = decoder.log.table()
+    if keys_only:
+        columns["ordinal"] = _ordinals(table[:, 0], packets)
+    check_unchanged(clip)
+    return Measurements(
+        clip=clip.digest, stream=stream, pts=table[:, 0].copy(),
+        picture_type=table[:, 1].astype(np.uint8), key=table[:, 2] > 0,
+        packet=table[:, 3].copy(), packets=packets, columns=columns, planes=planes,
+        decode_failures=decoder.failed, sizes=tuple(sizes), failures=tuple(decoder.failures),
+    )  # fmt: skip
+
+
+def _ordinals(pts: NDArray[np.int64], packets: Packets) -> NDArray[np.float64]:
+    # Without decoding, a frame's place is its rank among the stamps that are presented.
+    import numpy as np
+
+    shown = np.sort(packets.pts[~packets.discard])
+    return np.searchsorted(shown, pts).astype(np.float64)

@@ -1,0 +1,178 @@
+"""Demux one picture or sound stream, and decode its packets one by one: the floor of `scan`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from forensics.clip import check_unchanged, open_container
+from forensics.errors import ClipUnreadable, StreamMissing
+from forensics.model import Clip, Progress, VideoStream
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Decoder", "PacketLog", "Packets", "read_packets", "video_stream"]
+
+
+@dataclass(frozen=True)
+class Packets:
+    """One row per packet of a stream in file order; stamps in stream ticks, -2**63 if absent."""
+
+    time_base: Fraction
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    duration: NDArray[np.int64]
+    size: NDArray[np.int64]
+    position: NDArray[np.int64]
+    key: NDArray[np.bool_]
+    discard: NDArray[np.bool_]
+    corrupt: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+
+def video_stream(clip: Clip) -> VideoStream:
+    """The clip's picture stream.
+
+    Raises
+    ------
+    StreamMissing
+        It has none.
+    """
+    stream = clip.video
+    if stream is None:
+        raise StreamMissing(f"{clip.name} has no picture stream", path=clip.path)
+    return stream
+
+
+class PacketLog:
+    """Collects the packet table while a stream is demuxed."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        self.time_base = time_base
+        self._numbers = array("q")
+        self._flags = array("b")
+
+    def __len__(self) -> int:
+        return len(self._flags)
+
+    def add(self, packet: Any) -> int:
+        absent = -(2**63)
+        self._numbers.extend(
+            (
+                absent if packet.pts is None else packet.pts,
+                absent if packet.dts is None else packet.dts,
+                packet.duration or 0,
+                packet.size,
+                -1 if packet.pos is None else packet.pos,
+            )
+        )
+        flags = packet.is_keyframe + 2 * packet.is_discard + 4 * packet.is_corrupt
+        self._flags.append(flags)
+        return len(self._flags) - 1
+
+    def table(self) -> Packets:
+        import numpy as np
+
+        rows = np.array(self._numbers, dtype=np.int64).reshape(-1, 5)
+        flags = np.array(self._flags, dtype=np.int8)
+        pts, dts, duration, size, position = np.ascontiguousarray(rows.T)
+        return Packets(
+            self.time_base, pts, dts, duration, size, position,
+            (flags & 1) > 0, (flags & 2) > 0, (flags & 4) > 0,
+        )  # fmt: skip
+
+
+def read_packets(
+    clip: Clip, *, stream: int | None = None, progress: Progress | None = None
+) -> Packets:
+    """The packet table of one stream (the picture stream by default), without decoding.
+
+    Raises
+    ------
+    StreamMissing, ClipUnreadable, ClipChanged
+    """
+    import av
+
+    check_unchanged(clip)
+    index = video_stream(clip).index if stream is None else stream
+    with open_container(clip.path) as container:
+        if index >= len(container.streams):
+            raise StreamMissing(f"{clip.name} has no stream {index}", path=clip.path)
+        source = container.streams[index]
+        log = PacketLog(Fraction(source.time_base or Fraction(1, av.time_base)))
+        try:
+            for packet in container.demux(source):
+                if packet.size:
+                    log.add(packet)
+                    if progress is not None and packet.pos and len(log) % 500 == 0:
+                        progress(min(1.0, packet.pos / max(1, clip.size)), "reading packets")
+        except av.error.FFmpegError as error:
+            if not len(log):
+                raise ClipUnreadable(f"{clip.name}: {error.strerror}", path=clip.path) from None
+    return log.table()
+
+
+class Decoder:
+    """Decodes one picture stream packet by packet, counting what it cannot decode."""
+
+    def __init__(
+        self, container: Any, stream: VideoStream, threads: bool = True, keys_only: bool = False
+    ) -> None:
+        from av.codec.context import Flags
+
+        self.source = container.streams[stream.index]
+        self.source.thread_type = "AUTO" if threads else "NONE"
+        self.context = self.source.codec_context
+        # The decoder carries each packet's row through to the frame it becomes.
+        self.context.flags |= Flags.copy_opaque
+        self.log = PacketLog(stream.time_base)
+        self.container = container
+        self.keys_only = keys_only
+        self.failures: list[str] = []
+        self.failed = 0
+
+    def _fail(self, error: Exception) -> None:
+        self.failed += 1
+        if len(self.failures) < 20:
+            text = getattr(error, "strerror", None) or str(error)
+            self.failures.append(f"packet {len(self.log) - 1}: {text}")
+
+    def frames(self) -> Iterator[Any]:
+        import av
+
+        packets = self.container.demux(self.source)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, ValueError) as error:
+                # The demuxer cannot go on: whatever follows in the file stays unseen.
+                self._fail(error)
+                yield from self._decode(None)
+                return
+            if packet.size:
+                packet.opaque = self.log.add(packet)
+                if packet.is_keyframe or not self.keys_only:
+                    yield from self._decode(packet)
+            else:
+                yield from self._decode(None)
+
+    def _decode(self, packet: Any) -> list[Any]:
+        import av
+
+        try:
+            decoded: list[Any] = self.context.decode(packet)
+        except av.error.EOFError:
+            return []
+        except (av.error.FFmpegError, ValueError) as error:
+            self._fail(error)
+            return []
+        return decoded

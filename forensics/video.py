@@ -1,0 +1,161 @@
+"""What the pictures of one clip say: keyframes, cuts, and places where they do not continue.
+
+One decode answers all three questions (`video_measure`); the judging is in pure functions:
+`video_cuts` for produced video, `video_spikes`, `video_repeats` and `video_judge` for evidence,
+`video_testable` for where looking was in vain, `video_keyframes` for what an investigator picks.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from forensics.errors import SignalTooShort
+from forensics.model import Clip, Cut, Examination, Observation, Progress, Quantity
+from forensics.provenance import conclude, method
+from forensics.scan import Measurements
+from forensics.video_activity import find_activity
+from forensics.video_cuts import find_shots
+from forensics.video_judge import judge_frames, observe
+from forensics.video_keyframes import find_keyframes
+from forensics.video_measure import frame_rate_hz, measure_frames
+from forensics.video_testable import map_not_testable
+
+__all__ = [
+    "find_activity",
+    "find_cuts",
+    "find_discontinuities",
+    "find_keyframes",
+    "measure_frames",
+]
+
+
+def _rate(measured: Measurements) -> float:
+    return frame_rate_hz(measured.seconds, measured.stream.frame_rate)
+
+
+@method(
+    "video-cuts", version="1",
+    references=("PySceneDetect (idea of a ratio to the neighbouring steps)",),
+)  # fmt: skip
+def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
+    """Find the cuts, fades and dissolves of a produced video, to the frame.
+
+    A hard cut is a step that stands out from everything within 0.4 s and leads to another view; a
+    dissolve is a stretch in which every picture is a mixture of what is before and after; a fade
+    is a dissolve to or from a flat picture.
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        `Cut` observations with the new shot's first frame (ordinal and exact time); the span of a
+        fade or dissolve covers all of it. `measures`: ``frame_rate`` in Hz.
+
+    Raises
+    ------
+    ClipUnreadable, ClipRefused, ClipChanged
+        Recorded as *failed*. A clip without pictures is *not applicable*.
+
+    When it errs
+    ------------
+    Calls it wrongly when a light is switched, a vehicle fills the view at once, or a title changes
+    over a still background (ASTM E3016: inaccuracy, existence). Misses it when two shots look
+    alike in a 40-pixel picture, when shots are shorter than 0.4 s, in wipes, and in dissolves
+    between moving shots (incompleteness). Says nothing about edits inside one view: for these
+    see `find_discontinuities`.
+    """
+    measured = measure_frames(clip, progress=progress)
+    columns, rate = measured.columns, _rate(measured)
+    seen = []
+    for found in find_shots(measured.planes["thumbs"], columns["level"], columns["chroma"], rate):
+        first = min(found.first, len(measured) - 1)
+        said = Cut(kind=found.kind, ordinal=first, pts=measured.time(first))
+        span = measured.span(max(0, found.start), min(found.end, len(measured) - 1))
+        seen.append(Observation(said, span, round(found.score, 4), stratum=found.kind))
+    return conclude(
+        seen, coverage=measured.coverage(),
+        measures={"frame_rate": Quantity(rate, "Hz", note="from the median step of the stamps")},
+    )  # fmt: skip
+
+
+@method(
+    "video-discontinuities", version="1",
+    references=(
+        "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
+    ),
+)  # fmt: skip
+def find_discontinuities(
+    clip: Clip, *, least_score: float = 0.5, removed_s: float = 2.0,
+    progress: Progress | None = None,
+) -> Examination:  # fmt: skip
+    """Find where the pictures of a continuous view do not continue: removed, copied, frozen.
+
+    Steps are held against every other step within a second, in the picture, in its cells and
+    against what motion predicts; copied stretches are found by their motion at a lag; freezes by
+    standstill inside a moving view. Stretches where a deletion could not have been seen are
+    listed in ``coverage.not_testable``.
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    least_score
+        Leave out bare steps below this score (0 to 1).
+    removed_s
+        Length of the deletion the not-testable map imagines, in seconds.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        `Discontinuity` observations of level ``frame``: deletion, splice, cover-up, loop, reorder,
+        freeze, doubled-frames, inserted-black. A bare step spans the two pictures it lies between.
+        `measures`: ``testable`` (fraction of the time in which a deletion could have been seen).
+
+    Raises
+    ------
+    ClipUnreadable, ClipRefused, ClipChanged
+        Recorded as *failed*. No pictures, or fewer than 12 frames: *not applicable*.
+
+    When it errs
+    ------------
+    Calls it wrongly when a recorder drops frames or stalls, a camera is hit, a light is switched
+    in part of the view, or something crosses the view within one frame interval: these are real
+    steps of another cause (ASTM E3016: misinterpretation). Calls a copy what a machine in view
+    repeats exactly. Misses a deletion when nothing moves at that place (see the not-testable map),
+    when few frames are removed, or behind constant fast motion; misses a copy when less than
+    0.8 s of it moves, or when it was mirrored, slowed down or relit (incompleteness). Says
+    nothing about edits inside a picture, and nothing about who cut or why.
+    """
+    measured = measure_frames(clip, progress=progress)
+    rate = _rate(measured)
+    if len(measured) < 12:
+        raise SignalTooShort(
+            f"{len(measured)} frames are too few to say what is usual", need_s=12 / rate,
+            have_s=len(measured) / rate,
+        )  # fmt: skip
+    seen = judge_frames(measured, rate, least_score=least_score)
+    lost = map_not_testable(measured, rate, removed_s=removed_s)
+    covered = measured.coverage()
+    coverage = msgspec.structs.replace(covered, not_testable=lost)
+    whole = float(covered.span.length) if covered.span else 0.0
+    blind = sum(float(part.span.length) for part in lost)
+    share = max(0.0, 1 - blind / whole) if whole else 0.0
+    reason = ""
+    if not seen and share < 0.995:
+        reason = f"a deletion of {removed_s:g} s could have been seen in {share:.0%} of the time"
+    return conclude(
+        [observe(one, measured, rate) for one in seen], coverage=coverage, reason=reason,
+        measures={
+            "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
+                                 "clip's own pictures; measure_power makes real ones"),
+            "frame_rate": Quantity(rate, "Hz", note="from the median step of the stamps"),
+        },
+    )  # fmt: skip

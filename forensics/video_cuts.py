@@ -1,0 +1,252 @@
+"""Shot boundaries of a produced video: hard cuts, fades through black or white, dissolves.
+
+Pure functions of the thumbnails and the frame rows. Frames are ordinals, so rotation and variable
+frame rate change nothing; windows are seconds turned into frames at the clip's median rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from forensics.video_measure import largest_around
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Boundary",
+    "find_dissolves",
+    "find_fades",
+    "find_hard_cuts",
+    "find_shots",
+    "measure_steps",
+    "same_view",
+]
+
+#: A new shot differs by at least this many grey levels (of 255), mean over the picture…
+LEAST_CHANGE = 9.0
+#: …and by this many times more than any step nearby.
+LEAST_RATIO = 2.2
+#: Two pictures are the same view if they correlate this much, or agree in this share of what
+#: there is to see.
+SAME_VIEW = 0.9
+SAME_SHARE = 0.65
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where one shot ends: `first` frame of the new shot; `start`…`end` the frames in between."""
+
+    kind: Literal["cut", "fade", "dissolve"]
+    first: int
+    start: int
+    end: int
+    score: float
+
+
+def measure_steps(thumbs: NDArray[np.uint8], lag: int = 1) -> NDArray[np.float64]:
+    """Mean absolute difference of each thumbnail to the one `lag` frames before (0 at the start).
+
+    Parameters
+    ----------
+    thumbs
+        (n, h, w) uint8.
+
+    Returns
+    -------
+    ndarray
+        (n,) grey levels.
+    """
+    import numpy as np
+
+    steps = np.zeros(len(thumbs))
+    for low in range(lag, len(thumbs), 4096):
+        high = min(len(thumbs), low + 4096)
+        change = thumbs[low:high].astype(np.int16) - thumbs[low - lag : high - lag]
+        steps[low:high] = np.abs(change).mean(axis=(1, 2))
+    return steps
+
+
+def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    import numpy as np
+
+    a, b = one.astype(float).ravel(), other.astype(float).ravel()
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 1e-6 else 0.0
+
+
+def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two thumbnails show one view, whatever walks through it and however bright it is."""
+    import numpy as np
+
+    if _correlation(one, other) > SAME_VIEW:
+        return True
+    a, b = one.astype(np.float32), other.astype(np.float32)
+    a, b = a - np.median(a), b - np.median(b)
+    # Two dark pictures agree wherever they are dark: only what stands out counts.
+    seen = (np.abs(a) > 8) | (np.abs(b) > 8)
+    if seen.mean() < 0.05:
+        return False
+    return float((np.abs(a - b) <= 9)[seen].mean()) > SAME_SHARE
+
+
+def find_hard_cuts(
+    thumbs: NDArray[np.uint8], chroma: NDArray[np.float64], rate_hz: float
+) -> list[Boundary]:
+    """Steps that stand out from everything within half a second and lead to another view.
+
+    Parameters
+    ----------
+    thumbs
+        (n, h, w) uint8.
+    chroma
+        (n,) mean absolute change of colour to the frame before.
+    rate_hz
+        Frames a second.
+    """
+    import numpy as np
+
+    steps = measure_steps(thumbs) + chroma
+    reach = int(max(3, round(rate_hz * 0.4)))
+    before, after = largest_around(steps, reach)
+    ratio = steps / np.maximum(np.maximum(before, after), 1.0)
+    found = []
+    for at in np.flatnonzero((steps >= LEAST_CHANGE) & (ratio >= LEAST_RATIO)):
+        t = int(at)
+        if t < 1 or t >= len(thumbs):
+            continue
+        # A flash or a damaged frame comes back to what was there before.
+        ahead, behind = min(len(thumbs) - 1, t + 2), max(0, t - 3)
+        if same_view(thumbs[t - 1], thumbs[ahead]):
+            continue
+        if t + 1 < len(thumbs) and same_view(thumbs[behind], thumbs[t]):
+            continue
+        strength = min(1.0, 0.5 + 0.1 * float(np.log2(ratio[t] / LEAST_RATIO) + steps[t] / 20))
+        found.append(Boundary("cut", t, t - 1, t, strength))
+    return found
+
+
+def _flatness(thumb: NDArray[np.uint8]) -> float:
+    """Share of the picture within six grey levels of its median: a caption may stay."""
+    import numpy as np
+
+    return float((np.abs(thumb.astype(float) - np.median(thumb)) <= 6).mean())
+
+
+def find_fades(
+    dissolves: list[Boundary], thumbs: NDArray[np.uint8], level: NDArray[np.float64]
+) -> list[Boundary]:
+    """Dissolves to or from a flat picture are fades; out and in around one flat stretch are one.
+
+    Returns
+    -------
+    list of Boundary
+        The dissolves, those that are fades renamed; `first` is then the first frame that shows
+        the new shot.
+    """
+    found: list[Boundary] = []
+    for one in dissolves:
+        low, high = _flatness(thumbs[one.start]), _flatness(thumbs[one.end])
+        if max(low, high) < 0.9:
+            found.append(one)
+            continue
+        both = min(low, high) >= 0.9
+        rising = level[one.start] < level[one.end] if both else low > high
+        fade = Boundary("fade", one.start + 1 if rising else one.end, one.start, one.end, one.score)
+        last = found[-1] if found else None
+        if last is not None and last.kind == "fade" and rising and last.first == last.end:
+            between = thumbs[last.end : fade.start + 1 : 4]
+            steady = level[last.end : fade.start + 1]
+            flat = all(_flatness(thumb) >= 0.9 for thumb in between)
+            if flat and float(steady.max() - steady.min()) < 24:
+                found[-1] = Boundary(
+                    "fade", fade.first, last.start, fade.end, max(last.score, fade.score)
+                )
+                continue
+        found.append(fade)
+    return found
+
+
+def find_dissolves(
+    thumbs: NDArray[np.uint8], rate_hz: float, taken: list[Boundary]
+) -> list[Boundary]:
+    """Stretches in which each picture is a mixture of what is before and what is after.
+
+    For windows of a third of a second to three seconds whose ends differ like two shots, each
+    picture between is projected on the line from the first to the last. A dissolve runs along it
+    evenly and leaves little beside it; motion does not.
+    """
+    import numpy as np
+
+    found: list[tuple[float, Boundary]] = []
+    count = len(thumbs)
+    steps = measure_steps(thumbs)
+    for window_s in (0.35, 0.6, 1.0, 1.6, 2.5):
+        length = int(max(4, round(window_s * rate_hz)))
+        if count <= length + 2:
+            break
+        apart = measure_steps(thumbs, length)
+        stride = max(1, length // 8)
+        candidates = np.flatnonzero(apart >= LEAST_CHANGE * 1.3)
+        for end in candidates[candidates % stride == 0]:
+            start = int(end) - length
+            if any(b.start < end and b.end > start for b in taken):
+                continue
+            score, begins, ends = _mixture(
+                thumbs[start : int(end) + 1], steps[start + 1 : int(end) + 1]
+            )
+            if score > 0:
+                first = start + (begins + ends + 1) // 2
+                there = Boundary("dissolve", first, start + begins, start + ends, score)
+                # A piece of a slow fade is as even as the whole: the whole goes further.
+                found.append((score * float(apart[end]), there))
+    kept: list[Boundary] = []
+    for _, boundary in sorted(found, key=lambda item: -item[0]):
+        if all(b.start > boundary.end or b.end < boundary.start for b in kept):
+            kept.append(boundary)
+    return sorted(kept, key=lambda b: b.first)
+
+
+def _mixture(
+    window: NDArray[np.uint8], steps: NDArray[np.float64]
+) -> tuple[float, int, int]:
+    """How well a window is one shot turning into another, and the frames where it does."""
+    import numpy as np
+
+    flat = window.reshape(len(window), -1).astype(np.float32)
+    first, last = flat[0], flat[-1]
+    way = last - first
+    size = float(way @ way)
+    if size < 1 or _correlation(window[0], window[-1]) > 0.8:
+        return 0.0, 0, 0
+    share = (flat - first) @ way / size
+    beside = flat - first - share[:, None] * way
+    left = float(np.sqrt((beside**2).sum(axis=1).max() / size))
+    even = np.diff(share)
+    if even.min() < -0.03 or even.max() > max(0.35, 3.5 / len(even)):
+        return 0.0, 0, 0
+    # Of a mixture in equal parts nothing is left beside the line; of two unlike shots cut hard
+    # neither, but then one step holds everything.
+    if left > 0.22 or steps.max() > 0.4 * steps.sum():
+        return 0.0, 0, 0
+    moving = np.flatnonzero((share > 0.02) & (share < 0.98))
+    begins, ends = int(moving[0]) - 1, int(moving[-1]) + 1
+    # The window that starts and ends where the dissolve does is the one fully used.
+    used = (ends - begins) / (len(share) - 1)
+    score = min(1.0, (1 - left / 0.22) * 0.5 + 0.5 * used)
+    return score, max(0, begins), min(len(share) - 1, ends)
+
+
+def find_shots(
+    thumbs: NDArray[np.uint8], level: NDArray[np.float64], chroma: NDArray[np.float64],
+    rate_hz: float,
+) -> list[Boundary]:  # fmt: skip
+    """Cuts, fades and dissolves, each place once, in order of time."""
+    cuts = find_hard_cuts(thumbs, chroma, rate_hz)
+    slow = find_fades(find_dissolves(thumbs, rate_hz, cuts), thumbs, level)
+    # What fades in at the first frame or out at the last joins nothing to anything.
+    inner = [b for b in slow if b.kind == "dissolve" or 2 < b.first < len(thumbs) - 3]
+    return sorted([*cuts, *inner], key=lambda b: b.first)

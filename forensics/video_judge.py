@@ -1,0 +1,306 @@
+"""From measurements to observations: what each step, copy and freeze is called, and how surely.
+
+Pure functions. A step inside one view is a *deletion* until a copy, a freeze or a change of order
+explains it better; a step to another view and back is a *splice*; steps to other views that never
+come back are the cuts of a produced video and are left to `find_cuts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
+from forensics.video_cuts import find_shots, same_view
+from forensics.video_repeats import Freeze, Repeat, find_doubles, find_freezes, find_repeats
+from forensics.video_spikes import measure_candidates, score_steps
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from forensics.scan import Measurements
+
+__all__ = ["Seen", "explain", "judge_frames", "observe"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A discontinuity in frames: `first` to `last`, the last left out (equal for a bare step)."""
+
+    kind: DiscontinuityKind
+    first: int
+    last: int
+    score: float
+    supports: tuple[str, ...]
+    boundaries: tuple[int, ...] = ()
+    source: tuple[int, int] | None = None
+    strength: float = 0.0
+
+
+def judge_frames(
+    measured: Measurements, rate_hz: float, *, least_score: float = 0.5
+) -> list[Seen]:
+    """Every discontinuity the pictures show, each once, in order of time.
+
+    Parameters
+    ----------
+    measured
+        From `video_measure.measure_frames`.
+    rate_hz
+        Frames a second.
+    least_score
+        Bare steps below this score are left out.
+    """
+    import numpy as np
+
+    thumbs, columns = measured.planes["thumbs"], measured.columns
+    count = len(thumbs)
+    steps = measure_candidates(measured, rate_hz)
+    scores = score_steps(steps)
+    odds = dict(zip(steps.frames.tolist(), scores.tolist(), strict=True))
+    cuts = find_shots(thumbs, columns["level"], columns["chroma"], rate_hz)
+    views = [b.first for b in cuts if b.kind == "cut"]
+    found = _inserted(thumbs, views, columns["spread"])
+    taken = {b for seen in found for b in seen.boundaries}
+    # A still picture that somebody put in is already named, and is no freeze of this view.
+    foreign = [(seen.first, seen.last) for seen in found]
+    freezes = [
+        f for f in find_freezes(columns["diff"], rate_hz)[0]
+        if not any(low - 2 <= f.first and f.last <= high + 2 for low, high in foreign)
+    ]  # fmt: skip
+    found += [_freeze(f, odds) for f in freezes]
+    # A picture that stands still repeats itself at every lag.
+    frozen = np.zeros(count, dtype=bool)
+    for freeze in freezes:
+        frozen[freeze.first : freeze.last] = True
+    for repeat in find_repeats(thumbs, rate_hz):
+        if frozen[repeat.first : repeat.last].mean() < 0.5:
+            found.append(_copy(repeat, odds))
+    for seen in found:
+        taken.update(seen.boundaries)
+    left = []
+    for frame, score in odds.items():
+        near_taken = any(abs(frame - other) <= 2 for other in taken)
+        in_slow = any(b.kind != "cut" and b.start - 1 <= frame <= b.end + 1 for b in cuts)
+        if score >= least_score and not near_taken and not in_slow:
+            left.append((frame, score))
+    left = _strongest_of_each(left, max(2, round(rate_hz / 8)))
+    produced = [v for v in views if v not in taken]
+    bare = [(f, s) for f, s in left if all(abs(f - v) > 2 for v in produced)]
+    found += _order(thumbs, bare)
+    taken = {b for seen in found for b in seen.boundaries}
+    for frame, score in bare:
+        if frame not in taken:
+            found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
+    found += _doubles(columns["diff"], frozen)
+    return sorted(found, key=lambda seen: (seen.first, seen.last))
+
+
+def _strongest_of_each(steps: list[tuple[int, float]], near: int) -> list[tuple[int, float]]:
+    kept: list[tuple[int, float]] = []
+    for frame, score in sorted(steps, key=lambda item: -item[1]):
+        if all(abs(frame - other) > near for other, _ in kept):
+            kept.append((frame, score))
+    return sorted(kept)
+
+
+def _inserted(
+    thumbs: NDArray[np.uint8], views: list[int], spread: NDArray[np.float64]
+) -> list[Seen]:
+    """Pairs of changes of view of which the second leads back to where the first left."""
+    found: list[Seen] = []
+    used: set[int] = set()
+    for number, start in enumerate(views):
+        if start in used or start < 1:
+            continue
+        for end in views[number + 1 :]:
+            if same_view(thumbs[start - 1], thumbs[min(len(thumbs) - 1, end)]):
+                inside = spread[start:end]
+                empty = float(inside.max(initial=0.0)) < 6.0
+                kind: DiscontinuityKind = "inserted-black" if empty else "splice"
+                # Of a produced video that alternates between views this may be an ordinary cut.
+                others = sum(start < v < end for v in views)
+                score = 0.97 if others == 0 else 0.6
+                found.append(
+                    Seen(kind, start, end, score, ("change of view", "return"), (start, end))
+                )  # fmt: skip
+                used.update((start, end))
+                break
+    return found
+
+
+def _freeze(freeze: Freeze, odds: dict[int, float]) -> Seen:
+    import math
+
+    jump = max((odds.get(freeze.last + d, 0.0) for d in (-1, 0, 1)), default=0.0)
+    score = 1 - 1 / (1 + (freeze.contrast / 8) ** 2 * (1 + 2 * jump))
+    supports = ("standstill", "step") if jump >= 0.5 else ("standstill",)
+    return Seen("freeze", freeze.first, freeze.last, min(0.99, score), supports,
+                (freeze.first, freeze.first + 1, freeze.last),
+                strength=math.log(freeze.contrast))  # fmt: skip
+
+
+def _copy(repeat: Repeat, odds: dict[int, float]) -> Seen:
+    """Which of the two is the copy: the one with steps at its ends."""
+    early, late = repeat.first, repeat.first + repeat.lag
+    length = repeat.last - repeat.first
+
+    def edge(frame: int) -> tuple[int, float]:
+        best = max(range(frame - 4, frame + 5), key=lambda f: (odds.get(f, 0.0), -abs(f - frame)))
+        return (best, odds[best]) if odds.get(best, 0.0) > 0.3 else (frame, 0.0)
+
+    (a, at_a), (b, at_b) = edge(early), edge(repeat.last)
+    (c, at_c), (d, at_d) = edge(late), edge(late + length)
+    adjoining = abs(repeat.lag - length) <= 4
+    supports = ["repeated motion"]
+    if adjoining:
+        first, last, source, ends = c, d, (early, c), at_c
+        kind: DiscontinuityKind = "loop"
+    elif at_a + at_b > at_c + at_d:
+        first, last, source, ends = a, b, (late, late + length), at_a + at_b
+        kind = "cover-up"
+    else:
+        first, last, source, ends = c, d, (early, repeat.last), at_c + at_d
+        kind = "cover-up"
+    if ends > 0.5:
+        supports.append("step")
+    score = min(0.99, 0.55 + 0.25 * min(1.0, (repeat.sharpness - 2) / 2) + 0.2 * min(1.0, ends))
+    return Seen(kind, first, max(last, first + 1), score, tuple(supports), (first, last),
+                source, repeat.sharpness)  # fmt: skip
+
+
+def _order(thumbs: NDArray[np.uint8], steps: Sequence[tuple[int, float]]) -> list[Seen]:
+    """Three steps that vanish when the two stretches between them change places."""
+    import numpy as np
+
+    def gap(one: int, other: int) -> float:
+        change = thumbs[one].astype(np.float32) - thumbs[other]
+        change -= change.mean()
+        flat = np.sort(np.abs(change), axis=None)
+        return float(flat[-max(4, flat.size // 20) :].mean())
+
+    found: list[Seen] = []
+    frames = [f for f, _ in steps]
+    scores = dict(steps)
+    used: set[int] = set()
+    last = len(thumbs) - 1
+    for i, a in enumerate(frames):
+        for j in range(i + 1, min(len(frames), i + 6)):
+            for k in range(j + 1, min(len(frames), j + 6)):
+                b, c = frames[j], frames[k]
+                if used & {a, b, c} or c > last or a < 1:
+                    continue
+                now = [gap(a - 1, a), gap(b - 1, b), gap(c - 1, c)]
+                put_back = [gap(a - 1, b), gap(c - 1, a), gap(b - 1, c)]
+                if max(put_back) < 0.6 * min(now) and sum(put_back) < 0.4 * sum(now):
+                    score = max(scores[a], scores[b], scores[c])
+                    found.append(
+                        Seen("reorder", a, c, score, ("step", "order"), (a, b, c),
+                             strength=sum(now) / (sum(put_back) + 0.1))
+                    )  # fmt: skip
+                    used |= {a, b, c}
+    return found
+
+
+def _doubles(diff: NDArray[np.float64], frozen: NDArray[np.bool_]) -> list[Seen]:
+    import numpy as np
+
+    doubles = find_doubles(diff)
+    doubles = doubles[~frozen[doubles]]
+    if not len(doubles):
+        return []
+    gaps = np.diff(doubles)
+    regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.6
+    supports = ("doubled frame", "regular" if regular else "irregular")
+    return [
+        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1,
+             0.2 if regular else 0.3, supports, (), strength=float(len(doubles)))
+    ]  # fmt: skip
+
+
+_BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
+    "deletion": (
+        ("frames removed", False, "frames between the two pictures were taken out"),
+        ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
+        ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
+        ("sudden motion", True, "something moved within one frame interval"),
+    ),
+    "splice": (
+        ("foreign pictures inserted", False, "another view stands between two parts of one"),
+        ("camera switch", True, "a sequencer or a producer showed another camera"),
+        ("covered or lit lens", True, "something filled the picture for a moment"),
+    ),
+    "inserted-black": (
+        ("black inserted", False, "empty pictures replace what was seen"),
+        ("signal lost", True, "the recorder writes black when a camera fails"),
+    ),
+    "cover-up": (
+        ("stretch copied", False, "the same motion stands in two places of the recording"),
+        ("machine or loop in the scene", True, "something in view repeats its motion exactly"),
+        ("transmission repeat", True, "a link or a player sent a buffered stretch again"),
+    ),
+    "reorder": (
+        ("order changed", False, "two stretches fit better when they change places"),
+        ("late delivery", True, "a network recorder stored stretches as they arrived"),
+    ),
+    "freeze": (
+        ("picture held", False, "one picture stands while the view would have moved"),
+        ("recorder or link stalled", True, "the last picture is repeated when none arrives"),
+        ("everything stood still", True, "nothing in view moved for that time"),
+    ),
+    "doubled-frames": (
+        ("frame-rate conversion", True, "frames are doubled to reach another rate"),
+        ("recorder dropped frames", True, "the frame before is repeated for a lost one"),
+        ("frames inserted", False, "frames were doubled to lengthen a stretch"),
+    ),
+}  # fmt: skip
+_BENIGN["loop"] = _BENIGN["cover-up"]
+
+
+def explain(kind: str, *, regular: bool = False) -> tuple[Explanation, ...]:
+    """What can bring such a thing about, likeliest first as far as the pictures alone can tell."""
+    order = _BENIGN.get(kind, ())
+    if kind in ("freeze", "deletion", "inserted-black") or regular:
+        # Seen alone, the harmless cause is the commoner one.
+        order = tuple(sorted(order, key=lambda item: not item[1]))
+    return tuple(
+        Explanation(rank, name, benign, text)
+        for rank, (name, benign, text) in enumerate(order, start=1)
+    )
+
+
+def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
+    """One observation for the record, with exact times and what supports it."""
+    last = len(measured) - 1
+    # A step lies between two pictures: the span runs from the one to the other.
+    start = max(0, seen.first - 1) if seen.first == seen.last else min(seen.first, last)
+    span = measured.span(start, min(last, seen.last))
+    strong = seen.kind in ("splice", "cover-up", "loop", "reorder") and seen.score >= 0.75
+    measures = {"first_frame": Quantity.exact(seen.first, "frame"),
+                "frames": Quantity.exact(seen.last - seen.first, "frames")}  # fmt: skip
+    if seen.strength:
+        unit = {"doubled-frames": "frames"}.get(seen.kind, "")
+        measures["strength"] = Quantity(
+            round(seen.strength, 3), unit, note="a ratio measured once; see the error rate"
+        )
+    note = ""
+    if seen.source is not None:
+        shown = measured.span(min(last, seen.source[0]), min(last, seen.source[1]))
+        note = f"the same motion stands at {shown}"
+        measures["source_first_frame"] = Quantity.exact(seen.source[0], "frame")
+    said = Discontinuity(
+        level="frame", kind=seen.kind, verdict="inconsistent" if strong else "inconclusive",
+        supports=tuple(f"frame: {s}" for s in seen.supports),
+        explanations=explain(seen.kind, regular="regular" in seen.supports),
+    )  # fmt: skip
+    return Observation(
+        said, span, round(seen.score, 4), measures=measures, note=note,
+        stratum=stratum_of(measured, rate_hz, seen.kind),
+    )  # fmt: skip
+
+
+def stratum_of(measured: Measurements, rate_hz: float, kind: str) -> str:
+    """The row of the error-rate table: what was looked for."""
+    return kind

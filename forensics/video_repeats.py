@@ -1,0 +1,344 @@
+"""Pictures that come twice: stretches copied elsewhere, frozen pictures, doubled frames.
+
+Pure functions of the thumbnails and frame rows of `video_measure`. A copy is told by its motion:
+each frame is described by how it differs from the one half a second before, so what stands still
+neither helps nor hurts, and stretches in which nothing moves are never called copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forensics.video_measure import largest_around
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Freeze", "Repeat", "find_doubles", "find_freezes", "find_repeats"]
+
+#: Components kept of each frame's motion for the search; the check uses the whole thumbnail.
+COMPONENTS = 20
+#: A pair of frames is worth checking when their motion differs by less than this share of it.
+NEAR = 0.45
+#: A copy is this many times more alike at its own lag than at the lags beside it.
+LEAST_SHARPNESS = 2.0
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Frames `first` to `last` (left out) show again what is `lag` frames later.
+
+    `sharpness`: how many times better they agree at this lag than at lags next to it.
+    """
+
+    first: int
+    last: int
+    lag: int
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """Frames `first` to `last` (left out) show one picture; `contrast` motion around / inside."""
+
+    first: int
+    last: int
+    contrast: float
+
+
+def _motion(
+    thumbs: NDArray[np.uint8], rows: NDArray[np.int64] | slice, step: int
+) -> NDArray[np.float32]:
+    import numpy as np
+
+    index = np.arange(len(thumbs))[rows]
+    now = thumbs[index].astype(np.float32)
+    then = thumbs[np.maximum(index - step, 0)].astype(np.float32)
+    change = (now - then).reshape(len(index), -1)
+    # A change of light is no motion.
+    change -= change.mean(axis=1, keepdims=True)
+    return change
+
+
+def find_repeats(
+    thumbs: NDArray[np.uint8], rate_hz: float, *, least_s: float = 0.8, most: int = 50
+) -> list[Repeat]:
+    """Stretches of motion that come twice.
+
+    Parameters
+    ----------
+    thumbs
+        (n, h, w) uint8.
+    rate_hz
+        Frames a second.
+    least_s
+        Shortest copy looked for, and smallest lag.
+    most
+        Report at most this many, the longest first.
+
+    Returns
+    -------
+    list of Repeat
+        In order of time; overlapping ones merged into the best.
+    """
+    import numpy as np
+
+    count = len(thumbs)
+    step = max(2, round(rate_hz / 2))
+    least = max(4, round(least_s * rate_hz))
+    if count < 3 * least:
+        return []
+    sample = np.linspace(step, count - 1, min(count - step, 600)).astype(np.int64)
+    moves = _motion(thumbs, sample, step)
+    # Pixels of noise add up over a thumbnail: below this nothing can be told to move.
+    floor = max(2.0 * thumbs[0].size, 3.0 * float(np.median((moves**2).sum(axis=1))) * 0.05)
+    centre = moves.mean(axis=0)
+    _, _, axes = np.linalg.svd(moves - centre, full_matrices=False)
+    axes = axes[:COMPONENTS].T.astype(np.float32)
+    points = np.empty((count, axes.shape[1]), np.float32)
+    energy = np.empty(count, np.float32)
+    for low in range(0, count, 4096):
+        part = _motion(thumbs, slice(low, min(count, low + 4096)), step)
+        points[low : low + len(part)] = part @ axes
+        energy[low : low + len(part)] = (part**2).sum(axis=1)
+    energy[:step] = 0
+    telling = energy > floor
+    queries = np.flatnonzero(telling)[:: max(1, step // 3)]
+    pairs = _near_pairs(points, telling, queries, least)
+    found: list[Repeat] = []
+    seen: set[tuple[int, int]] = set()
+    for first, lag in pairs:
+        if any(r.lag == lag and r.first <= first < r.last for r in found):
+            continue
+        mark = (lag, first // least)
+        if mark in seen:
+            continue
+        seen.add(mark)
+        repeat = _extend(thumbs, telling, first, lag, step, least)
+        if repeat is not None:
+            found = [r for r in found if r.lag != lag or r.last < repeat.first or
+                     r.first > repeat.last] + [repeat]  # fmt: skip
+    return _without_echoes(found, most)
+
+
+def _near_pairs(
+    points: NDArray[np.float32], telling: NDArray[np.bool_], queries: NDArray[np.int64],
+    least: int,
+) -> list[tuple[int, int]]:  # fmt: skip
+    """(frame, lag > 0) of frames whose motion is much alike, the most alike first."""
+    import numpy as np
+
+    places = np.flatnonzero(telling)
+    there = points[places]
+    squares = (there**2).sum(axis=1)
+    found: list[tuple[float, int, int]] = []
+    for low in range(0, len(queries), 256):
+        rows = queries[low : low + 256]
+        here = points[rows]
+        own = (here**2).sum(axis=1)
+        apart = own[:, None] + squares[None] - 2 * here @ there.T
+        apart /= (own[:, None] + squares[None]) / 2 + 1e-6
+        apart[places[None] - rows[:, None] < least] = np.inf
+        if not apart.shape[1]:
+            continue
+        few = min(4, apart.shape[1])
+        best = np.argpartition(apart, few - 1, axis=1)[:, :few]
+        values = np.take_along_axis(apart, best, axis=1)
+        for i, j in zip(*np.nonzero(values < NEAR), strict=True):
+            found.append((float(values[i, j]), int(rows[i]), int(places[best[i, j]] - rows[i])))
+    found.sort()
+    return [(first, lag) for _, first, lag in found]
+
+
+def _apart(
+    thumbs: NDArray[np.uint8], low: int, high: int, lag: int, step: int
+) -> NDArray[np.float64]:
+    """Mean absolute difference of the motion at each frame and at that frame + lag."""
+    import numpy as np
+
+    index = np.arange(low, high)
+    one, other = _motion(thumbs, index, step), _motion(thumbs, index + lag, step)
+    distance: NDArray[np.float64] = np.abs(one - other).mean(axis=1).astype(np.float64)
+    return distance
+
+
+def _extend(
+    thumbs: NDArray[np.uint8], telling: NDArray[np.bool_], first: int, lag: int, step: int,
+    least: int,
+) -> Repeat | None:  # fmt: skip
+    """Follow a pair both ways for as long as its own lag agrees better than those beside it."""
+    import numpy as np
+
+    count = len(thumbs)
+    room = max(4 * least, 8 * step)
+    while True:
+        low, high = max(0, first - room), min(count - lag, first + room)
+        if high - low < least:
+            return None
+        own = _apart(thumbs, low, high, lag, step)
+        beside = np.full(high - low, np.inf)
+        for away in (-6, -4, -3, 3, 4, 6):
+            near = lag + away
+            inside = max(0, min(high, count - near) - low)
+            if near <= 0 or not inside:
+                continue
+            others = _apart(thumbs, low, low + inside, near, step)
+            beside[:inside] = np.minimum(beside[:inside], others)
+        beside[~np.isfinite(beside)] = 0
+        # The noise of two encodings, in grey levels: below it agreement says nothing.
+        ratio = (beside + 0.05) / (own + 0.25)
+        kernel = np.ones(min(5, len(ratio))) / min(5, len(ratio))
+        good = np.convolve(ratio, kernel, "same") > 1.35
+        still = ~telling[low:high]
+        at = first - low
+        if not good[at]:
+            return None
+        start = end = at
+        patience = max(2, step // 2)
+        start = _walk(good, still, at, -1, patience)
+        end = _walk(good, still, at, 1, patience) + 1
+        if (start == 0 and low > 0) or (end == high - low and high < count - lag):
+            room *= 4
+            continue
+        break
+    inside = telling[low + start : low + end]
+    own_mean = own[start:end][inside]
+    beside_mean = beside[start:end][inside]
+    if len(own_mean) < max(3, least // 3):
+        return None
+    sharpness = float((beside_mean.mean() + 0.05) / (own_mean.mean() + 0.05))
+    begin, finish = _edges(thumbs, low + start, low + end, lag, step)
+    if sharpness < LEAST_SHARPNESS or finish - begin < least:
+        return None
+    return Repeat(begin, finish, lag, sharpness)
+
+
+def _walk(
+    good: NDArray[np.bool_], still: NDArray[np.bool_], at: int, way: int, patience: int
+) -> int:
+    """The last frame in one direction before agreement is lost; still frames decide nothing."""
+    last, missed = at, 0
+    place = at
+    while 0 <= place + way < len(good) and missed <= patience:
+        place += way
+        if good[place]:
+            last, missed = place, 0
+        elif not still[place]:
+            missed += 1
+        else:
+            missed += 0.25  # type: ignore[assignment]
+    return last
+
+
+def _edges(
+    thumbs: NDArray[np.uint8], first: int, last: int, lag: int, step: int
+) -> tuple[int, int]:
+    """Where the pictures themselves, not their motion, begin and cease to agree at this lag.
+
+    Motion looks back half a second: at the beginning of a copy it still disagrees, just after its
+    end it still half agrees.
+    """
+    import numpy as np
+
+    low, high = max(0, first - step - 2), min(len(thumbs) - lag, last + 2)
+    index = np.arange(low, high)
+    change = thumbs[index].astype(np.float32) - thumbs[index + lag]
+    change -= np.median(change, axis=(1, 2), keepdims=True)
+    flat = np.abs(change).reshape(len(index), -1)
+    few = max(3, flat.shape[1] // 60)
+    strongest = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:].mean(axis=1)
+    core_low, core_high = first - low, max(first - low + 2, last - step - low)
+    core = strongest[core_low:core_high]
+    limit = 1.5 * float(np.median(core)) + 2.0
+    middle = core_low + int(np.argmin(core))
+    bad = strongest > limit
+    before, after = np.flatnonzero(bad[:middle]), np.flatnonzero(bad[middle:])
+    begin = low + (int(before[-1]) + 1 if len(before) else 0)
+    finish = low + middle + int(after[0]) if len(after) else high
+    return begin, finish
+
+
+def _without_echoes(found: list[Repeat], most: int) -> list[Repeat]:
+    kept: list[Repeat] = []
+    for one in sorted(found, key=lambda r: -(r.last - r.first) * r.sharpness):
+        clash = any(
+            min(one.last, other.last) - max(one.first, other.first)
+            > 0.5 * min(one.last - one.first, other.last - other.first)
+            and abs(one.lag - other.lag) <= 2
+            for other in kept
+        )
+        if not clash:
+            kept.append(one)
+    return sorted(kept[:most], key=lambda r: r.first)
+
+
+def find_freezes(
+    diff: NDArray[np.float64], rate_hz: float, *, least_s: float = 0.4
+) -> tuple[list[Freeze], list[tuple[int, int]]]:
+    """Runs in which the picture stands still although it moves right before and after.
+
+    Parameters
+    ----------
+    diff
+        (n,) mean absolute grey difference to the frame before.
+    rate_hz
+        Frames a second.
+    least_s
+        Shortest freeze.
+
+    Returns
+    -------
+    tuple
+        Freezes; and the still runs about which nothing can be said, as (first, last) frames.
+    """
+    import numpy as np
+
+    count = len(diff)
+    least = max(3, round(least_s * rate_hz))
+    around = max(3, round(rate_hz))
+    moving = diff[1:][diff[1:] > 0.02]
+    typical = float(np.median(moving)) if len(moving) else 0.0
+    quiet = diff <= max(0.03, 0.08 * typical)
+    quiet[0] = False
+    # One key frame may freshen a frozen picture without moving it.
+    for t in np.flatnonzero(~quiet[1:-1]) + 1:
+        if quiet[t - 1] and quiet[t + 1] and diff[t] <= max(0.6, 0.5 * typical):
+            quiet[t] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
+    freezes: list[Freeze] = []
+    still: list[tuple[int, int]] = []
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        first, last = int(low), int(high)
+        if last - first < least - 1:
+            continue
+        before, after = diff[max(1, first - around) : first], diff[last : last + around]
+        inside = float(np.mean(diff[first:last]))
+        if not len(before) or not len(after):
+            still.append((first, last))
+            continue
+        outside = min(float(np.median(before)), float(np.median(after)))
+        contrast = (outside + 0.01) / (inside + 0.01)
+        # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
+        quietest = min(float(np.percentile(before, 20)), float(np.percentile(after[1:], 20)) if
+                       len(after) > 1 else 0.0)  # fmt: skip
+        if contrast >= 6 and quietest > 3 * inside + 0.03:
+            freezes.append(Freeze(first - 1, last, contrast))
+        else:
+            still.append((first, last))
+    assert count == len(quiet)
+    return freezes, still
+
+
+def find_doubles(diff: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Frames that repeat the one before while the picture moves on both sides of them."""
+    import numpy as np
+
+    before, after = largest_around(diff, 2)
+    alone = (diff < 0.03) & (diff < 0.05 * np.minimum(before, after))
+    alone[:2] = False
+    alone[-2:] = False
+    # Two still frames in a row are a short freeze, not a doubled frame.
+    alone[1:] &= ~alone[:-1]
+    return np.flatnonzero(alone)

@@ -1,0 +1,116 @@
+"""Where an edit could not have been seen: the map that stands beside "nothing found".
+
+For each moment the step is computed that a deletion there *would* leave, from the clip's own
+thumbnails, and held against the steps around it. Where it would not stand out, because nothing
+moves or because everything always jumps as much, looking was in vain and the map says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forensics.model import NotTestable
+from forensics.video_measure import largest_around, window_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from forensics.scan import Measurements
+
+__all__ = ["hypothetical_steps", "map_not_testable"]
+
+#: A step weaker than this (grey levels, strongest twentieth of the thumbnail) is lost in coding.
+LEAST_STEP = 4.0
+#: A step must exceed every other within a second this many times.
+LEAST_RATIO = 1.3
+#: Frames whose grey is this even hold no picture: black, white, or a lens cap.
+EMPTY_SPREAD = 4.0
+
+STILL = "nothing moves: a deletion, a copy or a freeze here leaves no trace in the pictures"
+BUSY = "the picture always jumps as much as a deletion here would make it"
+EMPTY = "the picture is empty: black, white or covered"
+
+
+def hypothetical_steps(
+    thumbs: NDArray[np.uint8], removed: int, stride: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The step a deletion of `removed` frames would leave, at every `stride`-th frame.
+
+    Returns
+    -------
+    tuple of ndarray
+        Frames after which the deletion would begin, and the strongest twentieth of the change.
+    """
+    import numpy as np
+
+    places = np.arange(0, max(0, len(thumbs) - removed - 1), stride)
+    strengths = np.empty(len(places))
+    for low in range(0, len(places), 2048):
+        rows = places[low : low + 2048]
+        strengths[low : low + len(rows)] = _strength(thumbs[rows], thumbs[rows + removed + 1])
+    return places, strengths
+
+
+def _strength(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
+    import numpy as np
+
+    change = other.astype(np.float32) - one
+    change -= change.mean(axis=(1, 2), keepdims=True)
+    flat = np.abs(change).reshape(len(change), -1)
+    strongest = flat.shape[1] // 20
+    part = np.partition(flat, flat.shape[1] - strongest, axis=1)[:, -strongest:]
+    result: NDArray[np.float64] = part.mean(axis=1).astype(np.float64)
+    return result
+
+
+def map_not_testable(
+    measured: Measurements, rate_hz: float, *, removed_s: float = 2.0, least_s: float = 1.0
+) -> tuple[NotTestable, ...]:
+    """Stretches in which a deletion of `removed_s` seconds would not stand out, and why.
+
+    Parameters
+    ----------
+    measured
+        From `video_measure.measure_frames`.
+    rate_hz
+        Frames a second.
+    removed_s
+        Length of the deletion imagined.
+    least_s
+        Shorter stretches are left out.
+    """
+    import numpy as np
+
+    thumbs = measured.planes["thumbs"]
+    count = len(thumbs)
+    stride = max(1, round(rate_hz / 4))
+    removed = max(1, min(round(removed_s * rate_hz), count // 3))
+    if count < 3:
+        return (NotTestable(measured.span(0, count - 1), "too short to compare anything"),)
+    places, strengths = hypothetical_steps(thumbs, removed, stride)
+    steps = np.zeros(count)
+    for low in range(1, count, 2048):
+        high = min(count, low + 2048)
+        steps[low:high] = _strength(thumbs[low - 1 : high - 1], thumbs[low:high])
+    before, after = largest_around(steps, window_frames(rate_hz))
+    # After the imagined deletion the second that follows is the one beyond what was removed.
+    around = np.maximum(before[places], after[np.minimum(places + removed, count - 1)])
+    reasons = np.zeros(len(places), dtype=np.int8)
+    reasons[strengths < LEAST_RATIO * (around + 0.5)] = 2
+    reasons[strengths < LEAST_STEP] = 1
+    reasons[measured.columns["spread"][places] < EMPTY_SPREAD] = 3
+    texts = {1: STILL, 2: BUSY, 3: EMPTY}
+    # What follows the last place that can be tried has the fate of that place.
+    found: list[NotTestable] = []
+    start = 0
+    for row in range(1, len(reasons) + 1):
+        if row < len(reasons) and reasons[row] == reasons[start]:
+            continue
+        last = count - 1 if row == len(reasons) else int(places[row])
+        if reasons[start]:
+            span = measured.span(int(places[start]), last)
+            if span.length >= least_s:
+                found.append(NotTestable(span, texts[int(reasons[start])]))
+        start = row
+    return tuple(found)

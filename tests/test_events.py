@@ -1,0 +1,247 @@
+"""Impulses put into made sound at known times; what is not an impulse stays unheard."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import forensics
+from forensics import events, events_impulses
+from forensics.model import (
+    Alignment,
+    Clip,
+    Examination,
+    Origin,
+    Placement,
+    Quantity,
+    SoundEvent,
+)
+from forensics.provenance import check_replay, replay
+
+RATE = 16000
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Clip:
+    import soundfile
+
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+    return forensics.open_clip(path)
+
+
+def bang(rng: np.random.Generator, decay_s: float = 0.03) -> np.ndarray:
+    time = np.arange(RATE // 4) / RATE
+    return rng.standard_normal(len(time)) * np.exp(-time / decay_s) * np.minimum(1, time / 0.001)
+
+
+def street(rng: np.random.Generator, seconds: float) -> np.ndarray:
+    """Noise that falls with frequency and swells slowly: traffic, wind."""
+    count = round(seconds * RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(count))
+    spectrum /= np.maximum(1, np.fft.rfftfreq(count, 1 / RATE) / 200)
+    noise = np.fft.irfft(spectrum, count)
+    swell = 1 + 0.5 * np.sin(2 * np.pi * np.arange(count) / RATE / 7.3)
+    return 0.02 * swell * noise / noise.std()
+
+
+def scene(times: tuple[float, ...], level: float = 0.3, seed: int = 3, seconds: float = 20) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    out = street(rng, seconds)
+    for moment in times:
+        first = round(moment * RATE)
+        out[first : first + RATE // 4] += level * bang(rng)[: len(out) - first]
+    return np.clip(out, -1, 1)
+
+
+def heard(exam: Examination) -> list[float]:
+    return [float(o.what.time) for o in exam.observations if isinstance(o.what, SoundEvent)]
+
+
+def test_impulses_are_found_at_their_times_and_nothing_else(tmp_path: Path) -> None:
+    truth = (3.0, 6.4, 6.65, 12.2)
+    exam = events.find_events(write_wav(tmp_path / "a.wav", scene(truth)))
+    assert exam.outcome == "found"
+    found = heard(exam)
+    assert len(found) == len(truth)
+    assert np.abs(np.array(found) - truth).max() < 0.01
+    for seen in exam.observations:
+        assert seen.span is not None and seen.measures["above_floor"].value > 10
+        assert isinstance(seen.what, SoundEvent)
+
+
+def test_a_background_without_impulses_stays_empty(tmp_path: Path) -> None:
+    exam = events.find_events(write_wav(tmp_path / "b.wav", scene(())))
+    assert exam.outcome == "nothing-found"
+    assert exam.coverage.units_seen == 20 * RATE
+    assert "hearing_level" in exam.measures
+
+
+def test_voices_are_not_impulses(tmp_path: Path) -> None:
+    # A buzz with a slow syllable rhythm: rises at once in all bands, but over 40 ms and at a pitch.
+    time = np.arange(20 * RATE) / RATE
+    buzz = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 40))
+    gate = np.clip(np.sin(2 * np.pi * 2.1 * time) * 3, 0, 1)
+    noise = np.random.default_rng(0).standard_normal(len(time))
+    exam = events.find_events(write_wav(tmp_path / "v.wav", 0.1 * buzz * gate + 0.002 * noise))
+    assert exam.outcome == "nothing-found"
+
+
+def test_chunks_do_not_change_the_answer(tmp_path: Path) -> None:
+    clip = write_wav(tmp_path / "c.wav", scene((2.0, 29.9, 30.2, 58.0), seconds=70))
+    whole = heard(events.find_events(clip, chunk_s=600.0))
+    parts = heard(events.find_events(clip, chunk_s=10.0))
+    assert whole == pytest.approx(parts, abs=1e-3)
+    assert len(whole) == 4
+
+
+def test_where_nothing_could_be_heard_is_said(tmp_path: Path) -> None:
+    samples = scene((3.0,), seconds=30)
+    samples[10 * RATE : 20 * RATE] = 0
+    exam = events.find_events(write_wav(tmp_path / "d.wav", samples))
+    reasons = {n.reason.split(":")[0] for n in exam.coverage.not_testable}
+    assert "digital silence" in reasons
+    assert exam.measures["heard_fraction"].value < 0.75
+
+
+def test_no_sound_is_not_applicable(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "mute.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    exam = events.find_events(forensics.open_clip(path), flashes=False)
+    assert exam.outcome == "not-applicable"
+    short = events.find_events(write_wav(tmp_path / "s.wav", np.zeros(800)))
+    assert short.outcome == "not-applicable"
+
+
+def test_replay_gives_the_same(tmp_path: Path) -> None:
+    clip = write_wav(tmp_path / "r.wav", scene((5.0,)))
+    exam = events.find_events(clip)
+    check_replay(exam, replay(exam, [clip]))
+
+
+def test_classes_of_sound_follow_decay_and_bandwidth() -> None:
+    from scipy.signal import butter, sosfilt
+
+    rng = np.random.default_rng(5)
+    quiet = 0.001 * rng.standard_normal(4 * RATE)
+    low = butter(4, 700, fs=RATE, output="sos")
+    made = {
+        "gunshot-like": 0.4 * bang(rng, 0.02),
+        "blow-like": 0.8 * sosfilt(low, bang(rng, 0.02)),
+    }
+    for label, sound in made.items():
+        samples = quiet.copy()
+        samples[2 * RATE : 2 * RATE + len(sound)] += sound
+        found = events_impulses.find_impulses(samples.astype(np.float32))
+        assert [events.classify_sound(f) for f in found] == [label]
+
+
+def test_power_falls_with_level(tmp_path: Path) -> None:
+    clip = write_wav(tmp_path / "p.wav", scene(()))
+    power = events.measure_power(clip, level_db=(20.0, -15.0), trials=12)
+    assert power["20"].value > 0.8 > 0.3 > power["-15"].value
+    assert power["20"].low is not None and power["20"].low < power["20"].value
+
+
+def test_the_score_refuses_other_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    from forensics.errors import RecordInvalid
+
+    monkeypatch.setattr(events_impulses, "FEATURES", ("another",))
+    events_impulses._weights.cache_clear()
+    with pytest.raises(RecordInvalid):
+        events_impulses._weights()
+    events_impulses._weights.cache_clear()
+
+
+# -- several clips --------------------------------------------------------------------------
+
+
+def placed(clips: list[Clip], offsets: list[float], spread: float) -> Alignment:
+    origin = Origin("test", "1", tuple(c.digest for c in clips), {}, {})
+    none = Quantity(0.0, "ppm", 0.0, 0.0)
+    return Alignment(
+        origin, clips[0].digest,
+        tuple(
+            Placement(c.digest, Quantity(o, "s", o - spread, o + spread), none, "clock", ())
+            for c, o in zip(clips, offsets, strict=True)
+        ),
+        (), (tuple(c.digest for c in clips),), (),
+    )  # fmt: skip
+
+
+def test_arrivals_are_joined_and_the_nearer_clip_named(tmp_path: Path) -> None:
+    # Two shots; the second clip stands 68.6 m farther (0.2 s) and starts 1.5 s later.
+    one = write_wav(tmp_path / "1.wav", scene((5.0, 9.0), seed=1))
+    two = write_wav(tmp_path / "2.wav", scene((3.7, 7.7), seed=2))
+    deaf = write_wav(tmp_path / "3.wav", np.zeros(20 * RATE))
+    clips = [one, two, deaf]
+    exams = {c.digest: events.find_events(c) for c in clips}
+    joined = events.associate_events(exams, placed(clips, [0.0, 1.5, 0.0], 0.01))
+    assert [len(e.arrivals) for e in joined] == [2, 2]
+    for event, truth in zip(joined, (5.0, 9.0), strict=True):
+        assert event.at.start == pytest.approx(truth, abs=0.02)
+        assert event.nearer == one.digest
+        assert event.later_by[two.digest].value == pytest.approx(0.2, abs=0.01)
+        low, high = event.farther_by[two.digest].low, event.farther_by[two.digest].high
+        assert low is not None and high is not None and low < 68.6 < high
+        assert event.absent[0].clip == deaf.digest
+        assert event.absent[0].reason == "could-not-hear"
+
+
+def test_a_difference_within_the_uncertainty_names_nobody(tmp_path: Path) -> None:
+    one = write_wav(tmp_path / "1.wav", scene((5.0,), seed=1))
+    two = write_wav(tmp_path / "2.wav", scene((5.02,), seed=2))
+    exams = {c.digest: events.find_events(c) for c in (one, two)}
+    (event,) = events.associate_events(exams, placed([one, two], [0.0, 0.0], 0.1))
+    assert len(event.arrivals) == 2 and event.nearer == ""
+
+
+def test_distant_times_stay_apart(tmp_path: Path) -> None:
+    one = write_wav(tmp_path / "1.wav", scene((5.0,), seed=1))
+    two = write_wav(tmp_path / "2.wav", scene((8.0,), seed=2))
+    exams = {c.digest: events.find_events(c) for c in (one, two)}
+    joined = events.associate_events(exams, placed([one, two], [0.0, 0.0], 0.05))
+    assert [len(e.arrivals) for e in joined] == [1, 1]
+
+
+def test_markers_name_time_and_class(tmp_path: Path) -> None:
+    exam = events.find_events(write_wav(tmp_path / "m.wav", scene((3.0, 61.5), seconds=65)))
+    cues = events.webvtt_markers(exam.observations)
+    assert cues.startswith("WEBVTT\n")
+    assert "00:00:03.0" in cues and "00:01:01.5" in cues
+    labels = events.audacity_labels(exam.observations).splitlines()
+    assert len(labels) == 2
+    start, end, text = labels[0].split("\t")
+    assert float(start) == pytest.approx(3.0, abs=0.01) and float(end) > float(start)
+    assert "class of sound" in text
+
+
+def test_flash_to_bang_is_a_distance_interval() -> None:
+    from forensics.model import Flash, Observation, Span
+    from forensics.provenance import conclude, method
+
+    @method("test-flash", version="1")
+    def made(clips: list[Clip]) -> Examination:
+        """A flash at 2.0 s, an impulse at 3.0 s."""
+        rise = Quantity(30.0, "", 20.0, 40.0)
+        level = Quantity(-10.0, "dBFS", note="made")
+        flash = Flash(Fraction(2), None, rise)
+        sound = SoundEvent("impulse", Fraction(3), level)
+        return conclude(
+            [Observation(flash, Span.of(2, 2.04), 0.9), Observation(sound, Span.of(3, 3.1), 0.9)],
+            coverage=forensics.model.Coverage(Span.of(0, 9), 9),
+        )
+
+    (pair,) = events.match_flashes(made([]))
+    assert pair.delay.value == pytest.approx(1.0)
+    assert pair.distance.low is not None and pair.distance.high is not None
+    assert pair.distance.low < 331 < 343 < pair.distance.high < 380
