@@ -18,8 +18,8 @@ CELLS = [
 
 A recording is leaked. A ministry says it was doctored; the newspaper that published it says it
 was not. Nobody has the phone. This notebook asks what the sound itself can and cannot say, in that
-order: what is there to be measured, what was found, what could not have been found, and which words may be
-written down.
+order: what is there to be measured, what was found, what could not have been found, and which words
+may be written down.
 
 It runs on a real pair where the media folder is present (a recording, and the same recording with a
 stretch overwritten by an earlier one), and otherwise makes such a pair itself.""",
@@ -187,7 +187,7 @@ One of three sentences, with its reasons and its error rates:
 * *consistent with an original recording*: only if the methods that could have shown a change were
   testable and showed none. "Nothing found" where nothing could be found is not this.
 * *inconsistent with an original recording*: a stretch occurs twice sample by sample, or the frame
-  grid moves in the middle of what is said to be one take, and the innocent causes above are excluded.
+  grid moves in the middle of what is said to be one take, and the innocent causes are excluded.
 * *inconclusive*: everything else, and most of what one meets.
 
 Metadata alone never suffices, and neither does the absence of a trace.""",
