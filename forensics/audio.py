@@ -62,7 +62,7 @@ def align_clips(
     *,
     anchors: tuple[PairEvidence, ...] = (),
     max_false_join: float = 0.01,
-    spacing_m: float = 50.0,
+    spacing_m: float = 60.0,
     progress: Progress | None = None,
 ) -> Alignment:
     """Put clips of one incident on one clock by what their sound shares.
@@ -78,7 +78,7 @@ def align_clips(
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
         The 95 % interval allows each source of sound to be this many metres nearer to one
-        camera than to another: 343 m/s makes 50 m 146 ms.
+        camera than to another: 343 m/s makes 60 m 175 ms.
     progress
         Called with (fraction, text).
 

@@ -71,7 +71,8 @@ def untouched_stretch(
 @method("edits-power", version="1")
 def measure_power(
     clip: Clip, *, kinds: tuple[Made, ...] = ("deletion", "cover-up", "loop", "freeze"),
-    profile: Profile = "crf23", length_s: float = 2.0, most: int = 12, least_score: float = 0.5,
+    profile: Profile = "crf23", length_s: float = 2.0, most: int = 12,
+    least_score: float | None = None,
     seed: int = 0, progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Would an edit of this clip have been found? Make some on its own frames, and look.
@@ -171,7 +172,7 @@ def measure_power(
 
 def _examine(
     frames: NDArray[np.uint8], order: NDArray[np.int64], rate: float, profile: Profile,
-    least_score: float,
+    least_score: float | None,
 ) -> list[Seen]:  # fmt: skip
     exact = Fraction(rate).limit_denominator(1001)
     with tempfile.TemporaryDirectory(prefix="forensics-power-") as folder:

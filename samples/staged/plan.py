@@ -13,8 +13,23 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 __all__ = [
-    "ACTORS", "Actor", "BENCH", "BENCH_AREA", "CAR_PASSES", "CUT_STORY_S", "DOOR_AREA", "LAMPS",
-    "PATH_AREA", "PHONES", "Phone", "Plan", "SHOTS", "SOUND_SPEED", "TREE", "TREES", "make_plan",
+    "ACTORS",
+    "BENCH",
+    "BENCH_AREA",
+    "CAR_PASSES",
+    "CUT_STORY_S",
+    "DOOR_AREA",
+    "LAMPS",
+    "PATH_AREA",
+    "PHONES",
+    "SHOTS",
+    "SOUND_SPEED",
+    "TREE",
+    "TREES",
+    "Actor",
+    "Phone",
+    "Plan",
+    "make_plan",
     "minibus_x",
 ]
 
@@ -133,7 +148,7 @@ class Phone:
 
 
 PHONES: tuple[Phone, ...] = (
-    Phone("phone_a", "holder-a", (6.2, 1.60, 16.8), 9.37, 38.0, 22.12, 18.0, 31.0,
+    Phone("phone_a", "holder-a", (6.2, 1.60, 16.8), 9.37, 38.0, 26.12, 14.0, 31.0,
           ((0, 238, 2), (16, 246, 1), (22, 258, 0), (27, 250, 1), (31, 238, 4), (36, 240, 3),
            (42, 243, 2), (46, 246, 1), (60, 250, 2)),
           (1280, 720), (960, 540), 0.86, 0.8, 1.25, 2.2, (1.0, 1.0, 1.03)),

@@ -172,8 +172,8 @@ def incident_toml(plan: Plan, view: FixedView, clips: list[dict[str, Any]],
             x, y, w, h = view.clock_box
             offset = start.strftime("%z")
             lines += ["fixed_camera = true",
-                      f'clock = {{ box_px = [{x}, {y}, {w}, {h}], format = "{CLOCK_FORMAT}", '
-                      f'utc_offset = "{offset[:3]}:{offset[3:]}" }}']
+                      (f'clock = {{ box_px = [{x}, {y}, {w}, {h}], format = "{CLOCK_FORMAT}", '
+                      f'utc_offset = "{offset[:3]}:{offset[3:]}" }}')]
         lines.append("")
     for region in regions:
         points = ", ".join(f"[{x}, {y}]" for x, y in region["polygon_px"])

@@ -75,7 +75,7 @@ class _Track:
         actor = self.actor
         if not self.first <= story_s <= self.last:
             return None
-        k = min(len(self.speed) - 1, int(round(story_s * RATE)))
+        k = min(len(self.speed) - 1, round(story_s * RATE))
         speed = float(self.speed[k])
         action = ""
         for since, name in actor.actions:
