@@ -53,7 +53,7 @@ def reconstruct(folder: Folder, json: Json = False) -> None:
 def appendix(
     folder: Folder,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help=".html .pdf .docx")],
-    language: Annotated[str, typer.Option(help="en, ru or be.")] = "en",
+    language: Annotated[str | None, typer.Option(help="en, ru or be; else the plan's.")] = None,
 ) -> None:
     """Write the methodology appendix of an incident; the suffix decides the format."""
     from forensics import report
