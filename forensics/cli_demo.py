@@ -114,7 +114,9 @@ def _placements(
             part["incident_start_s"] - part["clip_start_s"]
             for part in truth["clips"][name].get("segments", ())
         ] or [staged]
-        inside = low is not None and high is not None and any(low <= s <= high for s in sides)
+        inside = place.basis == "reference" and staged == 0
+        if low is not None and high is not None:
+            inside = any(low <= side <= high for side in sides)
         found = f"{place.offset} by {place.basis}"
         told = " or ".join(f"{s:.3f} s" for s in sides)
         yield _row(f"{name} starts at", told, found, inside)

@@ -101,27 +101,30 @@ def place_silent(
     """
     clips = {clip.digest: clip for clip in opened.values()}
     shown = {
-        place.clip: [float(place.offset.value) + t for t in _flashes(examinations, place.clip)]
+        place: _flashes(examinations, place.clip)
         for place in alignment.placements
         if place.component == 0 and place.clip in clips
     }
-    known = _merged([time for times in shown.values() for time in times])
+    shown = {place: times for place, times in shown.items() if len(times) >= 2}
     added: list[Placement] = []
     pairs: list[PairEvidence] = []
     left = []
     for missing in alignment.unplaced:
         clip = clips.get(missing.clip)
-        pair = None
-        if clip is not None and missing.outcome == "not-applicable" and len(known) >= 2:
-            pair = _by_flash(alignment, clip, known, examinations)
-            pairs.append(pair)
-        if pair is None or not pair.accepted or pair.offset is None:
-            note = f"; by flashes: {pair.note}" if pair is not None else ""
-            left.append(msgspec.structs.replace(missing, reason=missing.reason + note))
+        tried: list[tuple[PairEvidence, Placement]] = []
+        if clip is not None and missing.outcome == "not-applicable":
+            tried = [(_by_flash(p, t, clip, examinations), p) for p, t in shown.items()]
+            pairs.extend(pair for pair, _ in tried)
+        usable = [row for row in tried if row[0].accepted and row[0].offset is not None]
+        if not usable:
+            notes = "; ".join(dict.fromkeys(f"by flashes: {pair.note}" for pair, _ in tried))
+            reason = f"{missing.reason}; {notes}" if notes else missing.reason
+            left.append(msgspec.structs.replace(missing, reason=reason))
             continue
+        pair, place = min(usable, key=_weakness)
         drift = Quantity(0.0, "ppm", note="not measurable from so few flashes; taken as none")
-        support = tuple(digest for digest, times in shown.items() if times)
-        added.append(Placement(missing.clip, pair.offset, drift, "flash", support, 0))
+        offset = _sum(place.offset, pair.offset)
+        added.append(Placement(missing.clip, offset, drift, "flash", (place.clip,), 0))
     if not added and not pairs:
         return alignment
     components = alignment.components
@@ -134,8 +137,23 @@ def place_silent(
     )  # fmt: skip
 
 
+def _weakness(row: tuple[PairEvidence, Placement]) -> tuple[float, float]:
+    pair, place = row
+    joined = pair.false_join.value if pair.false_join is not None else 1.0
+    low, high = place.offset.low, place.offset.high
+    return (0.0 if low is None or high is None else high - low), joined
+
+
+def _sum(one: Quantity, other: Quantity | None) -> Quantity:
+    assert other is not None and other.low is not None and other.high is not None
+    low = other.low - other.value + (one.low - one.value if one.low is not None else 0.0)
+    high = other.high - other.value + (one.high - one.value if one.high is not None else 0.0)
+    value = one.value + other.value
+    return Quantity(value, "s", value + low, value + high)
+
+
 def _by_flash(
-    alignment: Alignment, clip: Clip, known: list[float], examinations: Sequence[Examination]
+    place: Placement, known: list[float], clip: Clip, examinations: Sequence[Examination]
 ) -> PairEvidence:
     times = _flashes(examinations, clip.digest)
     length = float(clip.duration or 0)
@@ -146,7 +164,7 @@ def _by_flash(
     inside = [t for t in times if low <= t <= high]
     rate = clip.video.frame_rate if clip.video is not None else None
     pair = pair_by_flash(
-        known, inside, first=alignment.reference, second=clip.digest,
+        known, inside, first=place.clip, second=clip.digest,
         frame_s=float(1 / rate) if rate else 0.04, span_a=(min(known) - 5, max(known) + 5),
         span_b=(low, high),
     )  # fmt: skip
