@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forensics.audio_features import RATE_HZ, Heard, clear_cache
-from forensics.audio_match import Match, match_all
+from forensics.audio_match import Match, match_all, match_pair
 from forensics.audio_null import combined, false_join
 from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.model import Progress
@@ -23,6 +23,8 @@ __all__ = ["Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs
 _REFINED, _WORTH = 3, 0.6
 #: A rival this strong beside the best makes the pair ambiguous.
 _RIVAL = 0.85
+#: A clip that matches itself elsewhere this surely repeats, and then weaker rivals count too.
+_REPEATS_P, _RIVAL_REPEATING = 1e-4, 0.5
 #: Windows that agree on the waveform itself: two microphones in air do not reach this.
 SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.30, 20e-6, 2.0
 #: Standard error of a lag that rests on envelopes alone.
@@ -79,11 +81,13 @@ class Judged:
 
 
 _measured: dict[tuple[str, str], Measured] = {}
+_repeating: dict[str, bool] = {}
 
 
 def forget() -> None:
     """Drop everything heard and compared so far in this process."""
     _measured.clear()
+    _repeating.clear()
     clear_cache()
 
 
@@ -136,6 +140,18 @@ def measure_pairs(
     return found
 
 
+def repeats(heard: Heard) -> bool:
+    """Whether a clip matches itself at another lag as no stranger would: music, chants, loops."""
+    known = _repeating.get(heard.digest)
+    if known is None:
+        match = match_pair(heard.features, heard.features, keep=2)
+        # The first peak is the clip on itself; lags come in mirrored pairs.
+        score = match.scores[1] if len(match.scores) > 1 else 0.0
+        alone, _, _ = combined(score, match.trials / 2, None, 1)
+        known = _repeating[heard.digest] = alone < _REPEATS_P
+    return known
+
+
 def _candidate(
     lag_s: float, score: float, fit: PhaseFit | None, first: Heard, second: Heard, overlap_s: float
 ) -> Candidate_:
@@ -146,7 +162,7 @@ def _candidate(
         return Candidate_(
             middle + lag_s + first.start_s, middle + second.start_s, _ENVELOPE_S, score,
         )  # fmt: skip
-    known = fit.agreeing >= 6 and fit.drift_error_ppm < 60
+    known = fit.agreeing >= 6 and fit.drift_error_ppm < 25 and fit.scatter_s < 1.5e-4
     return Candidate_(
         fit.at_s + fit.lag_s + first.start_s, fit.at_s + second.start_s,
         max(fit.lag_error_s, 5e-5), score + fit.score,
@@ -170,7 +186,13 @@ def judge(
     options.sort(key=lambda o: -o[0].strength)
     best, score, fit = options[0]
     p, p_envelope, p_phase = combined(score, match.trials, fit.score if fit else None, tried)
-    rivals = [o[0] for o in options[1:] if o[0].strength >= _RIVAL * best.strength]
+    rivals = any(o[0].strength >= _RIVAL * best.strength for o in options[1:])
+    if not rivals and false_join(p, pairs) < 0.05 and (repeats(first) or repeats(second)):
+        # Where sound repeats, the waveform of one repetition fits at every other one: only what
+        # does not repeat can decide, and the envelopes must show it.
+        rivals = any(
+            o[1] >= _RIVAL_REPEATING * max(x[1] for x in options) for o in options[1:]
+        ) or score < max(x[1] for x in options)
     same = (
         fit is not None and fit.usable and fit.coherence >= SAME_COHERENCE
         and fit.scatter_s <= SAME_SCATTER_S
@@ -178,7 +200,7 @@ def judge(
     )  # fmt: skip
     return Judged(
         item.first, item.second, tuple(o[0] for o in options), p, p_envelope, p_phase,
-        false_join(p, pairs), score, fit, match.overlap_s, bool(rivals), bool(same),
+        false_join(p, pairs), score, fit, match.overlap_s, rivals, bool(same),
     )  # fmt: skip
 
 

@@ -109,9 +109,15 @@ def _placements(
             yield _row(f"{name} starts at", f"{staged:.3f} s", "unplaced", False)
             continue
         low, high = place.offset.low, place.offset.high
-        inside = low is not None and high is not None and low <= staged <= high
+        # A clip with a removed stretch has one offset on each side of the break.
+        sides = [
+            part["incident_start_s"] - part["clip_start_s"]
+            for part in truth["clips"][name].get("segments", ())
+        ] or [staged]
+        inside = low is not None and high is not None and any(low <= s <= high for s in sides)
         found = f"{place.offset} by {place.basis}"
-        yield _row(f"{name} starts at", f"{staged:.3f} s", found, inside)
+        told = " or ".join(f"{s:.3f} s" for s in sides)
+        yield _row(f"{name} starts at", told, found, inside)
 
 
 def _edited(
@@ -139,16 +145,23 @@ def _edited(
 def _copied(
     result: Reconstruction, by_name: dict[str, Clip], truth: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    found = set()
-    for exam in result.examinations:
-        for finding in exam:
-            what = finding.observation.what
-            if isinstance(what, Copy):
-                found.add(what.other)
+    found = {
+        frozenset((what.clip, what.other)): what
+        for exam in result.examinations
+        for finding in exam
+        if isinstance(what := finding.observation.what, Copy)
+    }
     for pair in truth["copies"]:
-        both = {by_name[pair["copy"]].digest, by_name[pair["of"]].digest}
-        told = "found" if found & both else "not found"
-        yield _row(f"{pair['copy']} is a copy", f"of {pair['of']}", told, bool(found & both))
+        copy, original = by_name[pair["copy"]], by_name[pair["of"]]
+        what = found.pop(frozenset((copy.digest, original.digest)), None)
+        if what is None:
+            yield _row(f"{pair['copy']} is a copy", f"of {pair['of']}", "not found", False)
+            continue
+        nearest = {"this": what.clip, "other": what.other}.get(what.nearer)
+        told = f"{what.relation}; nearer the original: {what.nearer}"
+        right = nearest in (original.digest, None)
+        yield _row(f"{pair['copy']} is a copy", f"of {pair['of']}", told, right)
+    yield _row("further copies", "none", len(found), not found)
 
 
 def _shots(

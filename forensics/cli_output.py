@@ -1,4 +1,4 @@
-"""How the command line says things: text for people, JSON Lines for programs, progress on stderr."""
+"""How the command line says things: text or JSON Lines on stdout, progress on stderr."""
 
 from __future__ import annotations
 

@@ -81,7 +81,13 @@ _STRONG = ("idr-id", "order-count", "frame-num", "gop-clock")
 
 
 def is_alarm(finding: Finding | Observation) -> bool:
-    """Whether a finding is a reason to doubt the clip, not merely a remark for the record."""
+    """Whether a finding is a reason to doubt the clip, not merely a remark for the record.
+
+    When it errs
+    ------------
+    The line is drawn by score alone: a remark may still be what the case turns on (ASTM E3016:
+    misinterpretation).
+    """
     seen = finding.observation if isinstance(finding, Finding) else finding
     said = seen.what
     return seen.score >= ALARM and isinstance(said, Discontinuity) and said.verdict != "consistent"

@@ -223,7 +223,10 @@ def find_cuts(table: SliceTable) -> tuple[list[Cut], IdPattern, str]:
         if frames >= 0:
             cut.frames_removed, cut.modulo = frames, modulus
     for row, missing in find_frame_num_breaks(table):
-        mark(row).supports["frame-num"] = f"frame_num skips {missing} reference pictures"
+        cut = mark(row)
+        cut.supports["frame-num"] = f"frame_num skips {missing} reference pictures"
+        if cut.frames_removed is None and not (table.reference == 0).any():
+            cut.frames_removed, cut.modulo = missing, 1 << table.frame_num_bits
     for row, jump in find_clock_breaks(table):
         mark(row).supports["gop-clock"] = (
             f"the GOP header's clock jumps by {float(jump):+.1f} s against the stamps"

@@ -147,7 +147,7 @@ def _png(picture: Picture) -> bytes:
     import cv2
 
     bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
-    _, buffer = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    _, buffer = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(buffer.tobytes())
 
 
@@ -210,12 +210,9 @@ def find_hidden_frames(
     pictures: dict[int, list[Artefact]] = {n: [] for n in range(len(runs))}
     base = stored.packets.time_base
     last, kept = max(owner), 0
-    for picture in iter_pictures(clip, edit_lists=False, span=Span(
-        min(Fraction(0), min(owner) * base), last * base
-    )):  # fmt: skip
-        number = owner.get(int(picture.pts / base))
-        if number is None:
-            continue
+    whole = Span(min(Fraction(0), min(owner) * base), last * base)
+    for picture in iter_pictures(clip, edit_lists=False, span=whole, only=owner.keys()):
+        number = owner[int(picture.pts / base)]
         tables[number].append((
             str(picture.pts), f"{float(picture.pts):.6f}", str(picture.byte_position),
             picture.pixel_hash,

@@ -130,9 +130,8 @@ def _describe(file: BinaryIO, node: BoxNode) -> str:
         count = _u32(data, 4)
         return f"version {data[:1].hex()} entries {count if count < 4 else 'many'}"
     if kind == "stts":
-        return "one run" if _u32(data, 4) == 1 else "several runs"
-    if kind == "stsc":
-        return "one run" if _u32(data, 4) == 1 else "several runs"
+        # The last sample is often of another length: two runs are still a steady rate.
+        return "steady" if _u32(data, 4) <= 2 else "varying"
     if kind == "avcC" and len(data) > 6:
         return f"profile {data[1:4].hex()} lengths {(data[4] & 3) + 1} sets {data[5] & 31}"
     if kind == "hvcC" and len(data) > 22:

@@ -143,7 +143,13 @@ def triage_path(path: Path, *, limits: Limits | None, examine: Examine) -> Triag
 
 
 def write_csv(rows: Sequence[TriageRow]) -> str:
-    """The rows as CSV, one column a field; an unknown value is an empty cell."""
+    """The rows as CSV, one column a field; an unknown value is an empty cell.
+
+    When it errs
+    ------------
+    A value that a spreadsheet would run as a formula gets an apostrophe in front (ASTM E3016:
+    inaccuracy, alteration).
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = TriageRow.__struct_fields__

@@ -198,8 +198,10 @@ class Offset(Said_, frozen=True, tag="offset"):
 
 
 class Copy(Said_, frozen=True, tag="copy"):
-    """This clip shows the same footage as `other`; which of them is nearer the original."""
+    """`clip` shows the same footage as `other`; which of them ("this": `clip`) is nearer the
+    original."""
 
+    clip: str
     other: str
     relation: Literal["identical-file", "identical-streams", "re-encoded", "excerpt", "altered"]
     nearer: Literal["this", "other", "undecided"]

@@ -7,8 +7,17 @@ from typing import Any
 
 from forensics.calibration import Row, judge_applicability
 from forensics.model import ErrorRate, canonical_json
-from forensics.report_document import Block, Bullets, Cell, Facts, Heading, Paragraph, Section
-from forensics.report_document import Table, cell  # noqa: I001 - one block of names
+from forensics.report_document import (
+    Block,
+    Bullets,
+    Cell,
+    Facts,
+    Heading,
+    Paragraph,
+    Section,
+    Table,
+    cell,
+)
 from forensics.report_findings import rate_text
 from forensics.report_received import given
 from forensics.report_record import MethodRecord, RunRecord, rate_key

@@ -73,7 +73,7 @@ def _shown(value: Any) -> Any:
     """The same value with every character that the embedded fonts lack written as U+XXXX."""
     if isinstance(value, str):
         return value if value.startswith("<svg") else "".join(map(_glyph, value))
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_shown(item) for item in value]
     if isinstance(value, dict):
         return {key: _shown(item) for key, item in value.items()}

@@ -77,12 +77,11 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
     outcome = t.of("outcome", exam.outcome)
     if exam.findings:
         outcome += f" ({len(exam.findings)})"
-    details = "; ".join(part for part in (looked, measured) if part)
     stratum = exam.error_rate.stratum if hasattr(exam.error_rate, "stratum") else ""
     rows: list[tuple[Cell, ...]] = [(
         Cell(t("a10.line", n=known.seq), "code", anchor=f"examination-{known.seq}"), item, method,
-        Cell(looked, ""), Cell(outcome, "strong"),
-        Cell("; ".join(p for p in (exam.reason, measured, holes) if p) or details, "quote"),
+        cell(looked), Cell(outcome, "strong"),
+        Cell("; ".join(p for p in (exam.reason, measured, holes) if p) or "–", "quote"),
         Cell(short_rate(exam.error_rate, t),
              link=rate_anchor(origin.method, origin.version, stratum)), cell("–"),
     )]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,7 @@ def _picture(frame: Any, ordinal: int, stream: VideoStream, log: PacketLog, star
 
 def iter_pictures(
     clip: Clip, *, every_s: float = 0.0, span: Span | None = None, edit_lists: bool = True,
-    progress: Progress | None = None,
+    only: Collection[int] | None = None, progress: Progress | None = None,
 ) -> Iterator[Picture]:  # fmt: skip
     """Decode from the start and yield upright RGB pictures, one at a time.
 
@@ -85,6 +85,8 @@ def iter_pictures(
     edit_lists
         False: all pictures that are stored, on the clock of the media; what an edit list hides is
         among them.
+    only
+        Only pictures with these stamps, in ticks; converting the others is what costs.
     progress
         Called with (fraction, text).
 
@@ -104,6 +106,8 @@ def iter_pictures(
             time = pts * stream.time_base
             if span is not None and time > span.end:
                 return
+            if only is not None and pts not in only:
+                continue
             if (span is None or time >= span.start) and (due is None or time >= due):
                 due = time + Fraction(round(every_s * 1_000_000), 1_000_000)
                 if progress is not None and length:

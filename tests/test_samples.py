@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def test_edit_removes_exactly_what_truth_says(staged: Path, truth: dict[str, Any
         nearest = min(distance, key=distance.__getitem__)
         assert nearest == (k if k < first else k + last - first), f"frame {k} shows {nearest}"
     # something moves across the cut, so that the gap is visible at all
-    step = [float((np.abs(b.astype(int) - a) > 20).mean()) for a, b in zip(cut, cut[1:], strict=False)]
+    step = [float((np.abs(b.astype(int) - a) > 20).mean()) for a, b in itertools.pairwise(cut)]
     around = step[first - 15 : first - 1] + step[first : first + 14]
     assert step[first - 1] > 2 * np.median(around)
 

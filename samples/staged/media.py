@@ -88,7 +88,7 @@ def write_clip(
                 frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pict_type = av.video.frame.PictureType.NONE
             frame.time_base = recorder.time_base
-            frame.pts = int(round(time_s / recorder.time_base))
+            frame.pts = round(time_s / recorder.time_base)
             put(stream.encode(frame))
         while pending is not None:
             out.mux(voice.encode(pending[0]))
@@ -132,7 +132,7 @@ def _sound_of(path: Path) -> np.ndarray | None:
         parts = []
         for frame in source.decode(audio=0):
             if not parts and frame.time and frame.time > 0:
-                parts.append(np.zeros(int(round(frame.time * 48000)), np.float32))
+                parts.append(np.zeros(round(frame.time * 48000), np.float32))
             parts.extend(piece.to_ndarray()[0] for piece in convert.resample(frame))
         parts.extend(piece.to_ndarray()[0] for piece in convert.resample(None))
     return np.concatenate(parts)

@@ -127,7 +127,7 @@ def draw_glow(
     if radius < 1:
         return
     size = int(np.ceil(radius))
-    x0, y0 = int(round(x)) - size, int(round(y)) - size
+    x0, y0 = round(x) - size, round(y) - size
     left, top = max(0, x0), max(0, y0)
     right, bottom = min(canvas.shape[1], x0 + 2 * size), min(canvas.shape[0], y0 + 2 * size)
     if right <= left or bottom <= top:

@@ -99,8 +99,8 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
         _topple(joint, pose.amount / 12)
     elif pose.mode != "sit":
         drop = 0.085 - min(joint["ankle_r"][1], joint["ankle_l"][1])
-        for name in joint:
-            joint[name] = joint[name] + [0.0, drop, 0.0]
+        for name, at in joint.items():
+            joint[name] = at + [0.0, drop, 0.0]
     return joint
 
 
@@ -114,8 +114,8 @@ def _topple(joint: dict[str, np.ndarray], fallen: float) -> None:
         joint[name] = np.array([x * cosine + y * sine, -x * sine + y * cosine,
                                 z * (1 - 0.25 * eased) + 0.50 * eased])
     lowest = min(at[1] for at in joint.values())
-    for name in joint:
-        joint[name] = joint[name] + [0.0, 0.09 - lowest if eased > 0.15 or lowest < 0.09 else 0.0, 0.0]
+    for name, at in joint.items():
+        joint[name] = at + [0.0, 0.09 - lowest if eased > 0.15 or lowest < 0.09 else 0.0, 0.0]
 
 
 # limb: from, to, radius (m), profile of relative radius along it, texture, flattening seen sideways
@@ -177,7 +177,7 @@ class Sprite:
 
     def lit(self, light: np.ndarray, exposure: float) -> np.ndarray:
         """The picture (uint8 BGR and cover) in this light (linear RGB)."""
-        key = (exposure, *light_step(light))
+        key = (exposure, *light_step(light, 6.0 if self.scale < 90 else 12.0))
         if self.kept is None or self.kept[0] != key:
             picture = np.empty((*self.alpha.shape, 4), np.uint8)
             picture[..., :3] = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)
@@ -198,10 +198,12 @@ def sprite_of(
     azimuth_deg: heading against the viewing direction (0: walks away, 180: towards the camera);
     scale: pixels a metre; lamp: direction to the light in the camera's right, up, towards-us.
     """
-    turn = int(round(azimuth_deg / TURN)) % int(360 / TURN)
-    tilt = int(round(elevation_deg / 12.0))
-    level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - 0.15))
-    sector = int(round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 60.0)) % 6
+    if scale < 60 and pose.mode in ("walk", "run"):
+        azimuth_deg = round(azimuth_deg / 36.0) * 36.0
+    turn = round(azimuth_deg / TURN) % int(360 / TURN)
+    tilt = round(elevation_deg / 12.0)
+    level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - (0.15 if scale < 90 else 0.6)))
+    sector = round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 60.0) % 6
     key = (seed, look, pose, turn, tilt, level, sector)
     found = _SPRITES.get(key)
     if found is None:
@@ -241,8 +243,10 @@ def _draw(
     for name, first, second, radius, profile, texture, flat in _LIMBS:
         if first not in spot or second not in spot:
             continue
-        if (name == "gadget") != (pose.arms == "film") and name == "gadget":
+        if name == "gadget" and pose.arms != "film":
             continue
+        if scale < 40 and name in ("throat", "palm_r", "palm_l"):
+            continue  # less than two pixels
         nearness = 0.5 * (deep[first] + deep[second])
         if name.startswith(("fore", "palm", "gun", "gadget")):
             nearness -= 0.03

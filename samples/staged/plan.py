@@ -13,8 +13,23 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 __all__ = [
-    "ACTORS", "Actor", "BENCH", "BENCH_AREA", "CAR_PASSES", "CUT_STORY_S", "DOOR_AREA", "LAMPS",
-    "PATH_AREA", "PHONES", "Phone", "Plan", "SHOTS", "SOUND_SPEED", "TREE", "TREES", "make_plan",
+    "ACTORS",
+    "BENCH",
+    "BENCH_AREA",
+    "CAR_PASSES",
+    "CUT_STORY_S",
+    "DOOR_AREA",
+    "LAMPS",
+    "PATH_AREA",
+    "PHONES",
+    "SHOTS",
+    "SOUND_SPEED",
+    "TREE",
+    "TREES",
+    "Actor",
+    "Phone",
+    "Plan",
+    "make_plan",
     "minibus_x",
 ]
 
@@ -133,7 +148,7 @@ class Phone:
 
 
 PHONES: tuple[Phone, ...] = (
-    Phone("phone_a", "holder-a", (6.2, 1.60, 16.8), 9.37, 38.0, 22.12, 18.0, 31.0,
+    Phone("phone_a", "holder-a", (6.2, 1.60, 16.8), 9.37, 38.0, 26.12, 14.0, 31.0,
           ((0, 238, 2), (16, 246, 1), (22, 258, 0), (27, 250, 1), (31, 238, 4), (36, 240, 3),
            (42, 243, 2), (46, 246, 1), (60, 250, 2)),
           (1280, 720), (960, 540), 0.86, 0.8, 1.25, 2.2, (1.0, 1.0, 1.03)),
@@ -146,11 +161,13 @@ PHONES: tuple[Phone, ...] = (
 )
 
 
+_MINIBUS = PchipInterpolator([0.0, 13.0, 17.2, 17.9, 56.0, 58.0, 62.0, 66.0],
+                             [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0, -44.0])
+
+
 def minibus_x(story_s: np.ndarray | float) -> np.ndarray:
     """Where the middle of the minibus is along the near lane (z = 20.3), metres."""
-    times = [0.0, 13.0, 17.2, 17.9, 60.0, 62.0, 66.0]
-    places = [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0]
-    return PchipInterpolator(times, places)(np.clip(story_s, 0.0, 66.0))
+    return _MINIBUS(np.clip(story_s, 0.0, 66.0))
 
 
 @dataclass(frozen=True)
@@ -183,5 +200,5 @@ def make_plan(seed: int, quick: bool) -> Plan:
     """The plan of a full or a quick build."""
     reference = PHONES[0].quick_start_s if quick else PHONES[0].start_s
     if quick:
-        return Plan(seed, True, 18.0, 23.0, 25, 15, (640, 360), reference)
+        return Plan(seed, True, 19.0, 20.0, 25, 15, (640, 360), reference)
     return Plan(seed, False, 0.0, 60.0, 25, 25, (960, 540), reference)

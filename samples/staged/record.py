@@ -116,27 +116,27 @@ def claims() -> list[dict[str, Any]]:
     return [
         {"id": "three-shots", "text": "Three shots were fired within ten seconds.",
          "source": "two witnesses, interviewed separately (invented)",
-         "expects": {"kind": "count", "label": "impulse:shot-like", "n": 3, "window_s": 10.0},
+         "expects": {"kind": "count", "label": "impulse:gunshot-like", "n": 3, "window_s": 10.0},
          "verdict": "supported", "because": "three impulses heard by every phone within 3.6 s"},
         {"id": "nobody-before", "text": "Nobody approached the bench before the first shot.",
          "source": "statement of the unit's press office (invented)",
-         "expects": {"kind": "before", "first": "impulse:shot-like", "then": "enters:bench"},
+         "expects": {"kind": "before", "first": "impulse:gunshot-like", "then": "enters:bench"},
          "verdict": "contradicted", "because": "two figures enter the bench region before it"},
         {"id": "warning-shots",
          "text": "Warning shots were fired before the group reached the bench.",
          "source": "statement of the unit's press office (invented)",
-         "expects": {"kind": "before", "first": "impulse:shot-like", "first_n": 2,
+         "expects": {"kind": "before", "first": "impulse:gunshot-like", "first_n": 2,
                      "then": "enters:bench"},
          "verdict": "contradicted",
          "because": "the phones recorded before the first arrival and heard no shot until then"},
         {"id": "falls-after-shot", "text": "The seated person fell within two seconds of a shot.",
          "source": "witness (invented)",
-         "expects": {"kind": "within", "first": "impulse:shot-like", "then": "falls:bench",
+         "expects": {"kind": "within", "first": "impulse:gunshot-like", "then": "falls:bench",
                      "window_s": 2.0},
          "verdict": "supported", "because": "the fall begins 0.25 s after the first shot"},
         {"id": "flash-and-bang", "text": "The flash at the bench is the first shot.",
          "source": "journalist's hypothesis (invented)",
-         "expects": {"kind": "at-once", "labels": ["impulse:shot-like", "flash"],
+         "expects": {"kind": "at-once", "labels": ["impulse:gunshot-like", "flash"],
                      "window_s": 0.25},
          "verdict": "supported", "because": "flash and first impulse coincide"},
         {"id": "one-recording", "text": "The CCTV file is one continuous recording.",
@@ -146,10 +146,11 @@ def claims() -> list[dict[str, Any]]:
         {"id": "emblem-seen", "text": "A unit wearing the badger emblem took part.",
          "source": "channel post (invented)",
          "expects": {"kind": "visible", "label": "marking:badger-detachment", "clip": "phone_a"},
-         "verdict": "supported", "because": "the emblem is on two shields, up to 110 px and more"},
+         "verdict": "undecided",
+         "because": "it is there, but the gallery holds a look-alike of it"},
         {"id": "behind-tree", "text": "Somebody stood behind the tree before the first shot.",
          "source": "comment under a post (invented)",
-         "expects": {"kind": "before", "first": "enters:tree", "then": "impulse:shot-like"},
+         "expects": {"kind": "before", "first": "enters:tree", "then": "impulse:gunshot-like"},
          "verdict": "undecided", "because": "the tree hides that place from the fixed camera"},
     ]
 
@@ -172,8 +173,8 @@ def incident_toml(plan: Plan, view: FixedView, clips: list[dict[str, Any]],
             x, y, w, h = view.clock_box
             offset = start.strftime("%z")
             lines += ["fixed_camera = true",
-                      f'clock = {{ box_px = [{x}, {y}, {w}, {h}], format = "{CLOCK_FORMAT}", '
-                      f'utc_offset = "{offset[:3]}:{offset[3:]}" }}']
+                      (f'clock = {{ box_px = [{x}, {y}, {w}, {h}], format = "{CLOCK_FORMAT}", '
+                      f'utc_offset = "{offset[:3]}:{offset[3:]}" }}')]
         lines.append("")
     for region in regions:
         points = ", ".join(f"[{x}, {y}]" for x, y in region["polygon_px"])

@@ -8,10 +8,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .optics import Camera, font, generator, noise_field, tone
+from .optics import Camera, composite, font, generator, noise_field, tone
 from .plan import BENCH, LAMPS, TREES
 
-__all__ = ["Layer", "ground_light", "layers_of", "light_at", "render_background"]
+__all__ = ["Layer", "bake", "ground_light", "layers_of", "light_at", "render_background"]
 
 GROUND = (-46.0, 46.0, -6.0, 50.0)  # x0, x1, z0, z1 covered by the ground texture
 GROUND_PPM = 23.0  # pixels a metre
@@ -311,8 +311,10 @@ def layers_of(camera: Camera, seed: int, *, exposure: float) -> list[Layer]:
     layers: list[Layer] = []
     for number, (x, z) in enumerate(TREES):
         for points, radii, colours, sways in _tree(seed, number, x, z):
+            near = float(camera.project(np.array([x, 2.0, z]))[1]) < 16.0
             layer = _draw_blobs(camera, points, radii, colours, exposure, sways)
             if layer is not None:
+                layer.sways = sways and near  # far trees stand still: nobody could tell
                 layers.append(layer)
     for x, y, z, _, _ in LAMPS:
         if y > 4.5:
@@ -324,6 +326,14 @@ def layers_of(camera: Camera, seed: int, *, exposure: float) -> list[Layer]:
                 layers.append(layer)
     layers.extend(_bench(camera, exposure))
     return layers
+
+
+def bake(background: np.ndarray, layers: list[Layer]) -> np.ndarray:
+    """The background with all still layers on it, far ones first."""
+    for layer in sorted(layers, key=lambda one: -one.depth):
+        if not layer.sways:
+            composite(background, layer.patch, layer.alpha, layer.x, layer.y)
+    return background
 
 
 def _tree(seed: int, number: int, x: float, z: float) -> list[tuple]:

@@ -168,7 +168,7 @@ def sources_of(seed: int, begin_s: float, end_s: float) -> tuple[list[Source], l
     found.append(Source((0.05 * diesel).astype(np.float32), since, times, places, 0.5))
     slam = rng.standard_normal(int(0.25 * RATE)) * np.exp(-np.arange(int(0.25 * RATE)) / RATE / 0.03)
     slam = _band(slam, 90, 1400)
-    for start in (18.55, 58.9):  # the minibus door: an impulse that is no shot
+    for start in (18.55, 55.2):  # the minibus door: an impulse that is no shot
         found.append(_fixed(0.35 * slam / np.abs(slam).max(), start, (-4.2, 1.2, 21.3)))
     found.extend(_footsteps(rng, stage, begin_s, end_s))
     for start in (2.3, 2.75, 3.3, 15.1, 15.5, 27.7, 37.0, 37.35, 37.8, 38.3, 52.2, 52.7):

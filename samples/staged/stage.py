@@ -75,7 +75,7 @@ class _Track:
         actor = self.actor
         if not self.first <= story_s <= self.last:
             return None
-        k = min(len(self.speed) - 1, int(round(story_s * RATE)))
+        k = min(len(self.speed) - 1, round(story_s * RATE))
         speed = float(self.speed[k])
         action = ""
         for since, name in actor.actions:
@@ -92,7 +92,7 @@ class _Track:
         elif speed > 2.4 and action == "run":
             pose = Pose("run", phase)
         elif speed > 0.18:
-            pose = Pose("walk", phase, max(4, min(12, int(round(speed / 1.3 * 4)) * 3)), arms)
+            pose = Pose("walk", phase, 12 if speed > 0.75 else 7, arms)
         else:
             pose = Pose("stand", sway // 2 * 2, 12, arms)
         return State(actor.role, actor.look, float(self.place[k, 0]), float(self.place[k, 1]),
@@ -158,11 +158,7 @@ class Stage:
         """Draw figures, vehicles and the layers among them onto canvas (uint8 BGR), far to near."""
         seen = Seen([], [])
         jobs: list[tuple[float, str, object]] = []
-        for layer in layers:
-            x, y = layer.x - origin[0], layer.y - origin[1]
-            if (x < canvas.shape[1] and y < canvas.shape[0] and x + layer.alpha.shape[1] > 0
-                    and y + layer.alpha.shape[0] > 0):
-                jobs.append((layer.depth, "layer", layer))
+        moving: list[tuple[float, float, float, float, float]] = []  # depth, left, top, right, low
         for state in self.states(story_s):
             if state.role != without:
                 spot, depth = camera.project(np.array([[state.x, 0, state.z],
@@ -171,9 +167,26 @@ class Stage:
                 if (depth.min() > 0.9 and -slack < spot[0, 0] < camera.width + slack
                         and spot[1, 1] < camera.height and spot[0, 1] > -slack):
                     jobs.append((float(depth[0]), "figure", state))
+                    moving.append((float(depth[0]), spot[0, 0] - 0.9 * slack,
+                                   spot[1, 1] - 0.6 * slack, spot[0, 0] + 0.9 * slack,
+                                   spot[0, 1] + 0.6 * slack))
         vehicles = vehicles_at(story_s) if self.street else []
         for vehicle in vehicles:
-            jobs.append((vehicle.depth(camera), "vehicle", vehicle))
+            box = vehicle.box(camera)
+            if box is not None:
+                jobs.append((vehicle.depth(camera), "vehicle", vehicle))
+                moving.append((jobs[-1][0], box[0], box[1], box[0] + box[2], box[1] + box[3]))
+                seen.vehicles.append((vehicle.kind, box))
+        for layer in layers:
+            x, y = layer.x - origin[0], layer.y - origin[1]
+            high, wide = layer.alpha.shape
+            if x >= canvas.shape[1] or y >= canvas.shape[0] or x + wide <= 0 or y + high <= 0:
+                continue
+            # a still layer is in the background already: again only where it hides what moves
+            if layer.sways or any(far > layer.depth and left < x + wide and right > x
+                                  and top < y + high and low > y
+                                  for far, left, top, right, low in moving):
+                jobs.append((layer.depth, "layer", layer))
         for _, kind, thing in jobs:
             if kind == "figure":
                 self._shadow(canvas, camera, thing)
@@ -182,9 +195,6 @@ class Stage:
                 self._layer(canvas, thing, story_s, origin)
             elif kind == "vehicle":
                 thing.draw(canvas, camera, exposure)
-                box = thing.box(camera)
-                if box is not None:
-                    seen.vehicles.append((thing.kind, box))
             else:
                 self._figure(canvas, camera, thing, exposure, seen)
         for x, y, z, strength, colour in LAMPS:
@@ -339,5 +349,5 @@ class Stage:
 
 
 def _area(quad: np.ndarray) -> float:
-    x, y = quad[:, 0], quad[:, 1]
-    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad.tolist()
+    return (cx - ax) * (dy - by) - (dx - bx) * (cy - ay)

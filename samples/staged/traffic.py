@@ -116,8 +116,6 @@ class Vehicle:
 
     def draw(self, canvas: np.ndarray, camera: Camera, exposure: float) -> None:
         """Shadow, faces away from the camera first, the near side last, then its lamps."""
-        if self.box(camera) is None:
-            return
         half = self.shape["width"] / 2
         length = self.shape["length"]
         ground = np.array([self._world(a, 0.02, c) for a, c in
@@ -199,7 +197,7 @@ def vehicles_at(story_s: float) -> list[Vehicle]:
     found = []
     x = float(minibus_x(story_s))
     if -40 < x < 42:
-        braking = 1.0 if story_s < 21.0 or story_s > 58.0 else 0.35
+        braking = 1.0 if story_s < 21.0 or story_s > 54.5 else 0.35
         found.append(Vehicle("minibus", x, MINIBUS_LANE_Z, -1, (34.0, 32.0, 30.0), braking))
     for start, speed, lane, colour in CAR_PASSES:
         x = -np.sign(speed) * 42 + speed * (story_s - start)

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter1d
 
-from .optics import Camera, font, generator, noise_field
+from .optics import Camera, font, generator
 from .plan import Actor, Phone, Plan
-from .scenery import layers_of, render_background
+from .scenery import bake, layers_of, render_background
 from .stage import Seen, Stage
 
 __all__ = ["CLOCK_FORMAT", "FixedView", "Frame", "PhoneView", "StrangerView", "fixed_camera"]
@@ -82,7 +82,7 @@ class FixedView:
         self.exposure = 1.05
         self.stage = Stage(plan.seed)
         self.rate = plan.frame_rate
-        self.count = int(round(plan.length_s * self.rate))
+        self.count = round(plan.length_s * self.rate)
         self.start = datetime.fromisoformat(plan.wall_start) + timedelta(seconds=plan.start_s)
         rng = generator(plan.seed, "fixed-flicker")
         slow = gaussian_filter1d(rng.standard_normal(self.count), 9)
@@ -91,7 +91,8 @@ class FixedView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        picture = render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
@@ -228,7 +229,11 @@ class PhoneView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        wide = self.canvas_camera
+        fine = 1 if wide.width * wide.height > 900_000 else 2  # it is resampled once more anyway
+        picture = render_background(wide, self.seed, exposure=self.phone.exposure,
+                                    oversample=fine)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
