@@ -128,7 +128,7 @@ def write_case(story: Story, out: Path) -> Path:
                 {"@id": _id("content", clip.digest), "@type": "uco-observable:ContentDataFacet",
                  "uco-observable:hash": [{
                      "@id": _id("hash", clip.digest), "@type": "uco-types:Hash",
-                     "uco-types:hashMethod": _text("SHA256", "uco-vocabulary:HashNameVocab"),
+                     "uco-types:hashMethod": "SHA256",
                      "uco-types:hashValue": _text(clip.digest, "xsd:hexBinary")}]},
             ],
         })  # fmt: skip
