@@ -113,7 +113,10 @@ def place_silent(
         clip = clips.get(missing.clip)
         tried: list[tuple[PairEvidence, Placement]] = []
         if clip is not None and missing.outcome == "not-applicable":
-            tried = [(_by_flash(p, t, clip, examinations), p) for p, t in shown.items()]
+            tried = [
+                (_by_flash(p, t, float(clips[p.clip].duration or 0), clip, examinations), p)
+                for p, t in shown.items()
+            ]
             pairs.extend(pair for pair, _ in tried)
         usable = [row for row in tried if row[0].accepted and row[0].offset is not None]
         if not usable:
@@ -153,8 +156,9 @@ def _sum(one: Quantity, other: Quantity | None) -> Quantity:
 
 
 def _by_flash(
-    place: Placement, known: list[float], clip: Clip, examinations: Sequence[Examination]
-) -> PairEvidence:
+    place: Placement, known: list[float], seen_s: float, clip: Clip,
+    examinations: Sequence[Examination],
+) -> PairEvidence:  # fmt: skip
     times = _flashes(examinations, clip.digest)
     length = float(clip.duration or 0)
     edges = [0.0, *(b.time_s for b in breaks_of(examinations, clip.digest)), length]
@@ -165,7 +169,7 @@ def _by_flash(
     rate = clip.video.frame_rate if clip.video is not None else None
     pair = pair_by_flash(
         known, inside, first=place.clip, second=clip.digest,
-        frame_s=float(1 / rate) if rate else 0.04, span_a=(min(known) - 5, max(known) + 5),
+        frame_s=float(1 / rate) if rate else 0.04, span_a=(0.0, seen_s),
         span_b=(low, high),
     )  # fmt: skip
     if not inside:
