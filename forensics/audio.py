@@ -24,7 +24,14 @@ from forensics.audio_pairs import (
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
 from forensics.model import (
-    Alignment, Anchor, Clip, PairEvidence, Placement, Progress, Quantity, Unplaced,
+    Alignment,
+    Anchor,
+    Clip,
+    PairEvidence,
+    Placement,
+    Progress,
+    Quantity,
+    Unplaced,
 )  # fmt: skip
 from forensics.provenance import current_origin, method
 
