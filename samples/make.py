@@ -193,7 +193,7 @@ def _truth(plan: Plan, out: Path, results: dict[str, dict[str, Any]]) -> dict[st
         "regions": regions,
         "other_impulses": [
             {"what": "minibus door", "incident_s": round(plan.incident(s), 3)}
-            for s in (18.55, 55.2)
+            for s in (18.55, 47.2)
             if plan.start_s <= s <= plan.start_s + plan.length_s
         ],
         "activity": record.activity_of(plan, stage),

@@ -216,7 +216,19 @@ class Sprite:
         return self.kept[1]
 
 
-_SPRITES: dict[tuple, Sprite] = {}
+class _Shelf(dict):
+    """Sprites kept for reuse; when they grow past 300 MB together, the oldest go."""
+
+    held_bytes = 0
+
+    def keep(self, key: tuple, sprite: Sprite) -> None:
+        self[key] = sprite
+        self.held_bytes += sprite.alpha.size * 16
+        while self.held_bytes > 300e6 and len(self) > 1:
+            self.held_bytes -= self.pop(next(iter(self))).alpha.size * 16
+
+
+_SPRITES = _Shelf()
 
 
 def sprite_of(
@@ -245,7 +257,7 @@ def sprite_of(
         side = np.radians(sector * 60.0)
         direction = np.array([np.sin(side) * 0.8, 0.6, np.cos(side) * 0.8])
         found = _draw(seed, look, pose, turn * TURN, tilt * 12.0, 1.5**level, direction)
-        _SPRITES[key] = found
+        _SPRITES.keep(key, found)
     return found
 
 
@@ -316,7 +328,9 @@ def _draw(
         picture = cv2.resize(picture, (width // fine, height // fine), interpolation=cv2.INTER_AREA)
     alpha = np.clip(picture[..., 3], 0, 1)
     colour = picture[..., :3] / np.maximum(alpha, 1e-3)[..., None]
-    return Sprite(colour, alpha, (-x0 * scale, y0 * scale), scale)
+    return Sprite(
+        colour.astype(np.float16), alpha.astype(np.float32), (-x0 * scale, y0 * scale), scale
+    )
 
 
 def _limb(

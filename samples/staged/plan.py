@@ -84,11 +84,11 @@ def _shield(n: int, dx: float, dz: float, late: float) -> Actor:
             (29.6 + late, -0.4 + dx, 14.4 + dz),
             (34.0 + late, 0.4 + dx, 14.3 + dz),
             (37.4 + late, 1.7 + dx, 14.8 + dz * 1.1),
-            (52.0, 1.7 + dx, 14.8 + dz * 1.1),
-            (62.0, -3.0 + dx, 15.6 + dz),
+            (45.0, 1.7 + dx, 14.8 + dz * 1.1),
+            (55.0, -3.0 + dx, 15.6 + dz),
         ),
         actions=((18.4 + late, "shield"),),
-        facing_deg=((38.0, 55.0 + 6 * n), (51.5, 60.0)),
+        facing_deg=((38.0, 55.0 + 6 * n), (44.5, 60.0)),
         height_m=1.80 + 0.02 * n,
     )
 
@@ -248,7 +248,7 @@ PHONES: tuple[Phone, ...] = (
         "holder-a",
         (6.2, 1.60, 16.8),
         9.37,
-        38.0,
+        34.0,
         26.12,
         14.0,
         31.0,
@@ -263,7 +263,7 @@ PHONES: tuple[Phone, ...] = (
             (46, 246, 1),
             (60, 250, 2),
         ),
-        (1280, 720),
+        (960, 540),
         (960, 540),
         0.86,
         0.8,
@@ -313,7 +313,7 @@ PHONES: tuple[Phone, ...] = (
 
 
 _MINIBUS = PchipInterpolator(
-    [0.0, 13.0, 17.2, 17.9, 56.0, 58.0, 62.0, 66.0],
+    [0.0, 13.0, 17.2, 17.9, 48.0, 50.0, 54.0, 58.0],
     [60.0, 34.0, -2.0, -3.6, -3.6, -6.0, -22.0, -44.0],
 )
 
@@ -354,4 +354,4 @@ def make_plan(seed: int, quick: bool) -> Plan:
     reference = PHONES[0].quick_start_s if quick else PHONES[0].start_s
     if quick:
         return Plan(seed, True, 19.0, 20.0, 25, 15, (640, 360), reference)
-    return Plan(seed, False, 0.0, 60.0, 25, 25, (960, 540), reference)
+    return Plan(seed, False, 0.0, 54.0, 25, 20, (960, 540), reference)

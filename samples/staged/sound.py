@@ -218,7 +218,7 @@ def sources_of(seed: int, begin_s: float, end_s: float) -> tuple[list[Source], l
     )
     slam = _band(slam, 90, 1400)
     slam = 0.35 * slam / np.abs(slam).max()  # the minibus door: an impulse that is no shot
-    found.extend(_fixed(slam, start, (-4.2, 1.2, 21.3)) for start in (18.55, 55.2))
+    found.extend(_fixed(slam, start, (-4.2, 1.2, 21.3)) for start in (18.55, 47.2))
     found.extend(_footsteps(rng, stage, begin_s, end_s))
     barks = (2.3, 2.75, 3.3, 15.1, 15.5, 27.7, 37.0, 37.35, 37.8, 38.3, 52.2, 52.7)
     found.extend(_fixed(0.9 * _bark(rng), start, (-37.0, 0.5, -1.0), 0.8) for start in barks)

@@ -286,7 +286,7 @@ def vehicles_at(story_s: float) -> list[Vehicle]:
     found = []
     x = float(minibus_x(story_s))
     if -40 < x < 42:
-        braking = 1.0 if story_s < 21.0 or story_s > 54.5 else 0.35
+        braking = 1.0 if story_s < 21.0 or story_s > 46.5 else 0.35
         found.append(Vehicle("minibus", x, MINIBUS_LANE_Z, -1, (34.0, 32.0, 30.0), braking))
     for start, speed, lane, colour in CAR_PASSES:
         x = -np.sign(speed) * 42 + speed * (story_s - start)
