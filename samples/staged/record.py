@@ -139,7 +139,12 @@ def claims() -> list[dict[str, Any]]:
             "id": "nobody-before",
             "text": "Nobody approached the bench before the first shot.",
             "source": "statement of the unit's press office (invented)",
-            "expects": {"kind": "before", "first": "impulse:gunshot-like", "then": "enters:bench"},
+            "expects": {
+                "kind": "before",
+                "first": "enters:bench",
+                "then": "impulse:gunshot-like",
+                "never": True,
+            },
             "verdict": "contradicted",
             "because": "two figures enter the bench region before it",
         },
@@ -263,7 +268,7 @@ def incident_toml(
             if isinstance(value, list):
                 shown = "[" + ", ".join(f'"{item}"' for item in value) + "]"
             else:
-                shown = f'"{value}"' if isinstance(value, str) else repr(value)
+                shown = f'"{value}"' if isinstance(value, str) else repr(value).lower()
             lines.append(f"{key} = {shown}")
         lines.append("")
     return "\n".join(lines)
