@@ -130,7 +130,8 @@ def test_any_bytes_are_a_tree_or_a_problem(data: bytes) -> None:
 
 _KINDS = st.sampled_from([b"moov", b"trak", b"mdia", b"mdhd", b"minf", b"stbl", b"stsz", b"stts",
                           b"stsc", b"stco", b"co64", b"ctts", b"elst", b"edts", b"tkhd", b"hdlr",
-                          b"stsd", b"avc1", b"mp4a", b"meta", b"moof", b"mdat", b"uuid"])  # fmt: skip
+                          b"stsd", b"avc1", b"mp4a", b"meta", b"moof", b"mdat",
+                          b"uuid"])  # fmt: skip
 _TREES = st.recursive(
     st.builds(box, _KINDS, st.binary(max_size=60)),
     lambda inner: st.builds(
