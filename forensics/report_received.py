@@ -107,7 +107,8 @@ def _people(record: RunRecord, t: Words) -> Section:
         Heading(t("a2.steps")),
     ]  # fmt: skip
     steps = tuple((Cell(s.step, "engagement"), Cell(s.who, "engagement")) for s in people.steps)
-    columns: tuple[str, ...] = (t("a2.step"), t("a2.who"))
+    columns: tuple[str, ...]
+    columns = (t("a2.step"), t("a2.who"))
     blocks.append(Table("", columns, steps) if steps else Paragraph(given("", t)))
     return Section("A2", t("title.a2"), "E", tuple(blocks))
 
@@ -132,7 +133,8 @@ def _items(record: RunRecord, t: Words) -> Section:
         )
         for number, item in enumerate(record.items, start=1)
     )  # fmt: skip
-    columns: tuple[str, ...] = (t("a3.item"), t("a3.bytes"), "SHA-256", t("a3.state"), t("a3.outcome"))
+    columns: tuple[str, ...]
+    columns = (t("a3.item"), t("a3.bytes"), "SHA-256", t("a3.state"), t("a3.outcome"))
     blocks: list[Block] = [Table(t("a3.caption"), columns, overview, (2, 1, 4.5, 1.5, 1.5))]
     for number, item in enumerate(record.items, start=1):
         blocks.append(Heading(f"{number}. {item.name}", anchor=f"item-{number}"))
@@ -210,7 +212,8 @@ def _custody(record: RunRecord, t: Words) -> Section:
               for v in (s.utc, s.clock_source, s.actor, s.action, s.object))
         for s in record.engagement.custody
     )  # fmt: skip
-    columns: tuple[str, ...] = (t("a4.utc"), t("a4.clock"), t("a4.actor"), t("a4.action"), t("a4.object"))
+    columns: tuple[str, ...]
+    columns = (t("a4.utc"), t("a4.clock"), t("a4.actor"), t("a4.action"), t("a4.object"))
     if steps:
         blocks.append(Table(t("a4.person"), columns, steps))
     else:
@@ -254,7 +257,8 @@ def _derivatives(record: RunRecord, t: Words) -> Section:
                      ("image/png", "text/csv", "application/json", "audio/wav")
                      else t("a5.lossy")),
             ))  # fmt: skip
-    columns: tuple[str, ...] = (t("a5.output"), t("a5.label"), t("a5.parent"), t("a5.operation"), t("a5.kind"),
+    columns: tuple[str, ...]
+    columns = (t("a5.output"), t("a5.label"), t("a5.parent"), t("a5.operation"), t("a5.kind"),
                t("a5.loss"))  # fmt: skip
     if seen:
         table = Table(t("a5.caption"), columns, tuple(seen.values()), (4, 3, 1.8, 1.8, 1.4, 1.2))
@@ -311,6 +315,7 @@ def _environment(record: RunRecord, t: Words) -> Section:
               (1.2, 3.5, 4)),
     ]  # fmt: skip
     if models:
-        columns: tuple[str, ...] = (t("a6.model"), t("a6.licence"), "SHA-256")
+        columns: tuple[str, ...]
+        columns = (t("a6.model"), t("a6.licence"), "SHA-256")
         blocks.append(Table(t("a6.models"), columns, models, (2.4, 1.6, 4)))
     return Section("A6", t("title.a6"), "O", tuple(blocks))

@@ -120,7 +120,8 @@ def _results(record: RunRecord, t: Words, prints: Prints) -> Section:
             )
             for v in record.verdicts
         )  # fmt: skip
-        columns: tuple[str, ...] = (t("a10.claim"), t("a10.outcome"), t("a10.margin"), t("reason"), t("a10.for"),
+        columns: tuple[str, ...]
+        columns = (t("a10.claim"), t("a10.outcome"), t("a10.margin"), t("reason"), t("a10.for"),
                    t("a10.against"))  # fmt: skip
         blocks.append(Table("", columns, rows, (3, 1.2, 2, 3, 1.3, 1.3)))
     table: list[tuple[Cell, ...]] = []
@@ -207,7 +208,8 @@ def _alignment(record: RunRecord, t: Words) -> Section:
          cell(p.component))
         for p in alignment.placements
     )  # fmt: skip
-    columns: tuple[str, ...] = (t("a3.item"), t("a11.offset"), t("a11.drift"), t("a11.basis"), t("a11.support"),
+    columns: tuple[str, ...]
+    columns = (t("a3.item"), t("a11.offset"), t("a11.drift"), t("a11.basis"), t("a11.support"),
                t("a11.component"))  # fmt: skip
     blocks.append(Table(t("a11.placements"), columns, rows, (1.5, 2.4, 2.2, 1, 2.5, 0.8)))
     if alignment.unplaced:
@@ -303,7 +305,8 @@ def _visible(record: RunRecord, t: Words, prints: Prints) -> Section:
                     Cell("; ".join(candidate.similarities) or "–", "quote"),
                     Cell("; ".join(candidate.differences) or "–", "quote"),
                 ))  # fmt: skip
-    columns: tuple[str, ...] = (t("a10.finding"), t("a3.item"), t("a12.seen"), t("a12.size"), t("a12.conditions"))
+    columns: tuple[str, ...]
+    columns = (t("a10.finding"), t("a3.item"), t("a12.seen"), t("a12.size"), t("a12.conditions"))
     if rows:
         blocks.append(Table(t("a12.visible"), columns, tuple(rows), (1.2, 1.2, 4, 1.3, 3)))
     else:
