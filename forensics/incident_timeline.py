@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from forensics.incident_claims import Occurrence, Timeline
+from forensics.incident_silent import Break, breaks_of, on_clock
 from forensics.model import (
     Activity,
     Alignment,
@@ -80,6 +81,7 @@ def build_timeline(
     heard: dict[str, list[tuple[Interval, str, str]]] = {}
     observed: dict[str, list[tuple[Interval, str]]] = {}
     blind: dict[str, list[str]] = {}
+    breaks = {digest: breaks_of(examinations, digest) for digest in clips}
     for exam in examinations:
         digest = exam.origin.inputs[0] if len(exam.origin.inputs) == 1 else ""
         looked_for = _LOOKS_FOR.get(exam.origin.method, ())
@@ -91,14 +93,15 @@ def build_timeline(
                 blind.setdefault(label, []).append(f"{name}: {exam.reason}")
         if exam.outcome in ("failed", "not-applicable"):
             continue
-        covered = _place(alignment, digest, exam.coverage.span)
+        gaps = breaks[digest]
+        covered = _whole(alignment, digest, exam.coverage.span, gaps)
         for label in looked_for:
             if covered is not None:
                 observed.setdefault(label, []).append((covered, name))
             for hole in exam.coverage.not_testable:
                 blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
         for finding in exam:
-            place = _place(alignment, digest, finding.observation.span)
+            place = _place(alignment, digest, finding.observation.span, gaps)
             if place is not None:
                 for label in _labels(finding):
                     heard.setdefault(label, []).append((place, name, finding.id))
@@ -114,12 +117,26 @@ def build_timeline(
     )
 
 
-def _place(alignment: Alignment | None, digest: str, span: Span | None) -> Interval | None:
+def _place(
+    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[Break]
+) -> Interval | None:
     if span is None:
         return None
     if alignment is None:
         return Interval(float(span.start), float(span.end), 0.0)
-    return alignment.on_incident_clock(digest, span)
+    return on_clock(alignment, digest, span, gaps)
+
+
+def _whole(
+    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[Break]
+) -> Interval | None:
+    # Both ends on their own side of every break: what was recorded from first to last.
+    if span is None:
+        return None
+    ends = [_place(alignment, digest, Span(time, time), gaps) for time in (span.start, span.end)]
+    if ends[0] is None or ends[1] is None:
+        return None
+    return Interval(ends[0].start, max(ends[0].start, ends[1].end), ends[0].uncertainty)
 
 
 def _merge(
