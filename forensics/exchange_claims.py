@@ -95,9 +95,7 @@ def read_auto_archiver(path: Path) -> list[OutsideClaim]:
         if not isinstance(record, dict) or not isinstance(record.get("media"), list):
             raise RecordInvalid(f"{name} is no auto-archiver record: it lists no media")
         said = _flat({k: v for k, v in record.items() if k != "media"})
-        for media in record["media"]:
-            if isinstance(media, dict):
-                claims.append(_archived(media, said, path))
+        claims += [_archived(m, said, path) for m in record["media"] if isinstance(m, dict)]
     return claims
 
 

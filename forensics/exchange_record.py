@@ -54,7 +54,7 @@ def write_coco(story: Story, out: Path) -> Path:
     """COCO: frames in which something was boxed, and the boxes; nothing about persons."""
     categories: dict[str, int] = {}
     images: dict[tuple[str, int], dict[str, Any]] = {}
-    boxes = []
+    boxes: list[dict[str, Any]] = []
     by_digest = {s.clip.digest: s for s in story.strips}
     for mark in story.marks:
         box, ordinal = mark.what.get("box"), mark.what.get("ordinal")
@@ -217,7 +217,8 @@ def write_crate(story: Story, folder: Path, out: Path, *, pictures: bool) -> Pat
         "@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
         "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
     }  # fmt: skip
-    document = {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [about, root, *graph]}
+    nodes = [about, root, *graph]
+    document = {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": nodes}
     path = out / "ro-crate-metadata.json"
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
     return path

@@ -105,8 +105,8 @@ def write_vtt(story: Story, out: Path) -> Path:
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
-    lines = ["WEBVTT", "", f"NOTE {safe(story.title)}; zero is incident "
-             f"{clock_text(story.origin_s)}; ledger {story.head}", ""]  # fmt: skip
+    about = f"zero is incident {clock_text(story.origin_s)}; ledger {story.head}"
+    lines = ["WEBVTT", "", f"NOTE {safe(story.title)}; {about}", ""]
     timed = [m for m in story.marks if m.incident_start_s is not None]
     for mark in sorted(timed, key=lambda m: (m.incident_start_s or 0.0, m.id)):
         assert mark.incident_start_s is not None and mark.incident_end_s is not None

@@ -94,7 +94,9 @@ def test_web_captions_and_tables_hold_every_timed_finding(case: Case, tmp_path: 
     assert sum(r["outcome"] == "found" for r in rows) == len(story.marks)
 
 
-def test_a_spreadsheet_runs_nothing(tmp_path: Path, moving: Path, tone: Path, tone_copy: Path) -> None:
+def test_a_spreadsheet_runs_nothing(
+    tmp_path: Path, moving: Path, tone: Path, tone_copy: Path
+) -> None:
     case = make_case(tmp_path, [moving, tone, tone_copy])
     strip = exchange.gather(case)
     mark = msgspec.structs.replace(strip.marks[0], label="=1+1", note="@SUM(1)")
@@ -109,8 +111,8 @@ def test_coco_boxes_lie_in_images_that_exist(case: Case, tmp_path: Path) -> None
     coco = json.loads(exchange.write_export(case, tmp_path / "a.json").read_text("utf-8"))
     images = {i["id"]: i for i in coco["images"]}
     kinds = {c["id"]: c["name"] for c in coco["categories"]}
-    assert {kinds[a["category_id"]] for a in coco["annotations"]} >= {"sighting:patch",
-                                                                      "vehicle-sighting:bus"}  # fmt: skip
+    boxed = {kinds[a["category_id"]] for a in coco["annotations"]}
+    assert boxed >= {"sighting:patch", "vehicle-sighting:bus"}
     for box in coco["annotations"]:
         image = images[box["image_id"]]
         x, y, width, height = box["bbox"]
