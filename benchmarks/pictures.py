@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pictures_make import NEGATIVES, STATIC, Sample
 
 from forensics.calibration import hourly_rate, item_rate
-from forensics.edits_power import boundaries_found, edit_found
+from forensics.edits_power import edit_found
 from forensics.video_judge import Seen, judge_frames
 from forensics.video_spikes import STEP_FEATURES, StepModel, Steps, measure_candidates
 
