@@ -201,6 +201,21 @@ def redact_command(
 
 
 @app.command()
+def listen(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.wav")],
+    json: Json = False,
+) -> None:
+    """Write a levelled, noise-reduced copy of the sound for a person to hear; never examine it."""
+    from forensics import continuity
+    from forensics.clip import open_clip
+
+    with with_progress() as progress:
+        written = continuity.write_listening_copy(open_clip(clip), out=out, progress=progress)
+    show_table([{"written": str(written)}], json=json, out=None)
+
+
+@app.command()
 def methods(json: Json = False) -> None:
     """Every method: version, what it does, error rate."""
     from forensics import calibration, provenance

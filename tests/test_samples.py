@@ -23,22 +23,6 @@ RATE = 16000
 
 
 @pytest.fixture(scope="session")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quick build, made once by the command line as a person would."""
-    out = tmp_path_factory.mktemp("staged")
-    done = subprocess.run(
-        [sys.executable, str(SAMPLES / "make.py"), str(out), "--quick", "--seed", "1"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout == "", "progress belongs on standard error"
-    return out
-
-
-@pytest.fixture(scope="session")
 def truth(staged: Path) -> dict[str, Any]:
     return json.loads((staged / "truth.json").read_text(encoding="utf-8"))
 
