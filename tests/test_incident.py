@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -168,3 +169,24 @@ def test_nothing_is_built_on_a_changed_ledger(case: Path, done: Reconstruction) 
             incident.reconstruct()
     finally:
         incident.ledger.path.write_bytes(kept)
+
+
+@pytest.mark.loopback
+def test_the_notebook_tells_it_from_top_to_bottom(
+    case: Path, done: Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    root = Path(__file__).resolve().parent.parent
+    monkeypatch.setenv("FORENSICS_INCIDENT", str(case))
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    book = nbformat.read(root / "notebooks" / "05_reconstruct_the_incident.ipynb", 4)
+    assert all(not cell.get("outputs") for cell in book.cells)
+    place = {"metadata": {"path": str(root / "notebooks")}}
+    NotebookClient(book, timeout=600, resources=place).execute()
+    pictures = [
+        o for c in book.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})
+    ]
+    assert len(pictures) >= 3
