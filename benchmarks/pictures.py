@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pictures_make import NEGATIVES, STATIC, Sample
 
 from forensics.calibration import hourly_rate, item_rate
-from forensics.edits_power import boundaries_found, edit_found
+from forensics.edits_power import edit_found
 from forensics.video_judge import Seen, judge_frames
 from forensics.video_spikes import STEP_FEATURES, StepModel, Steps, measure_candidates
 
@@ -158,8 +158,7 @@ def main() -> None:
         for sample in (s for s in samples if s.source == source):
             seen = judge(sample, model)
             if sample.edit == "untouched":
-                stratum = "fixed" if sample.static or sample.source in (
-                    "tree", "stream", "flower", "brightness", "traffic-vfr") else "moving camera"  # fmt: skip
+                stratum = "moving camera" if "(moving)" in sample.source else "fixed"
                 alarms[sample.profile, stratum][0] += len(seen)
                 alarms[sample.profile, stratum][1] += hours(sample)
                 for one in seen:
@@ -248,8 +247,7 @@ def report(
     for row in listed:
         print("  alarm:", *row)
     fixed = [s for s in samples if s.edit == "untouched"
-             and (s.static or s.source in ("tree", "stream", "flower", "brightness",
-                                           "traffic-vfr"))]  # fmt: skip
+             and "(moving)" not in s.source]  # fmt: skip
     time = sum(hours(s) for s in fixed)
     distinct = sum(hours(s) for s in fixed if s.profile == "native")
     out |= {
