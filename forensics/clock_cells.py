@@ -361,7 +361,7 @@ def _hidden_cuts(crops: Bytes, cell: Cell, bounds: NDArray[np.int64]) -> NDArray
         # Three frames from either end, the very ends left out: they may blend two figures.
         head = line[a + 1 : a + 4].mean(axis=0, dtype=np.float32)
         tail = line[b - 4 : b - 1].mean(axis=0, dtype=np.float32)
-        if _least_alike(head, tail, width) > 0.6:
+        if _least_alike(head, tail, width) > 0.85:
             continue
         part = line[a:b].astype(np.float32)
         nearer = np.abs(part - tail).mean(axis=(1, 2)) - np.abs(part - head).mean(axis=(1, 2))

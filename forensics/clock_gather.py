@@ -247,12 +247,14 @@ def wall_text(one: Followed, index: int) -> str:
 
 
 def frame_at(one: Followed, time_s: float) -> int:
+    """The frame presented at a clip time."""
     import numpy as np
 
     return int(np.clip(np.searchsorted(one.track.times, time_s - 1e-6), 0, len(one.frames) - 1))
 
 
 def text_at(one: Followed, index: int) -> str:
+    """The clock's line at a second: as recognised, or else as the figures read."""
     said: TimeText | None = one.reading.texts.get(index)
     return said.text if said is not None else wall_text(one, index).replace("T", " ")
 
@@ -278,6 +280,7 @@ def crop_proofs(clip: Clip, one: Followed, ordinals: list[int], label: str) -> l
 
 
 def clock_coverage(one: Followed) -> Coverage:
+    """What was seen, and where the clock could not be followed."""
     seen = one.frames.coverage()
     blind = []
     if len(one.track.segments) and seen.span is not None:
@@ -293,4 +296,5 @@ def clock_coverage(one: Followed) -> Coverage:
 
 
 def clock_stratum(one: Followed) -> str:
+    """The conditions, as the error-rate table names them."""
     return "box given" if one.given else "box found"

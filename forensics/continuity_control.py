@@ -156,7 +156,9 @@ def measure_power(
     extra = item_rate(min(alarms, trials), trials)
     return {
         "seen": Quantity(min(seen, trials) / trials, "", share.low, share.high),
-        "alarms": Quantity(alarms / trials, "per trial", extra.low, max(extra.high, alarms / trials)),
+        "alarms": Quantity(
+            alarms / trials, "per trial", extra.low, max(extra.high, alarms / trials)
+        ),
     }
 
 

@@ -1,6 +1,6 @@
 """Activity in a fixed view: what enters, leaves, falls, runs or stands still, and where.
 
-Works on frames 320 pixels wide at about ten a second. What the examiner declares hidden (a tree, a
+Works on frames up to 640 pixels wide, ten a second. What the examiner declares hidden (a tree, a
 parked van) is *not testable*, so that "not seen" never reads as "not there". Trajectories carry no
 identity: whether two of them are one figure is not for a machine to say.
 """
@@ -8,9 +8,8 @@ identity: whether two of them are one figure is not for a machine to say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from forensics.errors import SignalTooShort
 from forensics.model import (
@@ -30,13 +29,17 @@ from forensics.model import (
 )
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, View, scan, video_stream
+from forensics.video_acts import Event, find_events_of_trail, inside
+from forensics.video_falls import Descent, find_descents
 from forensics.video_tracks import (
     FLOOD,
     Tracker,
     Trail,
     blobs,
+    is_ghost,
     learn_ground,
     moving_mask,
+    repair_ground,
     smoothed,
 )
 
@@ -47,191 +50,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Bytes = NDArray[np.uint8]
 
-__all__ = ["Event", "find_activity", "find_events_of_trail"]
+__all__ = ["find_activity"]
 
-WIDTH = 320
+#: Width at which figures are followed: those of a street view keep some thirty pixels.
+WIDTH = 640
 RATE_HZ = 10.0
 _STRETCH_S = 120.0
 _LEAST_S = 2.0
-
-Kind = Literal["enters", "leaves", "falls", "runs", "stands-still"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a trail did in a region: from, to, when (s), how clearly (0 to 1), how measured."""
-
-    kind: Kind
-    region: str
-    start: float
-    end: float
-    score: float
-    speed: float | None = None
-    note: str = ""
-
-
-# -- trails to events, pure -----------------------------------------------------------------
-
-
-def _inside(polygon: Sequence[tuple[float, float]], x: Floats, y: Floats) -> NDArray[np.bool_]:
-    """Which points lie in a polygon (even-odd rule), vectorised over points."""
-    import numpy as np
-
-    inside = np.zeros(np.shape(x), bool)
-    n = len(polygon)
-    for i in range(n):
-        (x0, y0), (x1, y1) = polygon[i], polygon[(i + 1) % n]
-        if y0 == y1:
-            continue
-        crosses = (y < max(y0, y1)) & (y >= min(y0, y1))
-        at = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
-        inside ^= crosses & (x < at)
-    return inside
-
-
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Stretches of True as (first, last)."""
-    import numpy as np
-
-    edges = np.flatnonzero(np.diff(np.r_[0, flags.astype(np.int8), 0]))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _settled(flags: NDArray[np.bool_], times: Floats, hold_s: float) -> NDArray[np.bool_]:
-    """Flags with stretches shorter than `hold_s` turned over, except at the ends."""
-    out = flags.copy()
-    for value in (False, True):
-        for a, b in _runs(out == value):
-            if times[b] - times[a] < hold_s and a > 0 and b < len(out) - 1:
-                out[a : b + 1] = not value
-    return out
-
-
-def find_events_of_trail(
-    trail: Trail, regions: Sequence[Region], *, clip_start_s: float, clip_end_s: float,
-    frame_size: tuple[float, float], hold_s: float = 0.4, run_heights: float = 1.35,
-    still_heights: float = 0.18, still_s: float = 2.0,
-) -> list[Event]:  # fmt: skip
-    """What one trail did in each region.
-
-    Parameters
-    ----------
-    trail
-        Times in seconds, boxes in the regions' pixels.
-    regions
-        Areas drawn by the examiner; the foot of the box decides what is inside.
-    clip_start_s, clip_end_s
-        A trail that begins or ends with the clip neither enters nor leaves then.
-    frame_size
-        Width and height of the picture.
-    hold_s
-        How long something must stay on one side before it counts.
-    run_heights, still_heights
-        Speed in own heights per second from which it runs, up to which it stands still.
-    still_s
-        How long it must stand.
-    """
-    import numpy as np
-
-    times, boxes = smoothed(trail)
-    if len(times) < 4 or times[-1] - times[0] < hold_s:
-        return []
-    foot_x, foot_y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3]
-    # Its usual height, not the current one: a fallen figure is no slower for being flat.
-    tall = float(np.percentile(np.maximum(boxes[:, 3], 0.5 * boxes[:, 2]), 75))
-    speed = _speed(times, foot_x, foot_y) / max(tall, 1.0)
-    fall = _fall(times, boxes)
-    margin = 0.02 * frame_size[0]
-    events: list[Event] = []
-    for region in regions:
-        raw = _inside(region.polygon, foot_x, np.minimum(foot_y, frame_size[1] - 1))
-        inside = _settled(raw, times, hold_s)
-        for a, b in _runs(inside):
-            if times[b] - times[a] < hold_s:
-                continue
-            if a > 0:
-                events.append(Event("enters", region.name, times[a - 1], times[a], 0.9))
-            elif times[0] > clip_start_s + 0.6:
-                near = _at_border(boxes[0], frame_size, margin)
-                note = "" if near else "first seen inside the region"
-                score = 0.8 if near else 0.6
-                events.append(Event("enters", region.name, times[a], times[a], score, note=note))
-            if b < len(times) - 1:
-                events.append(Event("leaves", region.name, times[b], times[b + 1], 0.9))
-            elif times[-1] < clip_end_s - 1.2:
-                near = _at_border(boxes[-1], frame_size, margin)
-                note = "" if near else "last seen inside the region"
-                score = 0.8 if near else 0.6
-                events.append(Event("leaves", region.name, times[b], times[b], score, note=note))
-            part = slice(a, b + 1)
-            for c, d in _runs(speed[part] >= run_heights):
-                if times[a + d] - times[a + c] >= 0.5:
-                    top = float(np.median(speed[a + c : a + d + 1]))
-                    score = min(1.0, 0.5 + 0.5 * (top / run_heights - 1))
-                    events.append(
-                        Event("runs", region.name, times[a + c], times[a + d], score, top)
-                    )
-            for c, d in _runs(speed[part] <= still_heights):
-                if times[a + d] - times[a + c] >= still_s:
-                    rest = float(np.median(speed[a + c : a + d + 1]))
-                    events.append(
-                        Event("stands-still", region.name, times[a + c], times[a + d], 0.7, rest)
-                    )
-            if fall is not None and a <= fall[0] <= b:
-                events.append(
-                    Event("falls", region.name, times[fall[0]], times[fall[1]], fall[2])
-                )
-    return sorted(events, key=lambda event: event.start)
-
-
-def _at_border(box: Floats, size: tuple[float, float], margin: float) -> bool:
-    x, y, w, h = (float(v) for v in box)
-    return x <= margin or y <= margin or x + w >= size[0] - margin or y + h >= size[1] - margin
-
-
-def _speed(times: Floats, x: Floats, y: Floats, *, over_s: float = 0.6) -> Floats:
-    """Pixels per second over `over_s`, centred."""
-    import numpy as np
-
-    ahead = np.interp(times + over_s / 2, times, x), np.interp(times + over_s / 2, times, y)
-    back = np.interp(times - over_s / 2, times, x), np.interp(times - over_s / 2, times, y)
-    lasted = np.minimum(times + over_s / 2, times[-1]) - np.maximum(times - over_s / 2, times[0])
-    out: Floats = np.hypot(ahead[0] - back[0], ahead[1] - back[1]) / np.maximum(lasted, 1e-3)
-    return out
-
-
-def _fall(times: Floats, boxes: Floats) -> tuple[int, int, float] | None:
-    """First and last index of a fall, and its score: upright, then low and lower than wide enough.
-
-    The head sinks while the foot stays; someone walking behind a wall sinks at the foot instead.
-    """
-    import numpy as np
-
-    top, width, height = boxes[:, 1], boxes[:, 2], boxes[:, 3]
-    for i in range(len(times)):
-        before = (times >= times[i] - 1.2) & (times <= times[i])
-        if before.sum() < 3 or times[i] - times[0] < 0.4:
-            continue
-        tall = float(np.median(height[before]))
-        wide = float(np.median(width[before]))
-        if tall < 1.2 * wide:
-            continue
-        after = np.flatnonzero((times > times[i] + 0.2) & (times <= times[i] + 1.6))
-        low = after[(height[after] < 0.62 * tall)
-                    & (top[after] - np.median(top[before]) > 0.3 * tall)]  # fmt: skip
-        if not len(low):
-            continue
-        k = int(low[0])
-        stay = (times >= times[k]) & (times <= times[k] + 1.5)
-        if times[stay][-1] - times[k] < 0.8 or np.median(height[stay]) > 0.65 * tall:
-            continue
-        ratio = float(np.median(height[stay]) / max(1.0, np.median(width[stay])))
-        if ratio > 1.25:
-            continue
-        score = float(np.clip(1.2 - 0.5 * ratio, 0.4, 0.95))
-        return i, k, score
-    return None
-
 
 # -- a clip to trails -----------------------------------------------------------------------
 
@@ -241,8 +66,13 @@ class _Small:
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, *, rotation: int, time_base: float, least_px: float | None) -> None:
+    def __init__(
+        self, *, rotation: int, time_base: float, least_px: float | None,
+        regions: Sequence[Region] = (),
+    ) -> None:  # fmt: skip
         self._turns, self._time_base = (rotation // 90) % 4, time_base
+        self._regions = regions
+        self.descents: list[tuple[str, Descent, float]] = []
         self._least = least_px
         self._frames: list[Bytes] = []
         self._times: list[float] = []
@@ -287,7 +117,7 @@ class _Small:
         if len(self._frames) < 5:
             return
         stack = np.stack(self._frames)
-        ground = learn_ground(stack)
+        ground = repair_ground(stack, learn_ground(stack))
         self.thresholds.append(ground.threshold)
         least = (self._least or 0.05 * self.size[1]) * self.factor
         step = float(np.median(np.diff(self._times)))
@@ -296,8 +126,44 @@ class _Small:
             if share > FLOOD:
                 self.flooded.append((time - step / 2, time + step / 2))
                 continue
-            self.tracker.add(time, blobs(mask, least_px=max(4.0, least)))
+            boxes = blobs(mask, least_px=max(4.0, least))
+            self.tracker.add(time, [b for b in boxes if not is_ghost(frame, ground, mask, b)])
+        self._watch_falls(stack)
         self._frames, self._times = [], []
+
+    def _watch_falls(self, stack: Bytes) -> None:
+        import numpy as np
+
+        h, w = stack.shape[1:]
+        gx, gy = np.meshgrid((np.arange(w) + 0.5) / self.factor, (np.arange(h) + 0.5) / self.factor)
+        for region in self._regions:
+            where = inside(region.polygon, gx, gy)
+            tall = self._usual_height(region)
+            if tall is None:
+                continue
+            found = find_descents(
+                stack, np.array(self._times), figure_px=tall * self.factor, where=where
+            )
+            self.descents += [(region.name, d, tall) for d in found]
+
+    def _usual_height(self, region: Region) -> float | None:
+        """How tall figures are about a region, in displayed pixels, from what was followed there.
+
+        A figure twice as far is half as tall, so only trails whose foot came near count.
+        """
+        import numpy as np
+
+        low = max(y for _, y in region.polygon)
+        high = min(y for _, y in region.polygon)
+        sizes = []
+        for trail in (*self.tracker.done, *self.tracker.live):
+            boxes = np.array(trail.boxes) / self.factor
+            foot = boxes[:, 1] + boxes[:, 3]
+            size = boxes[:, 3]
+            near = (foot > high - 0.5 * size) & (foot < low + 0.5 * size) & (size > boxes[:, 2])
+            if near.sum() >= 4:
+                sizes.append(float(np.median(size[near])))
+        return float(np.median(sizes)) if sizes else None
 
     def trails(self) -> list[Trail]:
         """Every trail, in pixels of the displayed frame."""
@@ -328,9 +194,9 @@ def _share_hidden(region: Region, occluders: Sequence[Region]) -> dict[str, floa
 
     xs, ys = (np.array([p[k] for p in region.polygon]) for k in (0, 1))
     gx, gy = np.meshgrid(np.linspace(xs.min(), xs.max(), 60), np.linspace(ys.min(), ys.max(), 60))
-    inside = _inside(region.polygon, gx, gy)
-    total = max(1, int(inside.sum()))
-    shares = {o.name: float((inside & _inside(o.polygon, gx, gy)).sum()) / total for o in occluders}
+    area = inside(region.polygon, gx, gy)
+    total = max(1, int(area.sum()))
+    shares = {o.name: float((area & inside(o.polygon, gx, gy)).sum()) / total for o in occluders}
     return {name: share for name, share in shares.items() if share > 0.005}
 
 
@@ -350,7 +216,7 @@ def _blind(
             h, w = threshold.shape
             gx, gy = np.meshgrid((np.arange(w) + 0.5) / small.factor,
                                  (np.arange(h) + 0.5) / small.factor)  # fmt: skip
-            there = _inside(region.polygon, gx, gy)
+            there = inside(region.polygon, gx, gy)
             if not there.any():
                 blind.append(NotTestable(span, f"region {region.name!r} lies outside the picture"))
             elif float((threshold[there] > 45).mean()) > 0.5:
@@ -382,7 +248,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
         x, y, w, h = trail.boxes[at]
         for screen in occluders:
             gx, gy = np.meshgrid(np.linspace(x, x + w, 5), np.linspace(y, y + h, 5))
-            if _inside(screen.polygon, gx, gy).any():
+            if inside(screen.polygon, gx, gy).any():
                 note += f", beside what {screen.name!r} hides"
     measures = {}
     if event.speed is not None:
@@ -443,7 +309,8 @@ def find_activity(
     """
     stream = video_stream(clip)
     small = _Small(
-        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px
+        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px,
+        regions=regions,
     )
     frames = scan(clip, [small], progress=progress)
     trails = small.trails()
@@ -461,6 +328,7 @@ def find_activity(
             trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
         )
         found.extend((event, trail) for event in events)
+    found = _with_descents(found, small)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
     coverage = _cover(frames, areas, occluders, small)
     return conclude(
@@ -469,6 +337,33 @@ def find_activity(
         reason=f"{len(trails)} trails followed in {len(areas)} regions",
         measures={"trails": Quantity.exact(len(trails), "count")},
     )  # fmt: skip
+
+
+def _with_descents(
+    found: list[tuple[Event, Trail]], small: _Small
+) -> list[tuple[Event, Trail]]:
+    """Falls seen as sinking movement, where no trail already tells of them."""
+    out = list(found)
+    for name, descent, tall in small.descents:
+        twin = any(
+            e.kind == "falls" and e.region == name and abs(e.start - descent.start) < 1.5
+            for e, _ in out
+        )
+        if twin:
+            continue
+        points = [(t, x / small.factor, y / small.factor) for t, x, y in descent.path]
+        half = 0.25 * tall
+        trail = Trail(
+            [t for t, _, _ in points],
+            [(max(0.0, x - half), max(0.0, y - half), 2 * half, 2 * half) for _, x, y in points],
+        )
+        score = min(0.9, 0.35 + 0.5 * descent.heights)
+        note = (
+            f"something sank by {descent.heights:.2f} figure heights at up to "
+            f"{descent.fastest:.2f} heights/s; sitting down or bending fast looks alike"
+        )
+        out.append((Event("falls", name, descent.start, descent.end, score, note=note), trail))
+    return out
 
 
 def _cover(

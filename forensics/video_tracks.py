@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Bytes = NDArray[np.uint8]
 
-__all__ = ["Ground", "Trail", "Tracker", "blobs", "learn_ground", "moving_mask", "smoothed"]
+__all__ = [
+    "FLOOD", "Ground", "Trail", "Tracker", "blobs", "is_ghost", "learn_ground", "moving_mask",
+    "repair_ground", "smoothed",
+]  # fmt: skip
 
 #: Grey levels below which a difference is never movement, and multiples of a pixel's own noise.
 _LEAST_LEVELS = 11.0
@@ -79,7 +82,14 @@ def learn_ground(frames: Bytes) -> Ground:
     level = np.median(pick, axis=0).astype(np.float32)
     evened = np.stack([_even(frame.astype(np.float32), level) for frame in pick])
     level = np.median(evened, axis=0).astype(np.float32)
-    noise = 1.4826 * np.median(np.abs(evened - level), axis=0)
+    # From one frame to the next, not about the median: what came and stayed is no noise.
+    pairs = np.unique(np.linspace(0, n - 2, min(n - 1, 30)).astype(int)) if n > 1 else []
+    steps = [cv2.absdiff(frames[i + 1], frames[i]) for i in pairs]
+    noise = (
+        np.percentile(np.stack(steps), 75, axis=0) * 1.05
+        if steps
+        else np.zeros_like(level)
+    )
     # Leaves and edges move about: a pixel inherits the noise of its neighbours.
     spread = cv2.dilate(noise.astype(np.float32), np.ones((3, 3), np.uint8))
     threshold = np.maximum(_LEAST_LEVELS, _NOISE_TIMES * np.asarray(spread, np.float32))
@@ -108,13 +118,95 @@ def moving_mask(frame: Bytes, ground: Ground) -> tuple[Bytes, float]:
     import cv2
     import numpy as np
 
-    difference = np.abs(_even(frame.astype(np.float32), ground.level) - ground.level)
-    mask = (difference > ground.threshold).astype(np.uint8)
-    share = float(mask.mean())
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)).astype(np.uint8)
+    now = np.asarray(_even(frame.astype(np.float32), ground.level), np.float32)
+    moving = np.abs(now - ground.level) > ground.threshold
+    share = float(moving.mean())
+    if moving.any():
+        moving &= ~_shadow(now, ground.level)
+    mask = moving.astype(np.uint8)
+    # Upright grain: what is left of shadows lies flat.
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((4, 2), np.uint8)).astype(np.uint8)
     # Limbs and a coat as light as the ground break a figure apart, above all upright.
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 3), np.uint8)).astype(np.uint8)
     return mask, share
+
+
+def _shadow(now: Floats, level: Floats) -> NDArray[np.bool_]:
+    """Where the ground shows through, only darker: its texture in step, its level lowered."""
+    import cv2
+    import numpy as np
+
+    def mean(picture: Floats) -> Floats:
+        out: Floats = cv2.boxFilter(picture, -1, (5, 5)).astype(np.float32)
+        return out
+
+    a, b = np.asarray(now, np.float32), np.asarray(level, np.float32)
+    ma, mb = mean(a), mean(b)
+    va, vb = mean(a * a) - ma * ma, mean(b * b) - mb * mb
+    together = mean(a * b) - ma * mb
+    ratio = ma / np.maximum(mb, 1.0)
+    alike = (together > 0.7 * np.sqrt(np.maximum(va * vb, 1e-3))) & (vb > 6.0)
+    # On plain ground the texture says nothing; there a shadow is an even darkening.
+    share = a / np.maximum(b, 4.0)
+    uneven = np.maximum(mean(share * share) - mean(share) ** 2, 0)
+    even = (uneven < 0.05**2 + 6.0 / np.maximum(mb, 8.0) ** 2) & (ratio > 0.5)
+    return (ratio > 0.42) & (ratio < 0.98) & (alike | even)
+
+
+def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
+    """The background without what stood in it: its holes are filled with what they showed.
+
+    What stood still for most of the stretch is in the median. Where it is gone for at least two of
+    the frames looked at, its outline is in the background and not in the frame; there the frame
+    is the better background.
+    """
+    import numpy as np
+
+    pick = np.unique(np.linspace(0, len(frames) - 1, min(looks, len(frames))).astype(int))
+    total = np.zeros(ground.level.shape, np.float32)
+    count = np.zeros(ground.level.shape, np.int32)
+    for index in pick:
+        mask, share = moving_mask(frames[index], ground)
+        if share > FLOOD:
+            continue
+        for box in blobs(mask, least_px=6.0):
+            if is_ghost(frames[index], ground, mask, box):
+                x, y, w, h = (int(v) for v in box)
+                here = np.zeros(mask.shape, bool)
+                here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
+                total[here] += _even(frames[index].astype(np.float32), ground.level)[here]
+                count[here] += 1
+    hole = count >= 2
+    level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
+    return Ground(level, ground.threshold)
+
+
+def is_ghost(
+    frame: Bytes, ground: Ground, mask: Bytes, box: tuple[float, float, float, float]
+) -> bool:
+    """Whether a difference is a hole the background remembers: its outline is in the background.
+
+    What stood still while the background was learned leaves such a hole when it goes.
+    """
+    import cv2
+    import numpy as np
+
+    x, y, w, h = (int(v) for v in box)
+    top, bottom = max(0, y - 2), min(mask.shape[0], y + h + 2)
+    left, right = max(0, x - 2), min(mask.shape[1], x + w + 2)
+    part = mask[top:bottom, left:right]
+    rim = cv2.morphologyEx(part, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    if rim.sum() < 8:
+        return False
+
+    def edges(picture: Floats) -> float:
+        cut = np.ascontiguousarray(picture[top:bottom, left:right], np.float32)
+        across = cv2.Sobel(cut, cv2.CV_32F, 1, 0)
+        down = cv2.Sobel(cut, cv2.CV_32F, 0, 1)
+        return float(np.median(np.hypot(across, down)[rim]))
+
+    now, then = edges(_even(frame.astype(np.float32), ground.level)), edges(ground.level)
+    return then > 1.25 * now + 2.0
 
 
 def blobs(mask: Bytes, *, least_px: float) -> list[tuple[float, float, float, float]]:
