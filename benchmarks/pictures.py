@@ -158,8 +158,7 @@ def main() -> None:
         for sample in (s for s in samples if s.source == source):
             seen = judge(sample, model)
             if sample.edit == "untouched":
-                stratum = "fixed" if sample.static or sample.source in (
-                    "tree", "stream", "flower", "brightness", "traffic-vfr") else "moving camera"  # fmt: skip
+                stratum = "moving camera" if "(moving)" in sample.source else "fixed"
                 alarms[sample.profile, stratum][0] += len(seen)
                 alarms[sample.profile, stratum][1] += hours(sample)
                 for one in seen:
@@ -248,8 +247,7 @@ def report(
     for row in listed:
         print("  alarm:", *row)
     fixed = [s for s in samples if s.edit == "untouched"
-             and (s.static or s.source in ("tree", "stream", "flower", "brightness",
-                                           "traffic-vfr"))]  # fmt: skip
+             and "(moving)" not in s.source]  # fmt: skip
     time = sum(hours(s) for s in fixed)
     distinct = sum(hours(s) for s in fixed if s.profile == "native")
     out |= {

@@ -3,10 +3,10 @@
     PEERS=/path/to/python python benchmarks/speed.py WORK
 
 Clips: real ones as they are (repeating one would hand the search for copies nothing but copies),
-and a 1080p upscale; the cost of start-up is measured and shown apart. Every command runs alone in a child process, in turns; figures are medians of user +
-system CPU seconds and of wall seconds, divided by `ffmpeg -i X -an -f null -`. PEERS names a
-Python with scenedetect; without it the peer is reported as not run. On a loaded machine trust the
-CPU column.
+and a 1080p upscale; the cost of start-up is measured and shown apart. Every command runs alone in a
+child process, in turns; figures are medians of user + system CPU seconds and of wall seconds,
+divided by `ffmpeg -i X -an -f null -`. PEERS names a Python with scenedetect; without it the peer
+is reported as not run. On a loaded machine trust the CPU column.
 """
 
 from __future__ import annotations

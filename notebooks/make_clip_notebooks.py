@@ -157,7 +157,7 @@ measured = video.measure_frames(clip)
 after = int(np.searchsorted(measured.seconds, float(best.observation.span.end) - 1e-6))
 pair = forensics.scan.read_pictures(clip, [(n, int(measured.pts[n])) for n in (after - 1, after)])
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.2), layout="constrained")
-for place, picture in zip(axes, pair):
+for place, picture in zip(axes, pair, strict=False):
     place.imshow(picture.rgb)
     place.set_title(f"frame {picture.ordinal} at {float(picture.pts):.3f} s", fontsize=9)
 difference = np.abs(pair[0].rgb.astype(int) - pair[1].rgb).max(axis=2)
