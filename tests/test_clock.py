@@ -11,17 +11,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import overlay  # noqa: E402
+import overlay
 
-from forensics import clock, clock_gather  # noqa: E402
-from forensics.clip import open_clip  # noqa: E402
-from forensics.clock_cells import follow_digit  # noqa: E402
-from forensics.clock_text import is_clock_like, read_time_text  # noqa: E402
-from forensics.clock_walk import find_breaks, fit_rate, unwrap  # noqa: E402
-from forensics.errors import RecordInvalid  # noqa: E402
-from forensics.model import Box  # noqa: E402
+from forensics import clock, clock_gather
+from forensics.clip import open_clip
+from forensics.clock_cells import follow_digit
+from forensics.clock_text import is_clock_like, read_time_text
+from forensics.clock_walk import find_breaks, fit_rate, unwrap
+from forensics.errors import RecordInvalid
+from forensics.model import Box
 
-START = datetime(2021, 10, 14, 21, 46, 41, 300000)
+START = datetime(2021, 10, 14, 21, 46, 41, 300000, tzinfo=UTC)
 FPS = 10
 
 
@@ -257,3 +257,15 @@ def test_with_a_recogniser_the_date_is_read_too(cut: tuple) -> None:
     assert exam.outcome == "found", exam.reason
     assert exam.observations[0].what.wall == "2021-10-14T21:46:41"
     assert exam.observations[-1].what.wall == "2021-10-14T21:47:07"
+
+
+def test_the_drawing_shows_readings_and_breaks(cut: tuple) -> None:
+    from forensics.plots_clock import draw_clock, draw_clock_crops
+
+    clip, box, _ = cut
+    read = clock.read_clock(clip, box=box, reader="none")
+    axes = draw_clock(read, breaks=clock.find_clock_breaks(clip, box=box, reader="none"))
+    assert any("clock-missing-seconds" in t.get_text() for t in axes.get_legend().get_texts())
+    line = axes.get_lines()[0].get_ydata()
+    assert float(line[-1]) == pytest.approx(2.0, abs=1.1)
+    assert len(draw_clock_crops(read).axes) == len(read)

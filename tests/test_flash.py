@@ -10,10 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import overlay  # noqa: E402
+import overlay
 
-from forensics.clip import open_clip  # noqa: E402
-from forensics.events_flash import find_flashes, find_light_changes, find_rises  # noqa: E402
+from forensics.clip import open_clip
+from forensics.events_flash import find_flashes, find_light_changes, find_rises
 
 FPS = 25
 
