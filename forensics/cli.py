@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from forensics import __version__
+from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_output import (
     each_clip,
@@ -225,6 +226,7 @@ def doctor(json: Json = False) -> None:
 
 
 add_case_commands(app)
+add_batch_commands(app)
 
 
 def _guarded(run: Callable[[], Any]) -> int:

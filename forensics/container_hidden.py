@@ -147,7 +147,7 @@ def _png(picture: Picture) -> bytes:
     import cv2
 
     bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
-    _, buffer = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    _, buffer = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(buffer.tobytes())
 
 

@@ -12,6 +12,7 @@ frames turns phase p into (p - L) modulo the period.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,25 @@ def standardise(
         scale = np.maximum(spread, max(0.5 * whole, 1e-6))
         scores[rows] = np.clip(rest / scale, -3.0, 6.0)
     return scores
+
+
+def match_template(
+    scores: NDArray[np.float64], template: Sequence[float], ignore: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Scores correlated with the shape of a pulse; its middle stands on the key picture.
+
+    A picture in front of an old key picture is cheap and those after it are dear: the
+    neighbours carry almost as much as the pulse itself.
+    """
+    import numpy as np
+
+    shape = np.asarray(template, dtype=np.float64)
+    matched = np.correlate(scores, shape, mode="same") / np.sqrt((shape**2).sum())
+    valid = ~ignore
+    spread = float(np.std(matched[valid])) if valid.any() else 1.0
+    whole = float(np.std(scores[valid])) if valid.any() else 1.0
+    limited: NDArray[np.float64] = np.clip(matched * whole / max(spread, 1e-9), -3.0, 6.0)
+    return np.where(valid, limited, 0.0)
 
 
 def _phase_sums(scores: NDArray[np.float64], valid: NDArray[np.bool_], period: int) -> tuple[
@@ -279,14 +299,37 @@ def measure_pulses(
     _, period, segments = best
     related = (periods % period == 0) | (period % periods == 0)
     rival = float(joint[~related].max()) if (~related).any() else 0.0
-    strength = float(joint[periods == period][0])
+    in_step = float(joint[periods == period][0])
+    strength = max(in_step, float(_joined(values, valid, period, segments)))
     return PulseTrain(period, strength, rival, tuple(segments))
+
+
+def _joined(
+    scores: NDArray[np.float64], valid: NDArray[np.bool_], period: int,
+    segments: list[tuple[int, int, int]],
+) -> float:  # fmt: skip
+    """Strength of a train whose phase changes: all its pulses at once, less what the search gave.
+
+    Each stretch may choose its phase and its borders; each choice is paid for.
+    """
+    import numpy as np
+
+    mean, deviation = float(np.mean(scores[valid])), float(np.std(scores[valid]))
+    total, count = 0.0, 0
+    for first, last, phase in segments:
+        rows = np.arange(first + (phase - first) % period, last + 1, period)
+        rows = rows[valid[rows]]
+        total += float((scores[rows] - mean).sum()) / max(deviation, 1e-9)
+        count += len(rows)
+    choices = len(segments) * np.log(period) + (len(segments) - 1) * np.log(len(scores) / period)
+    return total / np.sqrt(max(count, 1)) - float(np.sqrt(2 * choices)) if count else 0.0
 
 
 def gop_phase_breaks(
     series: ArrayLike, *, kinds: ArrayLike | None = None, ignore: ArrayLike | None = None,
     logarithm: bool = True, shortest: int = 6, longest: int = 300, least_strength: float = 3.0,
-    least_score: float = 4.0, least_pulses: int = 3,
+    least_score: float = 4.0, least_pulses: int = 3, template: Sequence[float] = (1.0,),
+    least_shift: int = 1,
 ) -> PulseTrain | None:  # fmt: skip
     """The pulse train an older GOP left in a series, and every place where it is out of step.
 
@@ -311,7 +354,11 @@ def gop_phase_breaks(
         A break counts when both sides keep to their own phase this much better than to the
         other's, in standard errors.
     least_pulses
-        Pulses needed on either side.
+        Pulses needed on either side; one less is enough where they are twice as clear.
+    template
+        Shape of a pulse, an odd number of weights; the middle stands on the old key picture.
+    least_shift
+        Smaller changes of phase, either way, do not count: B-frames smear a pulse.
 
     Returns
     -------
@@ -333,6 +380,8 @@ def gop_phase_breaks(
 
     scores = standardise(series, kinds=kinds, ignore=ignore, logarithm=logarithm)
     skip = np.zeros(len(scores), bool) if ignore is None else np.asarray(ignore, bool)
+    if len(template) > 1 and len(scores) > len(template):
+        scores = match_template(scores, template, skip)
     train = measure_pulses(scores, ignore=skip, shortest=shortest, longest=longest,
                            least_pulses=least_pulses)  # fmt: skip
     if train is None or train.strength < least_strength:
@@ -353,7 +402,13 @@ def gop_phase_breaks(
         other_one, _ = _evidence(scores, valid, one[0], max(before, one[0]), two[2], period)
         other_two, _ = _evidence(scores, valid, after, two[1], one[2], period)
         score = min(own_one - max(other_one, 0.0), own_two - max(other_two, 0.0))
-        if min(count_one, count_two) < least_pulses or score < least_score:
+        few = min(count_one, count_two)
+        clear = score >= least_score and few >= least_pulses
+        shift = (one[2] - two[2]) % period
+        if min(shift, period - shift) < least_shift:
+            score = 0.0
+            clear = False
+        if not clear and not (few == least_pulses - 1 and score >= 2 * least_score):
             if own_two > own_one and len(kept) == 1 and not found:
                 kept[-1] = (one[0], two[1], two[2])
             else:

@@ -50,7 +50,7 @@ __all__ = [
 
 _COINCIDE = Fraction(2, 5)
 #: A repeat counts at this likeness times the square root of its length in quarter seconds.
-_REPEAT_WEIGHT, _REPEAT_LIKENESS = 0.75, 0.45
+_REPEAT_WEIGHT, _REPEAT_LIKENESS = 0.95, 0.5
 
 
 def _said(
@@ -150,12 +150,11 @@ def _room_observations(found: Gathered) -> list[Observation]:
     for step in find_floor_steps(found.levels):
         pumped = step.loud_before_db > 20
         table = "gain-after-bang" if pumped else "noise-floor-step"
-        how = "over more than half a second" if step.gradual else "at once"
         said.append(
             _said(
                 "noise-floor-step", "inconclusive", around(step.row),
                 min(0.9, 1 - 2.0 ** (-step.strength / 6)), table=table,
-                note=f"the quiet changes by {step.step_db:+.1f} dB {how}"
+                note=f"the quiet changes by {step.step_db:+.1f} dB at once"
                 + ("; a loud sound precedes it" if pumped else ""),
                 measures={
                     "step": Quantity(step.step_db, "dB", note="mean over the bands in use"),
@@ -166,29 +165,30 @@ def _room_observations(found: Gathered) -> list[Observation]:
             )
         )  # fmt: skip
     nyquist = found.rate_hz / 2
-    for change in find_band_changes(found.levels):
-        said.append(
-            _said(
-                "bandwidth-change", "inconclusive", around(change.row),
-                min(0.9, change.drop_db / 50),
-                note=f"the top of the spectrum goes from {change.before * nyquist / 1000:.1f} to "
-                f"{change.after * nyquist / 1000:.1f} kHz",
-                measures={
-                    "before": Quantity(change.before * nyquist, "Hz", note=f"±{nyquist / BANDS:.0f}"),
-                    "after": Quantity(change.after * nyquist, "Hz", note=f"±{nyquist / BANDS:.0f}"),
-                },
-                stratum="bandwidth",
-            )
-        )  # fmt: skip
-    for ceiling in find_ceiling_changes(found.ceilings):
-        said.append(
-            _said(
-                "sound-splice", "inconclusive",
-                Span(found.start + ceiling.low, min(found.span.end, found.start + ceiling.high)), 0.6,
-                note=f"the clipping ceiling changes from {ceiling.before:.3f} to {ceiling.after:.3f}",
-                supports=("clipping-ceiling",), stratum="clipping ceiling",
-            )
-        )  # fmt: skip
+    step_note = f"±{nyquist / BANDS:.0f} Hz, one band"
+    said += [
+        _said(
+            "bandwidth-change", "inconclusive", around(change.row),
+            min(0.9, change.drop_db / 50),
+            note=f"the top of the spectrum goes from {change.before * nyquist / 1000:.1f} to "
+            f"{change.after * nyquist / 1000:.1f} kHz",
+            measures={
+                "before": Quantity(change.before * nyquist, "Hz", note=step_note),
+                "after": Quantity(change.after * nyquist, "Hz", note=step_note),
+            },
+            stratum="bandwidth",
+        )
+        for change in find_band_changes(found.levels)
+    ]  # fmt: skip
+    said += [
+        _said(
+            "sound-splice", "inconclusive",
+            Span(found.start + top.low, min(found.span.end, found.start + top.high)), 0.6,
+            note=f"the clipping ceiling changes from {top.before:.3f} to {top.after:.3f}",
+            supports=("clipping-ceiling",), stratum="clipping ceiling",
+        )
+        for top in find_ceiling_changes(found.ceilings)
+    ]  # fmt: skip
     return said
 
 
@@ -266,8 +266,6 @@ def _support(observations: Sequence[Observation]) -> list[Observation]:
     return answer
 
 
-
-
 def _not_testable(found: Gathered) -> list[NotTestable]:
     """Where the grid could not be followed, joined, with the reason."""
     answer: list[NotTestable] = []
@@ -304,7 +302,7 @@ def _measures(found: Gathered) -> dict[str, Quantity]:
         ),
         "noise_floor": Quantity(
             float(np.quantile(total, 0.1)), "dBFS", float(np.quantile(total, 0.025)),
-            float(np.quantile(total, 0.2)), "quiet of 50 ms stretches; interval: 2.5 to 20 % of them",
+            float(np.quantile(total, 0.2)), "quiet of 50 ms stretches; the interval is 2.5 to 20 %",
         ),
         "bandwidth": Quantity(
             float((heard[-1] + 1) / BANDS * found.rate_hz / 2) if len(heard) else 0.0, "Hz",
@@ -319,7 +317,7 @@ def _measures(found: Gathered) -> dict[str, Quantity]:
     version="1",
     references=(
         "Yang, Qu, Huang: Detecting digital audio forgeries by checking frame offsets, MM&Sec 2008",
-        "SWGDE Best Practices for Digital Audio Authentication, 2017",
+        "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
         "ISO/IEC 14496-3 (AAC)",
     ),
 )
@@ -469,5 +467,3 @@ def measure_codec_generations(
         msgspec.structs.replace(trace, role="last") if place == 0 else trace
         for place, (_, trace) in enumerate(answer)
     )
-
-

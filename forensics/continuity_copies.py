@@ -101,6 +101,8 @@ class RepeatFinder:
             y = np.pad(y, (0, _BLOCK - len(y)))
         spectrum = rfft(y, 2 * _BLOCK).astype(np.complex64)
         self._held.append((first, y, spectrum))
+        if not y.any():
+            return
         newest = len(self._held) - 1
         for index, (earlier, x, other) in enumerate(self._held):
             # Neighbours share half their sound; the next but one is the first that is all new,
@@ -114,7 +116,10 @@ class RepeatFinder:
             overlap = np.sqrt(np.maximum(_BLOCK - np.abs(lags), 8192))
             curve = curve / overlap
             curve[shift < _LEAST_LAG_S * RATE_HZ] = 0
-            spread = 1.4826 * np.median(np.abs(curve[curve != 0])) + 1e-9
+            compared = np.abs(curve[shift >= _LEAST_LAG_S * RATE_HZ])
+            if not len(compared) or not compared.any():
+                continue
+            spread = 1.4826 * np.median(compared) + 1e-9
             for _ in range(3):
                 at = int(np.argmax(np.abs(curve)))
                 z = float(abs(curve[at]) / spread)
@@ -146,7 +151,9 @@ class RepeatFinder:
                 continue
             source = earlier / RATE_HZ + start
             copy = source + (first - earlier + lag) / RATE_HZ - best[1] / RATE_HZ
-            repeat = Repeat(source, copy, length, level, z, self._periodic(x, low + begin, low + end))
+            repeat = Repeat(
+                source, copy, length, level, z, self._periodic(x, low + begin, low + end)
+            )
             self._add(repeat)
 
     @staticmethod
@@ -162,7 +169,9 @@ class RepeatFinder:
 
     def _add(self, repeat: Repeat) -> None:
         for k, known in enumerate(self.repeats):
-            same = abs((known.second_s - known.first_s) - (repeat.second_s - repeat.first_s)) < 0.003
+            same = (
+                abs((known.second_s - known.first_s) - (repeat.second_s - repeat.first_s)) < 0.003
+            )
             apart = max(known.first_s, repeat.first_s) - min(
                 known.first_s + known.length_s, repeat.first_s + repeat.length_s
             )
@@ -197,7 +206,9 @@ def _likeness(one: Floats, other: Floats) -> Floats:
 
     width, hop = 2 * _WINDOW, _WINDOW // 4
     both = uniform_filter1d(one * other, width)[::hop]
-    power = uniform_filter1d(one * one, width)[::hop] * uniform_filter1d(other * other, width)[::hop]
+    power = (
+        uniform_filter1d(one * one, width)[::hop] * uniform_filter1d(other * other, width)[::hop]
+    )
     found: Floats = (both / np.sqrt(power + 1e-4)).astype(np.float32)
     return found
 

@@ -11,6 +11,7 @@ Pure functions of arrays. Sample positions are absolute, counted from the first 
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,9 @@ def search_grid(
     return distinct
 
 
-def _dips(samples: Floats, starts: NDArray[np.int64], offset: int, shape: str) -> tuple[Floats, Floats]:
+def _dips(
+    samples: Floats, starts: NDArray[np.int64], offset: int, shape: str
+) -> tuple[Floats, Floats]:
     """(dip below the local controls, the controls' spread) of each frame at one offset."""
     import numpy as np
 
@@ -292,9 +295,7 @@ class GridShift:
 
 def layers(tracker: GridTracker) -> tuple[list[int], list[list[int]]]:
     """Grids present nearly everywhere, and groups of grids that exclude each other in time."""
-    count = {
-        k: sum(k in s.present for s in tracker.segments) for k in range(len(tracker.grids))
-    }
+    count = {k: sum(k in s.present for s in tracker.segments) for k in range(len(tracker.grids))}
     heard = sum(bool(s.present) for s in tracker.segments)
     kept = [k for k in count if count[k] >= 1]
     groups: list[list[int]] = []
@@ -324,7 +325,7 @@ def find_shifts(tracker: GridTracker) -> list[GridShift]:
             here = {k: z for k, z in segment.present.items() if k in group}
             if here:
                 runs.append((index, max(here, key=lambda k: here[k])))
-        for (i, one), (j, two) in zip(runs, runs[1:], strict=False):
+        for (i, one), (j, two) in itertools.pairwise(runs):
             if one == two:
                 continue
             a, b = tracker.segments[i], tracker.segments[j]

@@ -311,7 +311,7 @@ def _cut_by_seam(
     )
 
 
-def merge_detections(found: Sequence[Detection], *, overlap: float = 0.5) -> list[Detection]:
+def merge_detections(found: Sequence[Detection], *, overlap: float = 0.45) -> list[Detection]:
     """One box for each thing several models (or tiles) found; all that agree are named.
 
     The box and score are the best-scored one's. Within road vehicles, a definite label (bus)

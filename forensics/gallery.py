@@ -239,7 +239,7 @@ class Gallery:
             others = [row for row in named if row[0] != unit]
             for size_px in (192, 64):
                 query = prepare_query(limit_band(probe.picture, size_px), size_px=float(size_px))
-                for other, comparison in rank(query, others, keep=12):
+                for other, comparison in rank(query, others, keep=8, finish=5):
                     pair = (min(unit, other), max(unit, other))
                     if (
                         comparison.confusable

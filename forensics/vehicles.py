@@ -43,7 +43,8 @@ __all__ = [
 ]  # fmt: skip
 
 _TYPES = {"train": "vehicle"}
-_LONE_FLOOR = 0.42
+#: Least score where only one of the detectors sees a vehicle.
+LONE_FLOOR = 0.34
 
 
 class Resighting(Value, frozen=True):
@@ -216,7 +217,7 @@ def find_vehicles(
     tiles
         2 also looks at overlapping quarters, for small vehicles, at five times the cost.
     detector_floor
-        Least score where both detectors agree; one alone needs 0.42.
+        Least score where both detectors agree; one alone needs 0.34.
 
     Returns
     -------
@@ -270,7 +271,7 @@ def find_vehicles(
             hit for hit in detector.detect(
                 picture.rgb, floor=detector_floor, tiles=tiles, labels=detector.VEHICLES
             )
-            if (len(hit.sources) > 1 or hit.score >= _LONE_FLOOR)
+            if (len(hit.sources) > 1 or hit.score >= LONE_FLOOR)
             and not any(hit.box.overlap(b.box) > 0.5 for b in own)
         ]  # fmt: skip
         kept.append(hits)

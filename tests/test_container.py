@@ -26,7 +26,8 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(1)
     sound = (0.1 * rng.standard_normal(8 * 48000)).astype(np.float32)
     return write_video(tmp_path_factory.mktemp("clips") / "untouched.mp4",
-                       moving_square(200, width=160, height=96), options=GOP, sound=sound)  # fmt: skip
+                       moving_square(200, width=160, height=96), options=GOP,
+                       sound=sound)  # fmt: skip
 
 
 def _examine(path: Path) -> tuple[Examination, list[Observation]]:
@@ -305,8 +306,8 @@ def _restless(count: int) -> list[np.ndarray]:
 
 
 def test_triage_shows_the_older_gop(tmp_path: Path) -> None:
-    first = write_video(tmp_path / "first.mkv", _restless(240),
-                        options={"g": "15", "bf": "0", "sc_threshold": "0", "crf": "21"})  # fmt: skip
+    coarse = {"g": "15", "bf": "0", "sc_threshold": "0", "crf": "21"}
+    first = write_video(tmp_path / "first.mkv", _restless(240), options=coarse)
     pictures = [p.rgb for p in scan.iter_pictures(open_clip(first, metadata=False))]
     options = {"bf": "0", "crf": "24"}
     write_video(tmp_path / "second.mp4", pictures, options=options)

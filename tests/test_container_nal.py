@@ -15,7 +15,7 @@ from forensics.container_nal import Bits, NalReader, split_annex_b, split_length
 
 
 def _write_ue(value: int) -> str:
-    body = bin(value + 1)[2:]
+    body = f"{value + 1:b}"
     return "0" * (len(body) - 1) + body
 
 
