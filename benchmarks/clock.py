@@ -26,12 +26,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import overlay  # noqa: E402
+import overlay
 
-from forensics import clip as clips  # noqa: E402
-from forensics import clock, clock_gather  # noqa: E402
-from forensics.calibration import Row, hourly_rate, item_rate  # noqa: E402
-from forensics.model import Box, to_builtins  # noqa: E402
+from forensics import clip as clips
+from forensics import clock, clock_gather
+from forensics.calibration import Row, hourly_rate, item_rate
+from forensics.model import Box, to_builtins
 
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared/media"))
 SOURCES = {
