@@ -26,15 +26,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import overlay  # noqa: E402
+import overlay
 
-from forensics import clip as clips  # noqa: E402
-from forensics.audio_silent import pair_by_flash, pair_by_motion  # noqa: E402
-from forensics.calibration import Row, hourly_rate, item_rate  # noqa: E402
-from forensics.events_flash import find_flashes  # noqa: E402
-from forensics.model import Region, to_builtins  # noqa: E402
-from forensics.scan import View, scan  # noqa: E402
-from forensics.video_activity import find_activity  # noqa: E402
+from forensics import clip as clips
+from forensics.audio_silent import pair_by_flash, pair_by_motion
+from forensics.calibration import Row, hourly_rate, item_rate
+from forensics.events_flash import find_flashes
+from forensics.model import Region, to_builtins
+from forensics.scan import View, scan
+from forensics.video_activity import find_activity
 
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared/media"))
 REGIONS = (

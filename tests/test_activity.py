@@ -209,3 +209,13 @@ def test_a_region_outside_the_picture_is_not_testable(clip) -> None:
     exam = find_activity(clip, (Region.of_box("far", 5000, 5000, 10, 10),))
     assert exam.outcome == "nothing-found"
     assert any("outside the picture" in n.reason for n in exam.coverage.not_testable)
+
+
+def test_the_drawing_has_a_line_for_each_region(clip) -> None:
+    from forensics.plots_activity import draw_activity, draw_trajectories
+
+    other = Region.of_box("bench", 0, 0, 50, 40)
+    exam = find_activity(clip, (REGION, other))
+    axes = draw_activity(exam)
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["path", "bench"]
+    assert len(draw_trajectories(exam, regions=(REGION, other)).get_lines()) >= 3

@@ -21,7 +21,7 @@ from forensics.clock_walk import find_breaks, fit_rate, unwrap
 from forensics.errors import RecordInvalid
 from forensics.model import Box
 
-START = datetime(2021, 10, 14, 21, 46, 41, 300000)
+START = datetime(2021, 10, 14, 21, 46, 41, 300000, tzinfo=UTC)
 FPS = 10
 
 
@@ -257,3 +257,15 @@ def test_with_a_recogniser_the_date_is_read_too(cut: tuple) -> None:
     assert exam.outcome == "found", exam.reason
     assert exam.observations[0].what.wall == "2021-10-14T21:46:41"
     assert exam.observations[-1].what.wall == "2021-10-14T21:47:07"
+
+
+def test_the_drawing_shows_readings_and_breaks(cut: tuple) -> None:
+    from forensics.plots_clock import draw_clock, draw_clock_crops
+
+    clip, box, _ = cut
+    read = clock.read_clock(clip, box=box, reader="none")
+    axes = draw_clock(read, breaks=clock.find_clock_breaks(clip, box=box, reader="none"))
+    assert any("clock-missing-seconds" in t.get_text() for t in axes.get_legend().get_texts())
+    line = axes.get_lines()[0].get_ydata()
+    assert float(line[-1]) == pytest.approx(2.0, abs=1.1)
+    assert len(draw_clock_crops(read).axes) == len(read)
