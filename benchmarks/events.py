@@ -116,10 +116,32 @@ def beds(half: str, sounds: Path) -> dict[str, np.ndarray]:
             }[name]
         if not files:
             continue
-        data = np.concatenate([load(f) for f in files])
-        repeat = int(np.ceil(40 * RATE / len(data)))
-        found[name] = np.tile(data, repeat)[: 40 * RATE]
+        found[name] = joined([load(f) for f in files], 40 * RATE)
     return found
+
+
+def joined(parts: list[np.ndarray], length: int) -> np.ndarray:
+    """Recordings one after another without a joint to hear: padding off, one level, 0.3 s fades."""
+    fade = round(0.3 * RATE)
+    ramp = np.linspace(0, 1, fade, dtype=np.float32)
+    out = np.zeros(0, np.float32)
+    number = 0
+    while len(out) < length:
+        part = parts[number % len(parts)]
+        number += 1
+        alive = np.flatnonzero(np.abs(part) > 1e-4)
+        part = part[alive[0] : alive[-1] + 1] if len(alive) else part[:0]
+        if len(part) < 3 * fade:
+            if number > 3 * len(parts):
+                break
+            continue
+        part = part * (0.05 / max(float(np.sqrt(np.median(part**2))), 0.005))
+        if len(out):
+            out[-fade:] = out[-fade:] * (1 - ramp) + part[:fade] * ramp
+            part = part[fade:]
+        out = np.concatenate([out, part])
+    out = out[:length]
+    return out * (0.5 / max(float(np.abs(out).max()), 1e-6))
 
 
 def peak_db(samples: np.ndarray) -> float:

@@ -6,7 +6,7 @@ Everything is made by known operations on the recordings of the media folder
 (``FORENSICS_MEDIA``). Thresholds were set on sources of the first half (see `HALVES`); only the
 second half is reported. Negatives: the same sources uncut through the same coding, re-encoded,
 with automatic gain after a bang, and with a microphone switched half-way.
-Writes ``benchmarks/results/sound.json`` and ``benchmarks/results/rates_sound.json``.
+Writes ``benchmarks/results/sound_PART.json`` and ``benchmarks/results/rates_sound.json``.
 """
 
 from __future__ import annotations
@@ -76,6 +76,15 @@ def load(name: str, seconds: float) -> np.ndarray:
     return np.concatenate(parts)[: round(seconds * RATE)]
 
 
+#: Seconds of each source, and every how many sources are used: see ``--quick``.
+SIZE = {"seconds": 30.0, "every": 1, "clips": 6}
+
+
+def sources() -> list[str]:
+    """The sources reported on."""
+    return HALVES["test"][:: int(SIZE["every"])]
+
+
 class Bench:
     """A temporary folder and the ways through it."""
 
@@ -128,11 +137,11 @@ def grid(bench: Bench, rates: list) -> dict:
     rng = np.random.default_rng(5)
     table: dict[str, dict] = {}
     hours = 0.0
-    for number, name in enumerate(HALVES["test"]):
-        source = load(name, 30.0)
+    for number, name in enumerate(sources()):
+        source = load(name, SIZE["seconds"])
         bits = (64000, 96000, 128000, 160000)[number % 4]
         coded = bench.coded(source, "aac", bits)
-        at, gone = int(rng.uniform(9, 18) * RATE), int(rng.uniform(0.5, 3) * RATE)
+        at, gone = int(rng.uniform(0.3, 0.6) * len(coded)), int(rng.uniform(0.5, 3) * RATE)
         gone += gone % 1024 == 0
         cut = np.concatenate([coded[:at], coded[at + gone :]])
         for chain, (codec, bit_rate, rate) in CHAINS.items():
@@ -157,12 +166,12 @@ def grid(bench: Bench, rates: list) -> dict:
                 hours += float(whole.coverage.span.length) / 3600
     # Sources that were never coded: a grid or a shift there is a false one.
     never = {"n": 0, "trace": 0, "alarms": 0}
-    for name in HALVES["test"]:
-        exam = continuity.find_splices(bench.clip(load(name, 30.0)))
+    for name in sources():
+        exam = continuity.find_splices(bench.clip(load(name, SIZE["seconds"])))
         never["n"] += 1
         never["trace"] += exam.measures["grids"].value > 0
         never["alarms"] += len(shifts(exam))
-        hours += 30 / 3600
+        hours += SIZE["seconds"] / 3600
     alarms = sum(c["alarms"] for c in table.values()) + never["alarms"]
     first = table["WAV"]
     rates.append(
@@ -175,8 +184,8 @@ def grid(bench: Bench, rates: list) -> dict:
             alarms,
             round(hours, 4),
             True,
-            "media folder, 12 sources, AAC 64-160k saved as WAV",
-            digest(HALVES["test"]),
+            f"media folder, {len(sources())} sources, AAC 64-160k as WAV",
+            digest(sources()),
             first["n"],
             TODAY,
             "benchmarks/sound.py",
@@ -254,10 +263,11 @@ def speech(seconds: float, which: int, rate: int) -> np.ndarray:
     return resample_poly(data, rate // 100, RATE // 100)
 
 
-def hum(bench: Bench, rates: list, levels: tuple = (0, -10, -20, -30), clips: int = 8) -> dict:
+def hum(bench: Bench, rates: list, levels: tuple = (0, -10, -20, -30), clips: int = 0) -> dict:
     """Cuts in real mains under real speech, by the hum's level; and speech without hum."""
     rng = np.random.default_rng(3)
     rate = 8000
+    clips = clips or int(SIZE["clips"])
     answer: dict[str, dict] = {}
     mains_files = references()[4:]
     hours = alarms = 0.0
@@ -303,8 +313,8 @@ def hum(bench: Bench, rates: list, levels: tuple = (0, -10, -20, -30), clips: in
         cell["found"] = share(cell["found"], cell["n"])
         answer[f"{level} dB"] = cell
     without = {"n": 0, "said": 0}
-    for k in range(12):
-        voice = speech(60.0, k + 3, rate) if k % 2 else load(HALVES["test"][k], 60.0)
+    for k in range(2 * int(SIZE["clips"])):
+        voice = speech(60.0, k + 3, rate) if k % 2 else load(HALVES["test"][k % 12], 60.0)
         clip = bench.clip(0.3 * voice / max(1e-6, np.abs(voice).max()), rate if k % 2 else RATE)
         without["n"] += 1
         without["said"] += enf.find_phase_breaks(clip).outcome == "not-applicable"
@@ -343,7 +353,7 @@ def dating(bench: Bench, levels: tuple = (0, -20)) -> dict:
     clips = {p: forensics.open_clip(p) for p in files}
     for level in levels:
         cell = {"right": 0, "refused": 0, "wrong": 0, "n": 0, "false_match": 0, "against_wrong": 0}
-        for k, file in enumerate(files[4:]):
+        for k, file in enumerate(files[4 : 4 + max(2, int(SIZE["clips"]) - 2)]):
             length = clips[file].duration or 0
             start = min(60.0 + 20 * k, float(length) - 425)
             voice = np.tile(speech(60.0, k, 2000), 7)
@@ -397,7 +407,7 @@ def copies(bench: Bench, rates: list) -> dict:
     made: dict[str, dict] = {}
     alarms = hours = 0.0
     by_kind: dict[str, int] = {}
-    for name in HALVES["test"]:
+    for name in sources():
         # Joined from different files, so that nothing repeats by construction.
         source = load(name, 14.5)
         at, back = round(rng.uniform(9, 11) * RATE), round(rng.uniform(3, 5) * RATE)
@@ -435,8 +445,8 @@ def copies(bench: Bench, rates: list) -> dict:
             int(alarms),
             round(hours, 4),
             True,
-            "media folder, 12 sources, copies of 0.6-1.8 s",
-            digest(HALVES["test"]),
+            f"media folder, {len(sources())} sources, copies of 0.6-1.8 s",
+            digest(sources()),
             first["n"],
             TODAY,
             "benchmarks/sound.py",
@@ -467,13 +477,13 @@ def negatives(source: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def speed(bench: Bench) -> dict:
-    """Seconds of processor time for 10 minutes of sound, and the memory at its highest."""
+    """Seconds of processor time for 5 minutes of sound, and the memory at its highest."""
     import resource
 
     parts = [load(n, 60.0) for n in HALVES["test"][:5]]
-    data = np.concatenate(parts * 2)
+    data = np.concatenate(parts)
     clip = bench.clip(data, RATE, "aac", 96000)
-    plain = bench.clip(data[: 300 * RATE])
+    plain = bench.clip(data[: 150 * RATE])
     answer = {}
     from forensics import events
 
@@ -501,22 +511,26 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("grid", "real", "hum", "dating", "copies", "speed"))
+    parser.add_argument("--quick", action="store_true", help="half of the sources, 20 s of each")
     args = parser.parse_args()
-    path = RESULTS / "sound.json"
-    result = json.loads(path.read_text()) if path.exists() else {}
+    if args.quick:
+        SIZE.update(seconds=20.0, every=2, clips=4)
     rates: list[calibration.Row] = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         parts = {
-            "grid": lambda: grid(bench, rates), "real": lambda: real(bench),
-            "hum": lambda: hum(bench, rates), "dating": lambda: dating(bench),
-            "copies": lambda: copies(bench, rates), "speed": lambda: speed(bench),
-        }  # fmt: skip
+            "grid": lambda: grid(bench, rates),
+            "real": lambda: real(bench),
+            "hum": lambda: hum(bench, rates),
+            "dating": lambda: dating(bench),
+            "copies": lambda: copies(bench, rates),
+            "speed": lambda: speed(bench),
+        }
         for name, run in parts.items():
             if args.part in (None, name):
-                result[name] = run()
-                print(name, json.dumps(result[name], indent=1), flush=True)
-                path.write_text(json.dumps(result, indent=1) + "\n")
+                text = json.dumps(run(), indent=1)
+                print(name, text, flush=True)
+                (RESULTS / f"sound_{name}.json").write_text(text + "\n")
                 write_rates(rates)
 
 

@@ -50,7 +50,7 @@ __all__ = [
 
 _COINCIDE = Fraction(2, 5)
 #: A repeat counts at this likeness times the square root of its length in quarter seconds.
-_REPEAT_WEIGHT, _REPEAT_LIKENESS = 0.75, 0.45
+_REPEAT_WEIGHT, _REPEAT_LIKENESS = 0.95, 0.5
 
 
 def _said(

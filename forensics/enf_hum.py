@@ -38,6 +38,7 @@ _SIZE = 4096
 DEVIATION_HZ = 0.25
 #: A line counts as hum when this share of the power within ±1 Hz lies within ±0.06 Hz of it.
 PRESENT = 0.5
+_PROMISING = 0.35
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,14 @@ def demodulate(samples: Floats, centre_hz: float) -> Phasors:
     return np.concatenate(out).astype(np.complex64) if out else np.zeros(0, np.complex64)
 
 
-def _spectrogram(phasors: Phasors) -> Floats:
-    """Power (n_seconds, 4096) of 16 s windows, every second; the window is centred on it."""
+def _spectrogram(phasors: Phasors, step_s: int) -> Floats:
+    """Power (n, 4096) of 16 s windows centred on every `step_s` seconds."""
     import numpy as np
     from scipy.fft import fft, fftshift
 
     size = WINDOW_S * BASE_HZ
     padded = np.pad(phasors, (size // 2, size // 2))
-    view = np.lib.stride_tricks.sliding_window_view(padded, size)[::BASE_HZ]
+    view = np.lib.stride_tricks.sliding_window_view(padded, size)[:: step_s * BASE_HZ]
     window = np.hanning(size).astype(np.float32)
     rows = [
         np.abs(fftshift(fft(view[k : k + 256] * window, _SIZE, axis=1), axes=1)) ** 2
@@ -126,12 +127,11 @@ def _viterbi(score: Floats, reach: int) -> NDArray[np.int64]:
     return path
 
 
-def follow_line(samples: Floats, nominal: int, harmonic: int) -> Line:
-    """Follow one harmonic through mono samples (n,) at 1 kHz."""
+def follow_line(phasors: Phasors, nominal: int, harmonic: int, *, step_s: int = 1) -> Line:
+    """Follow one harmonic through its phasors (n,) at 20 Hz, a value every `step_s` seconds."""
     import numpy as np
 
-    phasors = demodulate(samples, float(nominal * harmonic))
-    power = _spectrogram(phasors)
+    power = _spectrogram(phasors, step_s)
     bins = (np.arange(_SIZE) - _SIZE // 2) * BASE_HZ / _SIZE
     # Higher harmonics wander proportionally more; lines within ±1.2 Hz at most are told apart.
     wide = min(DEVIATION_HZ * harmonic, 1.2)
@@ -139,7 +139,7 @@ def follow_line(samples: Floats, nominal: int, harmonic: int) -> Line:
     local = power[:, inside]
     reference = np.median(power[:, np.abs(bins) <= 2.0], axis=1, keepdims=True) + 1e-20
     score = np.log(local / reference + 1)
-    reach = max(2, round(0.012 * harmonic * _SIZE / BASE_HZ))
+    reach = max(2, round(0.012 * harmonic * step_s**0.5 * _SIZE / BASE_HZ))
     path = _viterbi(score, reach)
     rows = np.arange(len(path))
     left, mid, right = (
@@ -170,12 +170,17 @@ def measure_lines(samples: Floats, *, highest_hz: float) -> list[Line]:
 
     Shared multiples (300 Hz is both) are counted for 50 Hz only if its own family is steadier.
     """
-    lines = [
-        follow_line(samples, nominal, harmonic)
-        for nominal in NOMINALS
-        for harmonic in range(1, 10)
-        if nominal * harmonic <= min(highest_hz, 440.0)
-    ]
+    lines = []
+    for nominal in NOMINALS:
+        for harmonic in range(1, 10):
+            if nominal * harmonic > min(highest_hz, 440.0):
+                continue
+            phasors = demodulate(samples, float(nominal * harmonic))
+            # A look every 4 s tells what is worth following second by second.
+            line = follow_line(phasors, nominal, harmonic, step_s=4)
+            if line.steadiness >= _PROMISING:
+                line = follow_line(phasors, nominal, harmonic)
+            lines.append(line)
     lines.sort(key=lambda line: -line.steadiness)
     return lines
 

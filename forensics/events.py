@@ -105,7 +105,7 @@ def _blocks(
 def _observation(found: Impulse, start: Fraction, offset: int) -> Observation:
     time = start + Fraction(offset, RATE_HZ) + seconds(found.time_s)
     length = seconds(min(max(found.decay_ms, 5.0), 1000.0) / 1000)
-    decay_note = "to 20 dB below the peak" if found.decay_reached else "not reached within 1 s"
+    decay_note = "to 20 dB below the peak" if found.decay_reached else "to the background, or 1 s"
     measures = {
         "above_floor": Quantity(found.above_floor_db, "dB", note="peak over the 0.2 s before"),
         "rise": Quantity(found.rise_ms, "ms", note="from 20 to 6 dB below the peak, 0.5 ms steps"),

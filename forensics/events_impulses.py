@@ -358,13 +358,15 @@ def _measure(
     rise_ms = max(1, half - (int(under[-1]) if len(under) else 0)) * step / RATE_HZ * 1000
     smooth = np.convolve(fine, np.ones(10) / 10, "same")
     level = 10 * np.log10(smooth[top] if top < len(smooth) else fine[top])
-    ahead = smooth[top:]
-    low = np.flatnonzero(ahead <= smooth[top] / 100)
-    reached = bool(len(low))
-    decay = (int(low[0]) if reached else len(ahead)) * step / RATE_HZ * 1000
     before = levels.bands[:, max(0, hop - 60) : max(1, hop - 3)]
     quiet = np.median(before, axis=1) if before.shape[1] else floor
     total_floor = 10 * np.log10((10 ** (quiet / 10)).sum())
+    # Below twice the background there is no decay to follow.
+    least = max(smooth[top] / 100, 2 * 10 ** (total_floor / 10))
+    ahead = smooth[top:]
+    low = np.flatnonzero(ahead <= least)
+    reached = bool(len(low)) and least <= smooth[top] / 99
+    decay = (int(low[0]) if len(low) else len(ahead)) * step / RATE_HZ * 1000
     first = start + onset * step
     burst = np.asarray(samples[first : first + 512], np.float64)
     past = np.asarray(samples[max(0, first - 1600) : max(1, first - 64)], np.float64)

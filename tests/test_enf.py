@@ -63,7 +63,8 @@ def test_without_hum_the_answer_is_not_measurable(tmp_path: Path) -> None:
     assert not enf.measure_hum(clip).measurable
     exam = enf.find_phase_breaks(clip)
     assert exam.outcome == "not-applicable" and "not measurable" in exam.reason
-    assert next(iter(exam.measures)) == "hum_to_rest"
+    assert exam.reason.index("hum-to-rest") < exam.reason.index("harmonic")
+    assert "hum_to_rest" in exam.measures
 
 
 def test_a_machine_between_the_harmonics_is_not_mains(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_too_short_is_not_applicable(tmp_path: Path) -> None:
 
 def test_a_clip_is_placed_on_its_reference_and_refused_on_another(tmp_path: Path) -> None:
     turns = mains(700, seed=3)
-    reference = write_wav(tmp_path / "r.wav", hum(turns, 0.2, (1, 2)))
+    reference = write_wav(tmp_path / "r.wav", hum(turns, 0.2, (1, 2))[::5], RATE // 5)
     part = slice(150 * RATE, 570 * RATE)
     clip = write_wav(tmp_path / "q.wav", hum(turns[part]) + 0.5 * noise(420))
     exam = enf.match_reference(clip, reference=reference, surrogates=400, largest_false_match=0.01)
@@ -117,7 +118,7 @@ def test_a_clip_is_placed_on_its_reference_and_refused_on_another(tmp_path: Path
     assert found.what.offset.value == pytest.approx(150, abs=2)
     assert found.what.offset.low is not None and found.what.offset.high is not None
     assert found.what.offset.low <= 150 <= found.what.offset.high
-    other = write_wav(tmp_path / "o.wav", hum(mains(700, seed=8), 0.2, (1, 2)))
+    other = write_wav(tmp_path / "o.wav", hum(mains(700, seed=8), 0.2, (1, 2))[::5], RATE // 5)
     refused = enf.match_reference(clip, reference=other, surrogates=400, largest_false_match=0.01)
     assert refused.outcome == "nothing-found" and "refused" in refused.reason
     check_replay(exam, replay(exam, [clip]))
@@ -125,7 +126,7 @@ def test_a_clip_is_placed_on_its_reference_and_refused_on_another(tmp_path: Path
 
 def test_a_short_clip_is_not_dated(tmp_path: Path) -> None:
     turns = mains(100)
-    reference = write_wav(tmp_path / "r.wav", hum(turns, 0.2, (1, 2)))
+    reference = write_wav(tmp_path / "r.wav", hum(turns, 0.2, (1, 2))[::5], RATE // 5)
     clip = write_wav(tmp_path / "q.wav", hum(turns[: 60 * RATE]) + noise(60))
     exam = enf.match_reference(clip, reference=reference)
     assert exam.outcome == "not-applicable" and "SignalTooShort" in exam.reason
