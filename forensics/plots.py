@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics.plots_align import draw_cameras_at, draw_timeline
 from forensics.plots_edits import draw_edits, draw_keyframes, draw_strip, write_keyframes
 from forensics.plots_incident import draw_reconstruction
 
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "draw_cameras_at",
     "draw_edits",
     "draw_keyframes",
     "draw_reconstruction",
     "draw_strip",
+    "draw_timeline",
     "save",
     "write_keyframes",
 ]
