@@ -103,17 +103,15 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
             table.set_xlim(float(span.start), max(float(span.end), float(span.start) + 0.1))
         table.xaxis.set_major_formatter(lambda x, _: clock_text(x)[:-4] if x >= 0 else "")
         table.set_xlabel("time in the clip")
-        found = sum(o.what.verdict == "inconsistent" for o in seen if _is_found(o.what))
+        found = sum(
+            isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent" for o in seen
+        )
         figure.suptitle(
             f"{clip.name}: {len(seen)} findings, {found} inconsistent with an original"
             if seen else f"{clip.name}: {examination.outcome.replace('-', ' ')}",
             x=0.01, ha="left", fontsize=11, fontweight="bold",
         )  # fmt: skip
     return figure
-
-
-def _is_found(what: Any) -> bool:
-    return isinstance(what, Discontinuity)
 
 
 def _levels_of(seen: Sequence[Any], examination: Examination) -> list[str]:

@@ -167,7 +167,7 @@ def _draw_thumbnails(
                 small.thumbnail((320, 180))
                 pixels = np.asarray(small)
             # Inches a second and inches a row keep the picture's shape on this axis.
-            figure = axes.figure
+            figure: Any = axes.figure
             across = axes.get_position().width * figure.get_figwidth() / np.ptp(axes.get_xlim())
             width = 0.62 * _ROW_INCHES * pixels.shape[1] / pixels.shape[0] / across
             if at + width > end:

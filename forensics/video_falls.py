@@ -75,7 +75,9 @@ def find_descents(
     allowed = cv2.resize(where[top:bottom, left:right].astype(np.uint8), size) > 0
     reach = max(3, round(0.5 * tall)) | 1
     allowed = cv2.dilate(allowed.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # OpenCV's own stubs do not know it.
+    engine = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
+        cv2.DISOPTICAL_FLOW_PRESET_FAST)
     peaks: list[tuple[float, float, float, float, float]] = []
     last: Any = None
     for i in range(len(frames)):

@@ -72,7 +72,8 @@ def _principal(moves: NDArray[np.float32]) -> NDArray[np.float32]:
     _, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
     axes = centred.T @ vectors[:, ::-1][:, :COMPONENTS]
     sizes = np.sqrt((axes**2).sum(axis=0)) + 1e-9
-    return (axes / sizes).astype(np.float32)
+    scaled: NDArray[np.float32] = (axes / sizes).astype(np.float32)
+    return scaled
 
 
 def find_repeats(
@@ -240,9 +241,9 @@ def _extend(
             room *= 4
             continue
         break
-    inside = telling[low + start : low + end]
-    own_mean = own[start:end][inside]
-    beside_mean = beside[start:end][inside]
+    within = telling[low + start : low + end]
+    own_mean = own[start:end][within]
+    beside_mean = beside[start:end][within]
     if len(own_mean) < max(3, least // 3):
         return None
     sharpness = float((beside_mean.mean() + 0.05) / (own_mean.mean() + 0.05))
