@@ -133,9 +133,7 @@ class RepeatFinder:
     def _verify(
         self, x: Floats, y: Floats, earlier: int, first: int, lag: int, part: float, z: float
     ) -> None:
-        """Where x(t) and y(t + lag) agree, with the lag refined below one sample."""
-        import numpy as np
-
+        """Where x(t) and y(t + lag) agree; `part` refines the lag below one sample."""
         low, high = max(0, -lag), min(_BLOCK, _BLOCK - lag)
         if high - low < LEAST_S * RATE_HZ:
             return
