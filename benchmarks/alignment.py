@@ -204,7 +204,8 @@ def summary(
     least = max(strangers, default=0.0)
     out: dict[str, Any] = {
         "within_10_ms": share(clock <= 0.01), "within_100_ms": share(clock <= 0.1),
-        "within_250_ms": share(right), "within_15_ms_of_a_source": share(source <= 0.015),
+        "within_250_ms": share(right), "within_10_ms_of_a_source": share(source <= 0.01),
+        "within_15_ms_of_a_source": share(source <= 0.015),
         "right_above_all_strangers": share(right & (score > least)),
         "strangers": len(strangers), "greatest_stranger_score": least,
         "cpu_s_per_pair": round(float(np.mean([a["cpu_s"] for a in answers])), 3),
@@ -213,10 +214,15 @@ def summary(
         out[f"right_by_{key}"] = {
             str(v): share(right[[j[key] == v for j in jobs]]) for v in values
         }
-    out["right_by_kind"] = {
-        k: share(right[[j["kind"] == k for j in jobs]]) for k in ("mixed", "chant", "music")
-    }
     return out
+
+
+def of_kind(
+    jobs: list[dict[str, Any]], answers: list[dict[str, Any]], kinds: tuple[str, ...]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The pairs of one stratum: sound that repeats stands apart."""
+    kept = [(j, a) for j, a in zip(jobs, answers, strict=True) if j["kind"] in kinds]
+    return [j for j, _ in kept], [a for _, a in kept]
 
 
 def extras(jobs: list[dict[str, Any]], answers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -298,15 +304,27 @@ def _pairs(name: str, draws: int, peer_draws: int) -> None:
         print(f"{name}: {len(jobs)} pairs, {len(foreign)} strangers made", flush=True)
         answers = [ours(job) for job in jobs]
         apart = strangers(foreign)
+        far = [s["score"] for s in apart]
         entry: dict[str, Any] = {
-            "forensics": summary(jobs, answers, [s["score"] for s in apart])
-            | extras(jobs, answers),
+            stratum: summary(*some, far) | extras(*some)
+            for stratum, kinds in (("mixed", ("mixed",)), ("repeating", ("chant", "music")))
+            if (some := of_kind(jobs, answers, kinds))
+        }
+        entry |= {
             "strangers_joined": share([s["joined"] for s in apart]),
         }
         print(name, json.dumps(entry, indent=1), flush=True)
-        few = [j for j in jobs if j["draw"] < peer_draws]
+        entry["rows"] = [
+            {k: j[k] for k in ("kind", "overlap_s", "snr_db")}
+            | {k: round(v, 5) for k, v in measure(j, a).items()}
+            | {"joined": a["accepted"], "false_join": a["false_join"], "cpu_s": a["cpu_s"]}
+            for j, a in zip(jobs, answers, strict=True)
+        ]
+        about = {"dataset_digest": pool.digest, "draws": draws}
+        save(name, entry | about)
+        few = [j for j in jobs if j["draw"] < peer_draws and j["kind"] == "mixed"]
         rest = [j for j in foreign if j["draw"] < peer_draws][::7]
-        mine = [a for j, a in zip(jobs, answers, strict=True) if j["draw"] < peer_draws]
+        mine = [a for j, a in zip(jobs, answers, strict=True) if j in few]
         scores = {(s["a"], s["b"]): s["score"] for s in apart}
         entry["side_by_side"] = {
             "forensics": summary(few, mine, [scores[j["a"], j["b"]] for j in rest])
@@ -319,13 +337,7 @@ def _pairs(name: str, draws: int, peer_draws: int) -> None:
             far = [s["score"] for s in said[len(few) :]]
             entry["side_by_side"][tool] = summary(few, said[: len(few)], far)
             print(name, tool, json.dumps(entry["side_by_side"][tool]), flush=True)
-        entry["rows"] = [
-            {k: j[k] for k in ("kind", "overlap_s", "snr_db")}
-            | {k: round(v, 5) for k, v in measure(j, a).items()}
-            | {"joined": a["accepted"], "false_join": a["false_join"], "cpu_s": a["cpu_s"]}
-            for j, a in zip(jobs, answers, strict=True)
-        ]
-        save(name, entry | {"dataset_digest": pool.digest, "draws": draws})
+            save(name, entry | about)
 
 
 def strangers(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:

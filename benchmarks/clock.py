@@ -154,25 +154,43 @@ def main() -> None:
     parser.add_argument("--half", default="report", choices=list(SOURCES))
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=60.0, help="untouched clock time")
+    parser.add_argument("--log", type=Path, help="one JSON line per clip; resumes where it exists")
+    parser.add_argument("--only", default="", help="work on a part, as in 12:18 or untouched")
     given = parser.parse_args()
     began = time.time()
-    results: list[dict[str, Any]] = []
+    log = given.log or Path(tempfile.mkdtemp()) / "clock.jsonl"
+    done = {}
+    if log.exists():
+        done = {r["name"]: r for r in map(json.loads, log.read_text().splitlines())}
+
+    def once(name: str, job: dict[str, Any], line: overlay.Track, path: Path) -> None:
+        if name not in done:
+            done[name] = {"name": name, **run(job, path, line)}
+            with log.open("a") as file:
+                file.write(json.dumps(done[name]) + "\n")
+
+    first, _, stop = given.only.partition(":")
     with tempfile.TemporaryDirectory() as folder:
         for number, job in enumerate(plan(given.half, given.clips)):
-            results.append(run(job, Path(folder) / f"{number}.mp4", edited(job, LENGTH_S)))
-            last = results[-1]
+            if given.only and not (stop and int(first) <= number < int(stop)):
+                continue
+            once(f"clip {number}", job, edited(job, LENGTH_S), Path(folder) / f"{number}.mp4")
+            last = done[f"clip {number}"]
             print(f"{number:3d} {job['source'].rsplit('/')[-1][:18]:18s} {job['pattern'][:22]:22s} "
                   f"{job['font'][:15]:15s} {job['size']:2d} {job['look']:7s} {job['encode']:8s} "
                   f"given {last['given']}  found {last['found']}", flush=True)  # fmt: skip
-        untouched = []
         quiet = plan(given.half, 3, seed=99)[: max(3, len(SOURCES[given.half]) * 2)]
         each = given.minutes * 60 / len(quiet)
         for number, job in enumerate(quiet):
             job["fps"], job["width"], job["size"] = 8, 320, min(job["size"], 16)
             line = overlay.track(each, job["fps"])
-            untouched.append(run(job, Path(folder) / f"n{number}.mp4", line))
-            print(f"untouched {number} {untouched[-1]}", flush=True)
-    report(given, results, untouched, each / 3600, began)
+            if given.only in ("", "untouched"):
+                once(f"untouched {number}", job, line, Path(folder) / f"n{number}.mp4")
+                print(f"untouched {number} {done[f'untouched {number}']}", flush=True)
+    results = [r for name, r in sorted(done.items()) if name.startswith("clip")]
+    untouched = [r for name, r in sorted(done.items()) if name.startswith("untouched")]
+    if not given.only:
+        report(given, results, untouched, each / 3600, began)
 
 
 def run(job: dict[str, Any], path: Path, line: overlay.Track) -> dict[str, Any]:

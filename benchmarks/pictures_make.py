@@ -123,7 +123,7 @@ def recorder(path: Path, frames: NDArray[np.uint8], rate: Fraction) -> Path:
 
 
 def make_source(name: str, relative: str, work: Path, static: bool, foreign: str) -> None:
-    target = work / f"{name.split()[0]}.pickle"
+    target = work / f"{name.split(maxsplit=1)[0]}.pickle"
     if target.exists():
         return
     samples: list[Sample] = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
 from forensics.audio_features import Heard, hear
+from forensics.audio_mute import By, one_group, tie_silent
 from forensics.audio_pairs import (
     Candidate_,
     Judged,
@@ -22,7 +23,16 @@ from forensics.audio_pairs import (
 )
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
-from forensics.model import Alignment, Clip, PairEvidence, Placement, Progress, Quantity, Unplaced
+from forensics.model import (
+    Alignment,
+    Anchor,
+    Clip,
+    PairEvidence,
+    Placement,
+    Progress,
+    Quantity,
+    Unplaced,
+)  # fmt: skip
 from forensics.provenance import current_origin, method
 
 __all__ = ["OffsetBreak", "align_clips", "local_offset_breaks"]
@@ -60,7 +70,9 @@ class _Case:
 def align_clips(
     clips: Sequence[Clip],
     *,
-    anchors: tuple[PairEvidence, ...] = (),
+    anchors: tuple[Anchor, ...] = (),
+    ties: tuple[PairEvidence, ...] = (),
+    silent_by: tuple[By, ...] = ("flash", "motion"),
     max_false_join: float = 0.01,
     spacing_m: float = 60.0,
     progress: Progress | None = None,
@@ -72,8 +84,13 @@ def align_clips(
     clips
         Opened clips, in any order. The first one placed of each group is its reference.
     anchors
-        Pairs that the examiner, or another method, ties together: `PairEvidence` with an
-        `offset` and its basis. They enter the same solution and are never called sound.
+        Starts of clips on the clock of the first clip that the examiner vouches for. They enter
+        the same solution, under the examiner's name.
+    ties
+        Pairs that another method ties together: `PairEvidence` with an offset, its basis kept.
+    silent_by
+        What ties clips without usable sound to placed ones, the first that does: "clock" (reads
+        burned-in clocks, slow), "flash", "motion". Empty: they are left out.
     max_false_join
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
@@ -91,7 +108,7 @@ def align_clips(
     Raises
     ------
     RecordInvalid
-        An anchor names a clip that is not among `clips`, or has no offset.
+        An anchor or a tie names a clip that is not among `clips`, or has no offset.
 
     When it errs
     ------------
@@ -110,7 +127,8 @@ def align_clips(
       the local offset are listed in `warnings`.
     """
     case = _Case(_unique(clips))
-    _check(anchors, case)
+    given = (*_anchored(anchors, case), *ties)
+    _check(given, case)
     _listen(case, progress)
     heard = list(case.heard.values())
     count = len(heard) * (len(heard) - 1) // 2
@@ -120,7 +138,10 @@ def align_clips(
             item, case.heard[key[0]], case.heard[key[1]], pairs=count, clips=len(heard)
         )
     accepted = {k: v for k, v in case.judged.items() if v.false_join <= max_false_join}
-    solutions, edges, bases = _solve(case, accepted, anchors)
+    solutions, edges, bases = _solve(case, accepted, given)
+    mute, lines = _tie_silent(case, solutions, silent_by, progress)
+    if lines:
+        solutions, edges, bases = _solve(case, accepted, (*given, *lines))
     solutions.sort(key=lambda s: (-len(s.clips), min(s.clips)))
     placements: list[Placement] = []
     residual: dict[tuple[str, str], tuple[float, bool]] = {}
@@ -139,7 +160,7 @@ def align_clips(
         origin=current_origin(),
         reference=case.clips[solutions[0].clips[0]].digest if solutions else "",
         placements=tuple(placements),
-        pairs=tuple(_evidence(case, accepted, residual)) + anchors,
+        pairs=(*_evidence(case, accepted, residual), *given, *mute),
         components=tuple(tuple(case.clips[c].digest for c in sorted(s.clips)) for s in solutions),
         unplaced=tuple(sorted(case.unplaced.values(), key=lambda u: order[u.clip])),
         warnings=tuple(case.warnings),
@@ -158,6 +179,45 @@ def _check(anchors: Sequence[PairEvidence], case: _Case) -> None:
                 "an anchor needs an offset and two of the clips",
                 hint="PairEvidence(first=DIGEST, second=DIGEST, basis='examiner', offset=...)",
             )
+
+
+def _anchored(anchors: Sequence[Anchor], case: _Case) -> list[PairEvidence]:
+    first = case.clips[0].digest if case.clips else ""
+    return [
+        PairEvidence(
+            first, a.clip, "examiner",
+            Quantity(a.offset_s, "s", a.offset_s - a.uncertainty_s, a.offset_s + a.uncertainty_s),
+            1.0, True, note=a.source,
+        )
+        for a in anchors if a.clip != first
+    ]  # fmt: skip
+
+
+def _tie_silent(
+    case: _Case, solutions: Sequence[Solution], by: tuple[By, ...], progress: Progress | None
+) -> tuple[list[PairEvidence], list[PairEvidence]]:
+    """Every comparison of mute clips with placed ones, and those that tie."""
+    group = {case.clips[c].digest: n for n, s in enumerate(solutions) for c in s.clips}
+    mute = [c for c in case.clips if c.digest not in case.heard and c.digest not in group]
+    mute = [c for c in mute if case.unplaced[c.digest].outcome == "not-applicable" and c.video]
+    if not (by and mute and group):
+        return [], []
+    placed = [c for c in case.clips if c.digest in group]
+    found, warnings = tie_silent(mute, placed, by=by, progress=progress)
+    kept, left = one_group(found, group)
+    case.warnings += warnings
+    case.warnings += [
+        f"{case.name(t.second)} also fits {case.name(t.first)} of another group by {t.basis}: "
+        "not used, for it would bridge two groups"
+        for t in left
+    ]
+    for clip in mute:
+        tried = sorted({t.basis for t in found if t.second == clip.digest})
+        if tried:
+            old = case.unplaced[clip.digest]
+            reason = f"{old.reason}; compared by {' and '.join(tried)}: nothing tied it"
+            case.unplaced[clip.digest] = Unplaced(old.clip, old.outcome, reason)
+    return found, kept
 
 
 def _listen(case: _Case, progress: Progress | None) -> None:

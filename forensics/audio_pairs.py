@@ -25,6 +25,8 @@ _REFINED, _WORTH = 3, 0.6
 _RIVAL = 0.85
 #: A clip that matches itself elsewhere this surely repeats, and then weaker rivals count too.
 _REPEATS_P, _RIVAL_REPEATING = 1e-4, 0.5
+#: What a lag and its slope may be off for reasons the scatter does not show, in seconds.
+_SYSTEMATIC_S = 6e-6
 #: Windows that agree on the waveform itself: two microphones in air do not reach this.
 SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.30, 20e-6, 2.0
 #: Standard error of a lag that rests on envelopes alone.
@@ -81,7 +83,7 @@ class Judged:
 
 
 _measured: dict[tuple[str, str], Measured] = {}
-_repeating: dict[str, bool] = {}
+_repeating: dict[str, float] = {}
 
 
 def forget() -> None:
@@ -140,15 +142,21 @@ def measure_pairs(
     return found
 
 
-def repeats(heard: Heard) -> bool:
-    """Whether a clip matches itself at another lag as no stranger would: music, chants, loops."""
+def repeats(heard: Heard) -> float:
+    """How well a clip matches itself at another lag, per root second of overlap; 0 if by chance.
+
+    Music, chants and loops do. Between clips, a match no better than that may be one repetition
+    laid over another.
+    """
     known = _repeating.get(heard.digest)
     if known is None:
         match = match_pair(heard.features, heard.features, keep=2)
         # The first peak is the clip on itself; lags come in mirrored pairs.
         score = match.scores[1] if len(match.scores) > 1 else 0.0
         alone, _, _ = combined(score, match.trials / 2, None, 1)
-        known = _repeating[heard.digest] = alone < _REPEATS_P
+        overlap = max(1.0, heard.length_s - abs(match.lags_s[-1]))
+        known = score / math.sqrt(overlap) if alone < _REPEATS_P else 0.0
+        _repeating[heard.digest] = known
     return known
 
 
@@ -163,11 +171,13 @@ def _candidate(
             middle + lag_s + first.start_s, middle + second.start_s, _ENVELOPE_S, score,
         )  # fmt: skip
     known = fit.agreeing >= 6 and fit.drift_error_ppm < 25 and fit.scatter_s < 1.5e-4
+    slope = 1e6 * _SYSTEMATIC_S * math.sqrt(12) / max(2.0, overlap_s)
     return Candidate_(
         fit.at_s + fit.lag_s + first.start_s, fit.at_s + second.start_s,
         max(fit.lag_error_s, 5e-5), score + fit.score,
         # A lag that grows by d seconds per second means the second clock runs slow by d.
-        fit.drift_ppm if known else None, fit.drift_error_ppm if known else None,
+        fit.drift_ppm if known else None,
+        math.hypot(fit.drift_error_ppm, slope) if known else None,
     )  # fmt: skip
 
 
@@ -187,12 +197,15 @@ def judge(
     best, score, fit = options[0]
     p, p_envelope, p_phase = combined(score, match.trials, fit.score if fit else None, tried)
     rivals = any(o[0].strength >= _RIVAL * best.strength for o in options[1:])
-    if not rivals and false_join(p, pairs) < 0.05 and (repeats(first) or repeats(second)):
+    alike = max(repeats(first), repeats(second)) if false_join(p, pairs) < 0.05 else 0.0
+    if alike and not rivals:
         # Where sound repeats, the waveform of one repetition fits at every other one: only what
         # does not repeat can decide, and the envelopes must show it.
-        rivals = any(
-            o[1] >= _RIVAL_REPEATING * max(x[1] for x in options) for o in options[1:]
-        ) or score < max(x[1] for x in options)
+        top = max(o[1] for o in options)
+        rivals = (
+            any(o[1] >= _RIVAL_REPEATING * top for o in options[1:])
+            or score < top or score <= alike * math.sqrt(max(1.0, match.overlap_s))
+        )  # fmt: skip
     same = (
         fit is not None and fit.usable and fit.coherence >= SAME_COHERENCE
         and fit.scatter_s <= SAME_SCATTER_S

@@ -272,7 +272,7 @@ def _correlate(a: Floats, b: Floats, need: int) -> tuple[Floats, Floats]:
     power_a = np.maximum(over(a * a, ones_b) - sum_a**2 / count, 1e-9)
     power_b = np.maximum(over(ones_a, b * b) - sum_b**2 / count, 1e-9)
     score = product / np.sqrt(power_a * power_b)
-    lags = np.arange(len(score)) - (len(b) - 1)
+    lags = np.arange(len(score), dtype=np.float64) - (len(b) - 1)
     keep = count >= need
     # Short overlaps correlate by chance: weigh by the square root of how much is shared.
     weight = np.sqrt(count / count.max())

@@ -312,7 +312,7 @@ def _rows(
             job, tries = waiting.pop(future)
             try:
                 yield job, future.result()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a dead worker is any exception
                 # The worker died, not the clip's child: another worker gets the clip.
                 if tries >= _RETRIES:
                     yield job, failure_row(job, type(error).__name__, "its workers died")

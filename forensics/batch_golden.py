@@ -22,7 +22,7 @@ from forensics.clip import open_clip
 from forensics.errors import RecordInvalid, ReplayDiffers
 from forensics.model import Examination, Value, canonical_json, from_json
 
-__all__ = ["GOLDEN_STEPS", "Golden", "Revalidated", "revalidate", "write_golden"]
+__all__ = ["GOLDEN_STEPS", "Golden", "Revalidated", "read_golden", "revalidate", "write_golden"]
 
 #: What is kept, for each input.
 GOLDEN_STEPS: dict[str, tuple[str, ...]] = {

@@ -95,8 +95,7 @@ class Journal:
         """Write the finished file, whole or not at all, and remove the journal."""
         partial = self.out.with_name(self.out.name + ".whole")
         with open(partial, "wb") as file:
-            for row in self.rows(names):
-                file.write(row)
+            file.writelines(self.rows(names))
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, self.out)

@@ -65,7 +65,8 @@ def _limit(job: Job) -> None:
     # what is merely mapped, so it gets what is mapped already on top.
     for limit, value in ((resource.RLIMIT_DATA, job.memory_bytes),
                          (resource.RLIMIT_AS, job.memory_bytes + _mapped()),
-                         (resource.RLIMIT_FSIZE, job.file_bytes), (resource.RLIMIT_CORE, 0)):  # fmt: skip
+                         (resource.RLIMIT_FSIZE, job.file_bytes),
+                         (resource.RLIMIT_CORE, 0)):  # fmt: skip
         _soft, hard = resource.getrlimit(limit)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(ValueError, OSError):
@@ -96,7 +97,7 @@ def _in_child(job: Job, out: int, folder: str) -> None:
         error.__traceback__ = None
     except ForensicsError as error:
         row = failure_row(job, type(error).__name__, error.message, error.hint)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place where a bug is caught
         # A bug costs one clip, and says where it is.
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"

@@ -63,10 +63,10 @@ def write_page(
     )  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
-    with open(partial, "w", encoding="utf-8") as file:
+    with open(partial, "wb") as file:
         # Streamed: the page of ten thousand clips never stands in memory.
         stream.enable_buffering(64)
-        stream.dump(file)
+        stream.dump(file, encoding="utf-8")
     os.replace(partial, target)
     if progress is not None:
         progress(1.0, "page written")

@@ -1,4 +1,4 @@
-"""Commands about many clips and about the methods themselves: batch, calibrate, revalidate, export."""
+"""Commands about many clips and about the methods: batch, calibrate, revalidate, export."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def batch(
         except ImportError:
             raise ExtraMissing("--dask needs distributed", extra="dask") from None
         try:
-            client = Client(dask, timeout=20)
+            connect: Any = Client
+            client = connect(dask, timeout=20)
         except (OSError, TimeoutError, ValueError) as error:
             raise ForensicsError(f"no Dask scheduler at {dask}: {error}") from None
     try:
@@ -121,7 +122,7 @@ def export(
     out: Annotated[
         Path,
         typer.Option("-o", "--out", metavar="FILE",
-                     help=".otio .xml .eaf .vtt .csv .jsonld (CASE), coco.json, or a folder (RO-Crate)"),
+                     help=".otio .xml .eaf .vtt .csv .jsonld .json (COCO), or a folder"),
     ],
     unredacted: Annotated[
         bool, typer.Option(help="Say that plates may leave in the clear.")

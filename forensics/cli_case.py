@@ -53,7 +53,7 @@ def reconstruct(folder: Folder, json: Json = False) -> None:
 def appendix(
     folder: Folder,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help=".html .pdf .docx")],
-    language: Annotated[str, typer.Option(help="en, ru or be.")] = "en",
+    language: Annotated[str | None, typer.Option(help="en, ru or be; else the plan's.")] = None,
 ) -> None:
     """Write the methodology appendix of an incident; the suffix decides the format."""
     from forensics import report
@@ -156,11 +156,15 @@ def verify_folder(folder: Path, *, authority: Path | None = None) -> list[dict[s
             state = "intact" if hash_file(clip.path) == clip.digest else "MISMATCH"
         rows.append({"what": clip.name, "state": state, "note": clip.digest})
     present = sorted(record.artefacts.iterdir()) if record.artefacts.is_dir() else []
-    for path in present:
-        if hash_file(path) != path.stem:
-            rows.append({"what": f"artefacts/{path.name}", "state": "MISMATCH", "note": ""})
-    for name in sorted(set(named) - {path.name for path in present}):
-        rows.append({"what": f"artefacts/{name}", "state": "gone", "note": "on record"})
+    rows += [
+        {"what": f"artefacts/{path.name}", "state": "MISMATCH", "note": ""}
+        for path in present
+        if hash_file(path) != path.stem
+    ]
+    rows += [
+        {"what": f"artefacts/{name}", "state": "gone", "note": "on record"}
+        for name in sorted(set(named) - {path.name for path in present})
+    ]
     rows.append({"what": "artefacts", "state": "checked", "note": f"{len(present)} files"})
     for check in verify_seal(folder, authority=authority):
         state = "gone" if check.state == "missing" else check.state

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.calibration import item_rate
 from forensics.continuity_gather import gather
@@ -54,7 +54,7 @@ def encode_sound(
     target = 48000 if codec == "libopus" else rate_hz
     container = {"aac": "mp4", "libmp3lame": "mp3", "libopus": "ogg", "pcm_s16le": "wav"}[codec]
     with av.open(str(out), "w", format=container) as file:
-        stream = file.add_stream(codec, rate=target, layout="mono")
+        stream: Any = file.add_stream(codec, rate=target, layout="mono")
         if codec != "pcm_s16le":
             stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(

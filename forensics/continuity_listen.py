@@ -86,7 +86,7 @@ class _Enhancer:
         out[:_SIZE] += self.tail
         self.held = self.held[count * _HOP :]
         self.tail = out[count * _HOP : count * _HOP + _SIZE].copy()
-        return self._levelled(out[: count * _HOP] / 2)
+        return self._levelled((out[: count * _HOP] / 2).astype(np.float32))
 
     def _levelled(self, samples: Floats) -> Floats:
         import numpy as np

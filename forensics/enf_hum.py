@@ -271,7 +271,7 @@ def find_breaks(
     noise = np.maximum(noise, 0.02)
     relative = np.where(weights > 0.25, np.abs(jumps) / noise[:, None], 0)
     rank = (relative * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 0.25)
-    usable = (weights > 0.25).any(axis=0)
+    usable = np.asarray((weights > 0.25).any(axis=0))
     seconds = len(rank) // BASE_HZ
     testable = usable[: seconds * BASE_HZ].reshape(seconds, BASE_HZ).mean(axis=1) > 0.5
     found: list[Break] = []

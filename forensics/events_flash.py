@@ -200,6 +200,8 @@ def _inspect(
             continue
         if not len(after) or float(after.min()) > 0.4 * top:
             continue
+        if _passes(above, place, first, last, peak, frame_s):
+            continue
         rows, columns = np.nonzero(place)
         box = (int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1,
                int(np.ptp(rows)) + 1)  # fmt: skip
@@ -207,6 +209,34 @@ def _inspect(
         spread = float(np.median(noise[place]))
         out.append(FlashSeen(first, last, peak, box, share, top, spread, up))
     return out
+
+
+def _passes(
+    above: Floats, place: NDArray[np.bool_], first: int, last: int, peak: int, frame_s: float
+) -> bool:
+    """Whether something passed rather than lit up.
+
+    Light comes and goes on the spot; a pale coat or a car is in the next block a moment later. A
+    place of one or two blocks is what a figure fills, so there the blocks around it must be quiet
+    too; a larger place is a flash if most of its blocks were quiet themselves.
+    """
+    import numpy as np
+    from scipy.ndimage import binary_dilation
+
+    span = max(3, round(0.5 / frame_s))
+    # The frame on either side may hold a part of the flash: exposures and encoders smear it.
+    rows = [*range(max(0, first - 1 - span), max(0, first - 1)),
+            *range(min(len(above), last + 2), min(len(above), last + 2 + span))]  # fmt: skip
+    if not rows:
+        return False
+    unrest = np.abs(above[rows]).max(axis=0)
+    rise = above[peak]
+    if float((unrest[place] < 0.5 * rise[place]).mean()) < 0.6:
+        return True
+    if place.sum() > 2:
+        return False
+    around = binary_dilation(place, structure=np.ones((3, 3), bool))
+    return float(unrest[around].max()) > 0.45 * float(rise[place].max())
 
 
 def find_light_changes(

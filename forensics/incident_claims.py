@@ -26,6 +26,8 @@ from forensics.model import (
 __all__ = ["Occurrence", "Timeline", "judge"]
 
 _UNITS = "s"
+#: Detectors give what they are unsure of a lower score; it takes part, but decides nothing.
+CLEAR = 0.7
 _Outcome: TypeAlias = Literal["supported", "contradicted", "undecided"]
 
 
@@ -41,11 +43,12 @@ class Occurrence(Value, frozen=True):
     clips: tuple[str, ...]
     findings: tuple[str, ...]
     missed_by: tuple[str, ...] = ()
+    score: float = 1.0
 
     @property
     def certain(self) -> bool:
-        """Shown by two clips, or by the only one that was recording."""
-        return len(self.clips) >= 2 or not self.missed_by
+        """Shown clearly, and by two clips or by the only one that was recording."""
+        return self.score >= CLEAR and (len(self.clips) >= 2 or not self.missed_by)
 
     @property
     def early(self) -> float:

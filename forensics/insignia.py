@@ -16,6 +16,7 @@ from forensics.detector_frames import MarkedBox, crop_box, frames_to_examine, pn
 from forensics.errors import ExtraMissing
 from forensics.gallery import Gallery
 from forensics.gallery_match import prepare_query, rank
+from forensics.insignia_cluster import Cluster, Edge, cluster_sightings
 from forensics.insignia_lettering import (
     LetteringRead,
     LexiconWord,
@@ -25,6 +26,17 @@ from forensics.insignia_lettering import (
 )
 from forensics.insignia_match import LEAST_PX, Match, fitted_quad, insufficient, match_marking
 from forensics.insignia_measure import measure_crop, size_bucket
+from forensics.insignia_picker import BoxPicker, boxes_from_drawn, open_picker
+from forensics.insignia_record import (
+    Absence,
+    Sealed,
+    Step,
+    blind_sheet,
+    check_steps,
+    record_absence,
+    record_comparison,
+    seal_decision,
+)
 from forensics.model import (
     Box,
     Clip,
@@ -45,8 +57,10 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
-    "LetteringRead", "LexiconWord", "MarkedBox", "Match", "find_markings", "match_marking",
-    "read_lettering", "read_lexicon",
+    "Absence", "BoxPicker", "Cluster", "Edge", "LetteringRead", "LexiconWord", "MarkedBox",
+    "Match", "Sealed", "Step", "blind_sheet", "boxes_from_drawn", "check_steps",
+    "cluster_sightings", "find_markings", "match_marking", "open_picker", "read_lettering",
+    "read_lexicon", "record_absence", "record_comparison", "seal_decision",
 ]  # fmt: skip
 
 _SEARCHED_PX = 90.0
@@ -173,7 +187,12 @@ def _proposals(picture: Picture, gallery: Gallery, floor: float) -> list[tuple[B
             match = match_marking(crop_box(picture, box, margin=0.06), gallery)
             if match.verdict in ("match_design", "possible_design"):
                 found.append((box, match))
-    return found
+    kept: list[tuple[Box, Match]] = []
+    for box, match in sorted(found, key=lambda row: -row[1].candidates[0].score):
+        centre = Box(box.x + box.width / 2, box.y + box.height / 2, 0.0, 0.0)
+        if not any(_holds(other, centre) or box.overlap(other) > 0.2 for other, _ in kept):
+            kept.append((box, match))
+    return kept
 
 
 @method(
@@ -288,6 +307,10 @@ def find_markings(
     return conclude(seen, coverage=coverage, reason=reason)
 
 
+def _holds(box: Box, point: Box) -> bool:
+    return box.x <= point.x <= box.x + box.width and box.y <= point.y <= box.y + box.height
+
+
 def _already(seen: Observation, taken: Sequence[Box]) -> bool:
     said = seen.what
     return isinstance(said, Sighting) and any(said.box.overlap(box) > 0.3 for box in taken)
@@ -298,6 +321,7 @@ def _name_tracks(seen: Sequence[Observation]) -> list[Observation]:
     from msgspec.structs import replace
 
     open_tracks: list[tuple[str, Sighting]] = []
+    used: set[tuple[str, int]] = set()
     named = []
     for observation in seen:
         said = observation.what
@@ -306,12 +330,14 @@ def _name_tracks(seen: Sequence[Observation]) -> list[Observation]:
             continue
         track = ""
         for name, other in reversed(open_tracks):
-            if other.ordinal != said.ordinal and _continues(other, said):
+            taken = (name, said.ordinal) in used
+            if not taken and other.ordinal != said.ordinal and _continues(other, said):
                 track = name
                 break
         if not track:
             track = f"m{len({name for name, _ in open_tracks}) + 1}"
         said = replace(said, track=track)
+        used.add((track, said.ordinal))
         open_tracks.append((track, said))
         named.append(replace(observation, what=said))
     return named

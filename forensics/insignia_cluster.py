@@ -108,12 +108,13 @@ def _crop_edges(findings: Sequence[tuple[str, Finding]], least: int) -> list[Edg
             usable.append((key, crop, prepare_reference(np.concatenate([crop, alpha], axis=2))))
     edges = []
     for number, (key, crop, _) in enumerate(usable):
-        others = [(other, reference) for other, _, reference in usable[number + 1 :]]
-        for other, seen in rank(prepare_query(crop), others, keep=12, finish=12) if others else []:
+        later = [(other, reference) for other, _, reference in usable[number + 1 :]]
+        ranked = rank(prepare_query(crop), later, keep=12, finish=12) if later else []
+        for like, seen in ranked:
             if seen.inliers >= least and seen.agreement >= 0.6:
-                said = f"{seen.inliers} details in one geometry, {seen.agreement:.0%} agree"
+                told = f"{seen.inliers} details in one geometry, {seen.agreement:.0%} agree"
                 strength = Quantity.exact(seen.inliers, "points", "counted")
-                edges.append(Edge(key, other, "crop", said, strength))
+                edges.append(Edge(key, like, "crop", told, strength))
     return edges
 
 

@@ -6,17 +6,27 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics.plots_align import draw_cameras_at, draw_timeline
 from forensics.plots_edits import draw_edits, draw_keyframes, draw_strip, write_keyframes
 from forensics.plots_incident import draw_reconstruction
+from forensics.plots_markings import draw_comparison, draw_contact_sheet, draw_palette
+from forensics.plots_sound import draw_sound, draw_spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "draw_cameras_at",
+    "draw_comparison",
+    "draw_contact_sheet",
     "draw_edits",
     "draw_keyframes",
+    "draw_palette",
     "draw_reconstruction",
+    "draw_sound",
+    "draw_spectrogram",
     "draw_strip",
+    "draw_timeline",
     "save",
     "write_keyframes",
 ]

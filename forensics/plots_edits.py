@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.errors import ForensicsError, RecordInvalid
 from forensics.model import Artefact, Clip, Discontinuity, Examination, Keyframe, clock_text
 from forensics.provenance import artefact_bytes
+from forensics.scan import read_pictures
 from forensics.video import measure_frames
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ _WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inco
           "consistent": "consistent with an original"}  # fmt: skip
 
 
-def draw_strip(clip: Clip, axes: Axes, *, count: int = 14) -> None:
-    """A strip of thumbnails along the time axis, upright, from the measurements of one decode.
+def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
+    """A strip of pictures along the time axis, upright, each from the middle of its stretch.
 
     Parameters
     ----------
@@ -40,23 +41,26 @@ def draw_strip(clip: Clip, axes: Axes, *, count: int = 14) -> None:
     axes
         Where to draw; its x axis is seconds of the clip.
     count
-        Number of thumbnails.
+        Number of pictures.
     """
     import numpy as np
+    from PIL import Image
 
     measured = measure_frames(clip)
-    thumbs, times = measured.planes["thumbs"], measured.seconds
-    turns = -measured.stream.rotation // 90
+    times = measured.seconds
     edges = np.linspace(float(times[0]), float(times[-1]), count + 1)
-    for low, high in zip(edges, edges[1:], strict=False):
-        row = min(len(times) - 1, int(np.searchsorted(times, (low + high) / 2)))
-        picture = np.rot90(thumbs[row], turns)
-        axes.imshow(
-            picture, cmap="gray", vmin=0, vmax=255, extent=(low, high, 0, 1), aspect="auto",
-            interpolation="bilinear",
-        )  # fmt: skip
+    middles = (edges[1:] + edges[:-1]) / 2
+    rows = np.minimum(np.searchsorted(times, middles), len(times) - 1)
+    pictures = read_pictures(clip, [(int(r), int(measured.pts[r])) for r in rows])
+    for low, high, picture in zip(edges, edges[1:], pictures, strict=False):
+        image = Image.fromarray(picture.rgb)
+        image.thumbnail((320, 320), Image.Resampling.LANCZOS)
+        gap = 0.01 * (high - low)
+        axes.imshow(np.asarray(image), extent=(low + gap, high - gap, 0, 1), aspect="auto")
     axes.set_ylim(0, 1)
     axes.set_yticks([])
+    axes.tick_params(bottom=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
 
 
 def draw_edits(clip: Clip, examination: Examination) -> Figure:
@@ -84,7 +88,7 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(12, 3.6 + 0.42 * len(levels)), layout="constrained")
         strip, motion, table = figure.subplots(
-            3, 1, sharex=True, height_ratios=[1.0, 0.9, 0.45 * len(levels) + 0.4]
+            3, 1, sharex=True, height_ratios=[1.15, 0.8, 0.42 * len(levels) + 0.3]
         )
         span = examination.coverage.span
         try:
@@ -99,17 +103,15 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
             table.set_xlim(float(span.start), max(float(span.end), float(span.start) + 0.1))
         table.xaxis.set_major_formatter(lambda x, _: clock_text(x)[:-4] if x >= 0 else "")
         table.set_xlabel("time in the clip")
-        found = sum(o.what.verdict == "inconsistent" for o in seen if _is_found(o.what))
+        found = sum(
+            isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent" for o in seen
+        )
         figure.suptitle(
             f"{clip.name}: {len(seen)} findings, {found} inconsistent with an original"
             if seen else f"{clip.name}: {examination.outcome.replace('-', ' ')}",
             x=0.01, ha="left", fontsize=11, fontweight="bold",
         )  # fmt: skip
     return figure
-
-
-def _is_found(what: Any) -> bool:
-    return isinstance(what, Discontinuity)
 
 
 def _levels_of(seen: Sequence[Any], examination: Examination) -> list[str]:
@@ -154,6 +156,14 @@ def _draw_levels(
         colour = _COLOURS[said.verdict]
         named = {s.split(":")[0] for s in said.supports} | {said.level}
         low, high = float(observation.span.start), float(observation.span.end)
+        whole = examination.coverage.span
+        if whole is not None and high - low > 0.98 * float(whole.length):
+            # A fact about the whole file is a line, not a wall.
+            row = rows.get(said.level, 0)
+            axes.plot([low, high], [row - 0.3, row - 0.3], color=colour, linewidth=2, zorder=3)
+            axes.annotate(f" {number + 1} {said.kind} (whole file)", (low, row - 0.22),
+                          fontsize=7.5, color=colour, zorder=4)  # fmt: skip
+            continue
         for level in named & set(rows):
             axes.barh(
                 rows[level], max(high - low, 0), left=low, height=0.55, color=colour, alpha=0.55,
@@ -162,7 +172,7 @@ def _draw_levels(
             axes.plot([low, low], [rows[level] - 0.32, rows[level] + 0.32], color=colour,
                       linewidth=2, zorder=3)  # fmt: skip
         axes.annotate(
-            f"{number + 1} {said.kind}", (low, max(rows[n] for n in named & set(rows)) + 0.36),
+            f" {number + 1} {said.kind}", (low, max(rows[n] for n in named & set(rows)) + 0.2),
             fontsize=7.5, color=colour, rotation=0, annotation_clip=True, zorder=4,
         )  # fmt: skip
     axes.set_yticks([rows[level] for level in levels], levels)
@@ -173,8 +183,8 @@ def _draw_levels(
     ]
     blind = Patch(facecolor="#e6e6e6", edgecolor="#bdbdbd", hatch="////", label="not testable here")
     axes.legend(
-        handles=[*handles, blind], loc="upper center", bbox_to_anchor=(0.5, -0.28 - 0.1 / len(rows)),
-        ncols=3, frameon=False, fontsize=8,
+        handles=[*handles, blind], loc="upper center", ncols=3,
+        bbox_to_anchor=(0.5, -0.28 - 0.1 / len(rows)), frameon=False, fontsize=8,
     )  # fmt: skip
 
 

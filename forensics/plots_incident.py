@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensics.errors import RecordInvalid
 from forensics.incident import Reconstruction
 from forensics.incident_claims import Occurrence
+from forensics.incident_silent import breaks_of, on_clock
 from forensics.incident_timeline import build_timeline
 from forensics.model import Alignment, Clip, Discontinuity, Keyframe, Placement, Span
 from forensics.provenance import artefact_bytes
@@ -25,6 +27,7 @@ _BASIS = {"reference": "#1f4e79", "sound": "#2f75b5", "clock": "#b8860b", "flash
           "motion": "#7b5ea7", "examiner": "#5a6b5a"}  # fmt: skip
 _EVENT = {"impulse": "#b3261e", "flash": "#e0a100", "enters": "#3a6b35", "falls": "#6a1b9a",
           "runs": "#00796b", "leaves": "#7aa874"}  # fmt: skip
+_ROW_INCHES = 1.35
 _OUTCOME = {"supported": "#3a6b35", "contradicted": "#b3261e", "undecided": "#7a6a2f"}
 
 
@@ -58,18 +61,22 @@ def draw_reconstruction(
     main = [p for p in placed if p.component == 0]
     main.sort(key=lambda p: p.offset.value)
     claims = len(result.verdicts)
-    height = 2.2 + 1.15 * max(1, len(main)) + 0.42 * claims
+    height = 2.2 + _ROW_INCHES * max(1, len(main)) + 0.42 * claims
     figure = Figure(figsize=(15, height), layout="constrained")
-    rows = (1.15 * max(1, len(main)) + 1.2, 0.42 * claims + 0.2)
+    rows = (_ROW_INCHES * max(1, len(main)) + 1.2, 0.42 * claims + 0.2)
     above, below = figure.subplots(2, 1, height_ratios=rows)
     above.set_title(title or "Every placed clip on the incident clock", loc="left", weight="bold")
+    ends = [p.offset.value + float(clips[p.clip].duration or 0) for p in main] or [1.0]
+    begins = [p.offset.value for p in main] or [0.0]
+    above.set_xlim(min(begins) - 2.5, max(ends) + 0.5)
     for row, place in enumerate(main):
         _draw_clip(above, row, place, clips[place.clip], names, result, folder)
     line = build_timeline(
         result.examinations, result.alignment, {names[c.digest]: c for c in result.clips}
     )
-    _draw_events(above, line.occurrences, len(main))
+    _draw_events(above, line.occurrences, {names[p.clip]: k for k, p in enumerate(main)})
     above.set_ylim(len(main) - 0.4, -1.15)
+    above.set_xlim(min(begins) - 2.5, max(ends) + 0.5)
     above.set_yticks(range(len(main)), [names.get(p.clip, p.clip[:8]) for p in main])
     above.set_xlabel("seconds on the incident clock (whiskers: 95 % interval of the start)")
     above.spines[["top", "right"]].set_visible(False)
@@ -84,16 +91,21 @@ def _draw_clip(
 ) -> None:  # fmt: skip
     start = place.offset.value
     length = float(clip.duration or 0)
-    axes.barh(row, length, left=start, height=0.86, color="#e8edf3", edgecolor=_BASIS[place.basis])
+    for low, high, shift in _stretches(result, clip, length):
+        axes.barh(
+            row, high - low, left=start + low + shift, height=0.86, color="#e8edf3",
+            edgecolor=_BASIS[place.basis],
+        )  # fmt: skip
     if place.offset.low is not None and place.offset.high is not None:
         axes.plot([place.offset.low, place.offset.high], [row - 0.47] * 2, color="black", lw=2)
+    moved = _stretches(result, clip, length)
     shots = [
         (what, o.artefacts[0])
         for exam in result.of(clip, "video-keyframes")
         for o in exam.observations
         if isinstance(what := o.what, Keyframe) and o.artefacts
     ]
-    _draw_thumbnails(axes, row, start, length, shots, folder)
+    _draw_thumbnails(axes, row, start, moved, shots, folder)
     alarms = [
         o
         for exam in result.of(clip, "edits")
@@ -102,7 +114,7 @@ def _draw_clip(
     ]
     for alarm in alarms:
         span = alarm.span or Span.of(0, 0)
-        at = start + float(span.start)
+        at = start + float(span.end)
         axes.plot([at, at], [row - 0.47, row + 0.47], color="#b3261e", lw=3, solid_capstyle="butt")
         kind = getattr(alarm.what, "kind", "")
         axes.annotate(
@@ -116,59 +128,86 @@ def _draw_clip(
     )  # fmt: skip
 
 
+def _stretches(
+    result: Reconstruction, clip: Clip, length: float
+) -> list[tuple[float, float, float]]:
+    """(start s, end s, shift s): the parts of a clip between removed stretches, on its clock."""
+    gaps = breaks_of(result.examinations, clip.digest)
+    edges = [0.0, *(g.time_s for g in gaps), length]
+    found = []
+    for low, high in pairwise(edges):
+        middle = Span.of((low + high) / 2, (low + high) / 2)
+        plain = result.alignment.on_incident_clock(clip, middle) if result.alignment else None
+        moved = on_clock(result.alignment, clip.digest, middle, gaps) if result.alignment else None
+        if plain is not None and moved is not None:
+            found.append((low, high, moved.start - plain.start))
+    return found
+
+
 def _draw_thumbnails(
-    axes: Axes, row: int, start: float, length: float, shots: Sequence[tuple[Keyframe, Any]],
-    folder: Path | None,
+    axes: Axes, row: int, start: float, moved: Sequence[tuple[float, float, float]],
+    shots: Sequence[tuple[Keyframe, Any]], folder: Path | None,
 ) -> None:  # fmt: skip
     import numpy as np
     from PIL import Image
 
-    if not shots or length <= 0:
-        return
-    most = max(1, min(len(shots), int(length / 3.2)))
-    chosen = [shots[round(k)] for k in np.linspace(0, len(shots) - 1, most)]
-    free = start
-    for key, artefact in sorted(chosen, key=lambda pair: pair[0].pts):
-        try:
-            data = artefact_bytes(artefact, folder=folder)
-        except RecordInvalid:
-            continue
-        with Image.open(io.BytesIO(data)) as picture:
-            small = picture.convert("RGB")
-            small.thumbnail((320, 180))
-            pixels = np.asarray(small)
-        # The time axis stretches pixels; the width in seconds keeps their shape as drawn.
-        width = 0.72 * 4.4 * pixels.shape[1] / pixels.shape[0] / (16 / 9)
-        left = max(free, min(start + float(key.pts), start + length - width))
-        if left + width > start + length + 1e-6:
-            continue
-        free = left + width + 0.05
-        axes.imshow(
-            pixels, extent=(left, left + width, row + 0.4, row - 0.3), aspect="auto", zorder=3
-        )
+    for low, high, shift in moved:
+        free = start + low + shift
+        end = start + high + shift
+        for key, artefact in sorted(shots, key=lambda pair: pair[0].pts):
+            at = start + float(key.pts) + shift
+            if not low <= float(key.pts) < high or at < free:
+                continue
+            try:
+                data = artefact_bytes(artefact, folder=folder)
+            except RecordInvalid:
+                continue
+            with Image.open(io.BytesIO(data)) as picture:
+                small = picture.convert("RGB")
+                small.thumbnail((320, 180))
+                pixels = np.asarray(small)
+            # Inches a second and inches a row keep the picture's shape on this axis.
+            figure: Any = axes.figure
+            across = axes.get_position().width * figure.get_figwidth() / np.ptp(axes.get_xlim())
+            width = 0.62 * _ROW_INCHES * pixels.shape[1] / pixels.shape[0] / across
+            if at + width > end:
+                break
+            free = at + width * 1.04
+            axes.imshow(
+                pixels, extent=(at, at + width, row + 0.4, row - 0.22), aspect="auto", zorder=3
+            )
 
 
-def _draw_events(axes: Axes, seen: Sequence[Occurrence], rows: int) -> None:
-    labelled: dict[str, bool] = {}
-    shown = [o for o in seen if o.label.split(":")[0] in _EVENT]
+def _draw_events(axes: Axes, seen: Sequence[Occurrence], rows: Mapping[str, int]) -> None:
+    import numpy as np
+
     levels = [-1e9, -1e9, -1e9]
-    for event in shown:
+    last: dict[str, float] = {}
+    for event in seen:
         kind = event.label.split(":")[0]
-        colour = _EVENT[kind]
-        at = event.interval.start
-        spread = event.interval.uncertainty
-        style = "-" if event.certain else ":"
-        axes.axvline(at, color=colour, lw=1.2, ls=style, alpha=0.8, zorder=5)
-        axes.axvspan(at - spread, at + spread, color=colour, alpha=0.06, lw=0)
-        if labelled.get(event.label) and kind not in ("impulse", "falls"):
+        if kind not in _EVENT or (kind == "flash" and not event.certain):
             continue
-        labelled[event.label] = True
+        at, spread, colour = event.interval.start, event.interval.uncertainty, _EVENT[kind]
+        style = "-" if event.certain else ":"
+        if kind in ("impulse", "flash"):
+            axes.axvline(at, color=colour, lw=1.3, ls=style, alpha=0.8, zorder=5)
+            axes.axvspan(at - spread, at + spread, color=colour, alpha=0.07, lw=0)
+        else:
+            # What one camera saw belongs on that camera's row.
+            for name in event.clips:
+                if name in rows:
+                    row = rows[name]
+                    axes.plot([at, at], [row - 0.43, row - 0.24], color=colour, ls=style, lw=1.6)
+        if kind in ("leaves", "flash") or at - last.get(event.label, -1e9) < 1.0:
+            continue
+        last[event.label] = at
         level = next((k for k, end in enumerate(levels) if at > end), None)
         if level is None:
             continue
-        levels[level] = at + 0.16 * len(event.label) + 0.5
         told = f"{event.label.removeprefix('impulse:')} {at:.2f} s"
-        axes.text(at + 0.05, -1.1 + 0.2 * level, told, color=colour, fontsize=7.5, va="top")
+        width = np.ptp(axes.get_xlim()) * len(told) * 0.0052
+        levels[level] = at + width
+        axes.text(at, -1.12 + 0.2 * level, told, color=colour, fontsize=7.5, va="top")
 
 
 def _note_unplaced(axes: Axes, alignment: Alignment | None, names: Mapping[str, str]) -> None:

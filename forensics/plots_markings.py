@@ -51,7 +51,12 @@ def draw_comparison(
 
     references = gallery.references(entry)
     query = prepare_query(image, size_px=size_px)
-    best = rank(query, [(str(i), ref) for i, ref in enumerate(references)], keep=len(references), finish=len(references))
+    best = rank(
+        query,
+        [(str(i), ref) for i, ref in enumerate(references)],
+        keep=len(references),
+        finish=len(references),
+    )
     number, seen = best[0]
     reference = references[int(number)]
     figure = Figure(figsize=(10.5, 3.4), layout="constrained")

@@ -66,7 +66,7 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-E = TypeVar("E", Examination, Alignment)
+E = TypeVar("E", bound=Examination | Alignment)
 
 _PACKAGES = ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "rapidocr")
 _origin: contextvars.ContextVar[Origin | None] = contextvars.ContextVar("origin", default=None)

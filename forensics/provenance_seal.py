@@ -261,8 +261,9 @@ def _check_token(folder: Path, authority: Path | None) -> SealCheck:
         if authority is None:
             note = f"says {when}; not checked against its authority: name its certificates"
             return SealCheck(TOKEN, "not checked", note)
-        run_tool("openssl", ["ts", "-verify", "-in", token.absolute(), "-data",
-                             (folder / SIGNATURE).absolute(), "-CAfile", authority.absolute()])  # fmt: skip
+        signature = (folder / SIGNATURE).absolute()
+        run_tool("openssl", ["ts", "-verify", "-in", token.absolute(), "-data", signature,
+                             "-CAfile", authority.absolute()])  # fmt: skip
     except ToolFailed as error:
         return SealCheck(TOKEN, "MISMATCH", (error.tail.strip() or error.message)[-300:])
     return SealCheck(TOKEN, "intact", when)

@@ -138,12 +138,12 @@ def draw_timeline_svg(record: RunRecord, words: Words) -> str:
     ticks = _ticks(low, high)
     rows = len(placed) + len(left_out) + len(record.verdicts)
     height = y + rows * row + 54
-    for tick in ticks:
-        body.append(
-            f'<path d="M{x(tick):.1f} 26V{height - 44:.1f}" stroke="#d5dbe1"/>'
-            f'<text x="{x(tick):.1f}" y="18" text-anchor="middle" font-size="11">'
-            f"{clock_text(tick)[:-4]}</text>"
-        )
+    body += [
+        f'<path d="M{x(tick):.1f} 26V{height - 44:.1f}" stroke="#d5dbe1"/>'
+        f'<text x="{x(tick):.1f}" y="18" text-anchor="middle" font-size="11">'
+        f"{clock_text(tick)[:-4]}</text>"
+        for tick in ticks
+    ]
     times: dict[str, float] = {}
     for item, (start, end, spread) in placed:
         body.append(_label(item.name, y + 12))
@@ -203,7 +203,8 @@ def _events(
 
 
 def _claim(
-    verdict: Verdict, times: dict[str, float], words: Words, x: Callable[[float], float], y: float, left: float
+    verdict: Verdict, times: dict[str, float], words: Words, x: Callable[[float], float], y: float,
+    left: float,
 ) -> list[str]:
     colour = {"supported": "#1b5e20", "contradicted": "#b3261e"}.get(verdict.outcome, "#5f6b76")
     ids = verdict.for_ if verdict.outcome == "supported" else (*verdict.against, *verdict.for_)

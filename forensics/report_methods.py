@@ -78,6 +78,7 @@ def _parameters(record: RunRecord, method: MethodRecord, t: Words) -> Block:
             (Cell(name, "code"), Cell(" | ".join(values), "code"), Cell(default, "code"),
              cell(_unit(name) or "–"), why)
         )  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a7.parameter"), t("a7.value"), t("a7.default"), t("a7.unit"), t("a7.changed"))
     return Table("", columns, tuple(rows), (1.6, 3, 2, 0.8, 2))
 
@@ -125,6 +126,7 @@ def _applicability(record: RunRecord, method: MethodRecord, t: Words) -> Block:
         rows.append((Cell(items, "quote"), cell(t.of("range", verdict)), Cell(why, "quote")))
     if not rows:
         return Paragraph(cell(t("a7.alignment-range")))
+    columns: tuple[str, ...]
     columns = (t("a3.item"), t("a7.applicability"), t("reason"))
     return Table(t("a7.per-item"), columns, tuple(rows), (2, 1.4, 4))
 
@@ -148,6 +150,7 @@ def _rates(record: RunRecord, t: Words) -> Section:
         else:
             rows.append((name, Cell(stratum or "–", "quote"), cell(t("rate.unknown")),
                          cell(t("rate.unknown")), Cell(known.reason, "quote")))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a8.method"), t("a8.stratum"), t("a8.false-positive"), t("a8.miss"), t("a8.basis"))
     if rows:
         blocks.append(Table(t("a8.caption"), columns, tuple(rows), (1.6, 1.6, 2.2, 2.2, 3.4)))
@@ -198,6 +201,7 @@ def _weaknesses(record: RunRecord, t: Words) -> Section:
             text = _CLASS.sub("", part).replace("  ", " ").strip()
             rows.append((Cell(method.name, link=link), Cell(text, "quote"), cell(classes),
                          cell(t("a9.residual"))))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a8.method"), t("a9.weakness"), t("a9.class"), t("a9.mitigation"))
     blocks: list[Block] = [Paragraph(cell(t("a9.about")))]
     if rows:

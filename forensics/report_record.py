@@ -190,9 +190,9 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
     known = {(incident.folder / item.path).absolute() for item in planned}
     for number, item in enumerate(planned):
         path = (incident.folder / item.path).absolute()
-        items.append(_item(item.name, path, getattr(item, "note", ""), clips.get(path),
+        items.append(_item(item.id, path, getattr(item, "note", ""), clips.get(path),
                            failures.get(path), examinations))  # fmt: skip
-        tell(0.1 + 0.7 * (number + 1) / len(planned), f"hashed {item.name} again")
+        tell(0.1 + 0.7 * (number + 1) / len(planned), f"hashed {item.id} again")
     for path, clip in clips.items():
         if path not in known:
             items.append(_item(clip.name, path, "", clip, None, examinations))

@@ -64,8 +64,8 @@ def _review(record: RunRecord, identity: str, t: Words) -> Cell:
 def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[Cell, ...]]:
     exam = known.examination
     origin = exam.origin
-    method = Cell(f"{origin.method} {origin.version}", link=method_anchor(origin.method,
-                                                                          origin.version))  # fmt: skip
+    place = method_anchor(origin.method, origin.version)
+    method = Cell(f"{origin.method} {origin.version}", link=place)
     item = Cell(_items(record, known, t), "quote")
     alignment = record.alignments[-1] if record.alignments else None
     coverage = exam.coverage
@@ -120,6 +120,7 @@ def _results(record: RunRecord, t: Words, prints: Prints) -> Section:
             )
             for v in record.verdicts
         )  # fmt: skip
+        columns: tuple[str, ...]
         columns = (t("a10.claim"), t("a10.outcome"), t("a10.margin"), t("reason"), t("a10.for"),
                    t("a10.against"))  # fmt: skip
         blocks.append(Table("", columns, rows, (3, 1.2, 2, 3, 1.3, 1.3)))
@@ -179,10 +180,8 @@ def _sheets(
     keyframes = any(isinstance(f.observation.what, Keyframe) for f in exam)
     key = "a10.contact" if keyframes else "a10.evidence"
     caption = t(key, item=_items(record, known, t), method=exam.origin.method)
-    sheets: list[Block] = []
-    for start in range(0, len(figures), _SHEET):
-        sheets.append(Sheet(caption, tuple(figures[start : start + _SHEET])))
-    return sheets
+    starts = range(0, len(figures), _SHEET)
+    return [Sheet(caption, tuple(figures[start : start + _SHEET])) for start in starts]
 
 
 def _alignment(record: RunRecord, t: Words) -> Section:
@@ -209,6 +208,7 @@ def _alignment(record: RunRecord, t: Words) -> Section:
          cell(p.component))
         for p in alignment.placements
     )  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a3.item"), t("a11.offset"), t("a11.drift"), t("a11.basis"), t("a11.support"),
                t("a11.component"))  # fmt: skip
     blocks.append(Table(t("a11.placements"), columns, rows, (1.5, 2.4, 2.2, 1, 2.5, 0.8)))
@@ -290,8 +290,8 @@ def _visible(record: RunRecord, t: Words, prints: Prints) -> Section:
             ))  # fmt: skip
             candidates = what.candidates if isinstance(what, Sighting) else ()
             if isinstance(what, Sighting) and not candidates:
-                compared.append((link, cell(t("a12.no-reference", kind=t.maybe("marking",
-                                 what.kind))), cell("–"), cell("–"), cell("–"), cell("–")))  # fmt: skip
+                none = t("a12.no-reference", kind=t.maybe("marking", what.kind))
+                compared.append((link, cell(none), *(cell("–") for _ in range(4))))
             for rank, candidate in enumerate(candidates[:2], start=1):
                 note = sources.get(candidate.entry)
                 origin = (
@@ -305,6 +305,7 @@ def _visible(record: RunRecord, t: Words, prints: Prints) -> Section:
                     Cell("; ".join(candidate.similarities) or "–", "quote"),
                     Cell("; ".join(candidate.differences) or "–", "quote"),
                 ))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a10.finding"), t("a3.item"), t("a12.seen"), t("a12.size"), t("a12.conditions"))
     if rows:
         blocks.append(Table(t("a12.visible"), columns, tuple(rows), (1.2, 1.2, 4, 1.3, 3)))

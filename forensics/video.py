@@ -132,7 +132,8 @@ def find_discontinuities(
     in part of the view, or something crosses the view within one frame interval: these are real
     steps of another cause (ASTM E3016: misinterpretation). Calls a copy what a machine in view
     repeats exactly. Misses a deletion when nothing moves at that place (see the not-testable map),
-    when few frames are removed, or behind constant fast motion; misses a copy when less than
+    when few frames are removed, or behind constant fast motion; takes an insert of up to four
+    frames for a flash; misses a copy when less than
     0.8 s of it moves, or when it was mirrored, slowed down or relit (incompleteness). Says
     nothing about edits inside a picture, and nothing about who cut or why.
     """

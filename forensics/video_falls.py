@@ -21,7 +21,7 @@ __all__ = ["Descent", "find_descents"]
 #: Heights per second a patch must sink at its fastest, and while it is followed at all.
 _FAST = 0.75
 _SLOW = 0.3
-_LEAST_DESCENT = 0.33
+_LEAST_DESCENT = 0.27
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Descent:
 def find_descents(
     frames: Bytes, times: Floats, *, figure_px: float, where: NDArray[np.bool_]
 ) -> list[Descent]:
-    """Fast downward movement of a patch about a third of a figure across.
+    """Fast downward movement of a patch about a quarter of a figure across.
 
     Parameters
     ----------
@@ -71,11 +71,13 @@ def find_descents(
     scale = float(np.clip(60 / max(figure_px, 1.0), 1.0, 2.5))
     size = (round((right - left) * scale), round((bottom - top) * scale))
     tall = figure_px * scale
-    patch = max(5, round(0.33 * tall)) | 1
+    patch = max(5, round(0.25 * tall)) | 1
     allowed = cv2.resize(where[top:bottom, left:right].astype(np.uint8), size) > 0
     reach = max(3, round(0.5 * tall)) | 1
     allowed = cv2.dilate(allowed.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # OpenCV's own stubs do not know it.
+    engine = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
+        cv2.DISOPTICAL_FLOW_PRESET_FAST)
     peaks: list[tuple[float, float, float, float, float]] = []
     last: Any = None
     for i in range(len(frames)):
@@ -91,7 +93,11 @@ def find_descents(
                 side = np.abs(flow[..., 0]) / (step * tall)
                 # Sinking, not passing: a fall leans, but goes down at least half as fast as aside.
                 down = np.where((sink > 0.15) & (sink > 0.5 * side), sink, 0).astype(np.float32)
-                mean = np.where(allowed, cv2.boxFilter(down, -1, (patch, patch)), 0)
+                moved = ((sink**2 + side**2) > 0.15**2).astype(np.float32)
+                covered = cv2.boxFilter(moved, -1, (patch, patch))
+                # The mean over what moves, if enough of the patch does.
+                mean = cv2.boxFilter(down, -1, (patch, patch)) / np.maximum(covered, 0.4)
+                mean = np.where(allowed, mean, 0)
                 at = int(mean.argmax())
                 y, x = divmod(at, mean.shape[1])
                 peaks.append((float(times[i]), float(x), float(y), float(mean.flat[at]), step))
@@ -122,7 +128,7 @@ def _string(peaks: list[tuple[float, float, float, float, float]], tall: float) 
         if run:
             before = run[-1]
             far = ((x - before[1]) ** 2 + (y - before[2]) ** 2) ** 0.5
-            if time - before[0] > 2.5 * step or far > (0.3 + 1.2 * step) * tall or speed < _SLOW:
+            if time - before[0] > 2.5 * step or far > 0.6 * tall or speed < _SLOW:
                 close()
         if speed >= _SLOW:
             run.append(peak)

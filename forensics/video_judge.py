@@ -85,6 +85,8 @@ def judge_frames(
             found.append(_copy(repeat, odds))
     for seen in found:
         taken.update(seen.boundaries)
+    for frame in [f for f in odds if _returns(thumbs, f)]:
+        del odds[frame]
     left = []
     for frame, score in odds.items():
         near_taken = any(abs(frame - other) <= 2 for other in taken)
@@ -106,6 +108,28 @@ def judge_frames(
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
     found += _doubles(columns["diff"], frozen)
     return sorted(found, key=lambda seen: (seen.first, seen.last))
+
+
+def _returns(thumbs: NDArray[np.uint8], frame: int) -> bool:
+    """A flash, a knock or a damaged picture: within four frames all is as it was before.
+
+    Looked at from both ends, so that the way back is recognised like the way there.
+    """
+    import numpy as np
+
+    def apart(one: int, others: range) -> float:
+        inside = [n for n in others if 0 <= n < len(thumbs)]
+        if not inside:
+            return np.inf
+        change = thumbs[inside].astype(np.float32) - thumbs[one]
+        change -= np.median(change, axis=(1, 2), keepdims=True)
+        flat = np.sort(np.abs(change).reshape(len(inside), -1), axis=1)
+        return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
+
+    step = apart(frame - 1, range(frame, frame + 1))
+    ahead = apart(frame - 1, range(frame + 1, frame + 5))
+    behind = apart(frame, range(frame - 5, frame - 1))
+    return min(ahead, behind) < 0.5 * step
 
 
 def _strongest_of_each(steps: list[tuple[int, float]], near: int) -> list[tuple[int, float]]:

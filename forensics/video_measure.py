@@ -295,8 +295,9 @@ def second_look(frames: Sequence[NDArray[np.uint8]], flow: Any) -> tuple[float, 
 def _warp(picture: NDArray[np.uint8], move: NDArray[np.float32]) -> NDArray[np.uint8]:
     import cv2
 
-    where = _grid(*picture.shape) + move
-    moved: Any = cv2.remap(
+    where: Any = _grid(*picture.shape) + move
+    warp: Any = cv2.remap  # OpenCV's stubs want both maps; one map of pairs is as good
+    moved: Any = warp(
         picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )  # fmt: skip
     return moved  # type: ignore[no-any-return]

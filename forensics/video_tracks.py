@@ -83,7 +83,7 @@ def learn_ground(frames: Bytes) -> Ground:
     evened = np.stack([_even(frame.astype(np.float32), level) for frame in pick])
     level = np.median(evened, axis=0).astype(np.float32)
     # From one frame to the next, not about the median: what came and stayed is no noise.
-    pairs = np.unique(np.linspace(0, n - 2, min(n - 1, 30)).astype(int)) if n > 1 else []
+    pairs: Any = np.unique(np.linspace(0, n - 2, min(n - 1, 30)).astype(int)) if n > 1 else []
     steps = [cv2.absdiff(frames[i + 1], frames[i]) for i in pairs]
     noise = (
         np.percentile(np.stack(steps), 75, axis=0) * 1.05

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the lines of the notebooks' texts are theirs
 """Write notebooks 01 and 02 from the cells below, outputs stripped.
 
     python notebooks/make_clip_notebooks.py

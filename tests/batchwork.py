@@ -38,8 +38,7 @@ def misbehave(
         raise KeyError("a bug")
     if kind == "fill":
         with open(Path(os.environ["TMPDIR"]) / "big", "wb") as file:
-            for _ in range(4096):
-                file.write(bytes(1 << 20))
+            file.writelines(bytes(1 << 20) for _ in range(4096))
     if kind == "call":
         try:
             socket.create_connection(("192.0.2.1", 80), timeout=2)

@@ -22,7 +22,7 @@ from forensics.audio_pairs import forget
 from forensics.audio_phase import fit_phase
 from forensics.audio_solve import Edge, solve
 from forensics.errors import RecordInvalid
-from forensics.model import Alignment, Clip, PairEvidence, Quantity, Span
+from forensics.model import Alignment, Anchor, Clip, PairEvidence, Quantity, Span
 from forensics.provenance import methods
 
 RATE = 16000
@@ -305,9 +305,7 @@ def test_a_loop_is_ambiguous_and_its_rivals_are_listed(clip_of: Opener) -> None:
 def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opener) -> None:
     a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
     silent = clip_of("silent", np.zeros(10 * RATE, np.float32))
-    anchor = PairEvidence(
-        a.digest, silent.digest, "examiner", Quantity(2.0, "s", 1.5, 2.5), 1.0, True
-    )
+    anchor = Anchor(silent.digest, 2.0, 0.5, "the examiner's watch")
     align = audio.align_clips([a, b, silent], anchors=(anchor,))
     place = align.placement(silent)
     assert place is not None
@@ -317,6 +315,42 @@ def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opene
     assert not align.unplaced
     with pytest.raises(RecordInvalid):
         audio.align_clips([a, b], anchors=(anchor,))
+    tie = PairEvidence(b.digest, silent.digest, "clock", Quantity(-1.0, "s", -2, 0), 1.0, True)
+    place = audio.align_clips([a, b, silent], ties=(tie,)).placement(silent)
+    assert place is not None
+    assert place.basis == "clock"
+    assert place.offset.value == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_silent_clip_is_placed_by_flashes(
+    scene: Samples, clip_of: Opener, tmp_path: Path
+) -> None:
+    def film(start: float, seconds: float, name: str, sound: Samples | None) -> Clip:
+        """Flashes at story times; a little noise so that nothing else is alike."""
+        rng = np.random.default_rng(len(name))
+        wall = rng.integers(60, 120, (48, 64, 3))
+        frames = []
+        for n in range(int(seconds * 25)):
+            story = start + n / 25
+            bright = any(0 <= story - t < 0.08 for t in (7.0, 8.4, 12.2, 13.0))
+            noise = rng.integers(-2, 3, wall.shape)
+            frames.append(np.clip(wall + noise + 110 * bright, 0, 255).astype(np.uint8))
+        path = write_video(tmp_path / name, frames, sound=sound, sound_rate=RATE)
+        return forensics.open_clip(path, metadata=False)
+
+    a = film(5, 12, "a.mp4", phone(scene, 5, 12, 94))
+    mute = film(6.2, 10, "mute.mp4", None)
+    b = clip_of("b", phone(scene, 8, 20, 95))
+    align = audio.align_clips([a, b, mute])
+    place = align.placement(mute)
+    assert place is not None, align.unplaced
+    assert place.basis == "flash"
+    assert place.offset.value == pytest.approx(1.2, abs=0.05)
+    assert place.offset.low is not None
+    assert place.offset.high is not None
+    assert place.offset.low <= 1.2 <= place.offset.high
+    out = audio.align_clips([a, b, mute], silent_by=())
+    assert [u.clip for u in out.unplaced] == [mute.digest]
 
 
 # -- the parts --------------------------------------------------------------------------------

@@ -11,15 +11,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import overlay  # noqa: E402
+import overlay
 
-from forensics import clock, clock_gather  # noqa: E402
-from forensics.clip import open_clip  # noqa: E402
-from forensics.clock_cells import follow_digit  # noqa: E402
-from forensics.clock_text import is_clock_like, read_time_text  # noqa: E402
-from forensics.clock_walk import find_breaks, fit_rate, unwrap  # noqa: E402
-from forensics.errors import RecordInvalid  # noqa: E402
-from forensics.model import Box  # noqa: E402
+from forensics import clock, clock_gather
+from forensics.clip import open_clip
+from forensics.clock_cells import follow_digit
+from forensics.clock_text import is_clock_like, read_time_text
+from forensics.clock_walk import find_breaks, fit_rate, unwrap
+from forensics.errors import RecordInvalid
+from forensics.model import Box
 
 START = datetime(2021, 10, 14, 21, 46, 41, 300000)
 FPS = 10
@@ -61,6 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory):
         ("14 окт 2021 21:46:40", 78400, "2021-10-14"),
         ("14-Oct-2021 21:46:40", 78400, "2021-10-14"),
         ("CAM 02  21:46:40  14.10.2021", 78400, "2021-10-14"),
+        ("CAM 02  12:13:14  14.10.2021", 43994, "2021-10-14"),
         ("2l:46:4O", 78400, None),
         ("21.46.40", 78400, None),
     ],

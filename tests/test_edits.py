@@ -134,7 +134,7 @@ def test_what_accounts_for_more_traces_ranks_higher() -> None:
         (Explanation(1, "stall", True, ""), Explanation(2, "cut", False, "")),
         (Explanation(1, "door slam", True, ""), Explanation(2, "cut", False, "")),
     ])  # fmt: skip
-    assert [e.name for e in ranked][0] == "cut" and [e.rank for e in ranked] == [1, 2, 3]
+    assert ranked[0].name == "cut" and [e.rank for e in ranked] == [1, 2, 3]
 
 
 # -- the whole --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("staged")
     done = subprocess.run(
         [sys.executable, str(SAMPLES / "make.py"), str(out), "--quick", "--seed", "1"],
-        capture_output=True, text=True, timeout=600, check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "", "progress belongs on standard error"
@@ -39,6 +43,7 @@ def truth(staged: Path) -> dict[str, Any]:
     return json.loads((staged / "truth.json").read_text(encoding="utf-8"))
 
 
+@lru_cache(maxsize=24)
 def pictures(path: Path, every: int = 1, width: int | None = None) -> tuple[list, list]:
     """Grey pictures as stored, and their presentation times."""
     greys, times = [], []
@@ -65,18 +70,29 @@ def heard(path: Path, rate: int = RATE) -> np.ndarray:
         parts += [piece.to_ndarray()[0] for piece in convert.resample(None)]
     sound = np.concatenate(parts)
     shift = round((begin or 0.0) * rate)
-    return np.concatenate([np.zeros(max(0, shift), np.float32), sound[max(0, -shift):]])
+    return np.concatenate([np.zeros(max(0, shift), np.float32), sound[max(0, -shift) :]])
 
 
 @pytest.fixture(scope="session")
 def sounds(staged: Path, truth: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {key: heard(staged / clip["path"]) for key, clip in truth["clips"].items()
-            if clip["audio_codec"]}
+    return {
+        key: heard(staged / clip["path"])
+        for key, clip in truth["clips"].items()
+        if clip["audio_codec"]
+    }
 
 
 def test_files_are_the_ones_described(staged: Path, truth: dict[str, Any]) -> None:
-    assert set(truth["clips"]) == {"cctv", "phone_a", "phone_b", "phone_c", "copy", "stranger",
-                                   "cctv_original", "cctv_reencoded"}
+    assert set(truth["clips"]) == {
+        "cctv",
+        "phone_a",
+        "phone_b",
+        "phone_c",
+        "copy",
+        "stranger",
+        "cctv_original",
+        "cctv_reencoded",
+    }
     for key, clip in truth["clips"].items():
         data = (staged / clip["path"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == clip["sha256"], key
@@ -94,8 +110,11 @@ def test_only_the_edited_and_passed_on_files_name_an_encoder(
     staged: Path, truth: dict[str, Any]
 ) -> None:
     """A camera does not sign its stream as x264; who encodes again does."""
-    signed = {key for key, clip in truth["clips"].items()
-              if b"x264 - core" in (staged / clip["path"]).read_bytes()}
+    signed = {
+        key
+        for key, clip in truth["clips"].items()
+        if b"x264 - core" in (staged / clip["path"]).read_bytes()
+    }
     assert signed == {"cctv", "cctv_reencoded", "copy", "stranger"}
 
 
@@ -202,8 +221,10 @@ def test_arrivals_differ_by_distance(truth: dict[str, Any]) -> None:
             heard_at = at / (1 + clip["drift_ppm"] * 1e-6) + clip["offset_s"]
             away = np.linalg.norm(np.subtract(shot["place_m"], clip["position_m"]))
             assert heard_at - shot["incident_s"] == pytest.approx(away / 343.0, abs=2e-6)
-    delays = [s["arrival_clip_s"]["phone_c"] + truth["clips"]["phone_c"]["offset_s"]
-              - s["incident_s"] for s in truth["shots"]]
+    delays = [
+        s["arrival_clip_s"]["phone_c"] + truth["clips"]["phone_c"]["offset_s"] - s["incident_s"]
+        for s in truth["shots"]
+    ]
     assert max(delays) > 0.07, "one phone is far enough to matter"
 
 
@@ -259,8 +280,9 @@ def test_copy_is_of_phone_a_and_nothing_else(staged: Path, truth: dict[str, Any]
     for key, expect in (("phone_a", True), ("phone_c", False), ("stranger", False)):
         other, _ = pictures(staged / clips[key]["path"], every=10, width=96)
         pairs = list(zip(small, other, strict=False))
-        alike = np.median([np.corrcoef(cv2.resize(b, a.shape[::-1]).ravel(), a.ravel())[0, 1]
-                           for a, b in pairs])
+        alike = np.median(
+            [np.corrcoef(cv2.resize(b, a.shape[::-1]).ravel(), a.ravel())[0, 1] for a, b in pairs]
+        )
         assert bool(alike > 0.98) is expect, (key, alike)
     with av.open(str(staged / copy["path"])) as source:
         assert "creation_time" not in source.metadata
@@ -284,8 +306,10 @@ def test_emblem_is_large_enough_and_where_truth_says(staged: Path, truth: dict[s
     clip = truth["clips"]["phone_a"]
     assert clip["emblem_summary"]["largest_px"] >= 75
     assert clip["emblem_summary"]["frames_at_75_px"] >= 3
-    largest = max((e for e in clip["emblems"] if e["unit"] == "badger-detachment"),
-                  key=lambda e: e["width_px"])
+    largest = max(
+        (e for e in clip["emblems"] if e["unit"] == "badger-detachment"),
+        key=lambda e: e["width_px"],
+    )
     greys, _ = pictures(staged / clip["path"])
     corners = np.float32([[0, 0], [128, 0], [128, 128], [0, 128]])
     matrix = cv2.getPerspectiveTransform(np.float32(largest["quad_px"]), corners)
@@ -336,8 +360,9 @@ def test_activity_bears_out_the_verdicts(truth: dict[str, Any]) -> None:
     shots = [shot["incident_s"] for shot in truth["shots"]]
     assert len(shots) == 3 and shots[-1] - shots[0] < 10
     enters = [e for e in truth["activity"] if (e["kind"], e["region"]) == ("enters", "bench")]
-    assert {"approacher-1", "approacher-2"} <= {e["role"] for e in enters
-                                                if e["incident_s"] < shots[0]}
+    assert {"approacher-1", "approacher-2"} <= {
+        e["role"] for e in enters if e["incident_s"] < shots[0]
+    }
     falls = [e for e in truth["activity"] if e["kind"] == "falls"]
     assert len(falls) == 1 and 0 < falls[0]["incident_s"] - shots[0] < 2
     runs = [e for e in truth["activity"] if e["kind"] == "runs"]
@@ -357,8 +382,13 @@ def test_same_seed_gives_same_pixels(truth: dict[str, Any]) -> None:
         "    if k == 50: break\n"
         "print(json.dumps(found))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(SAMPLES)], capture_output=True,
-                          text=True, timeout=300, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(SAMPLES)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
     known = truth["clips"]["cctv_original"]["rendered_blake2b"]["hashes"]
     assert json.loads(done.stdout) == known[:3]
 

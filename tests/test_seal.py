@@ -159,7 +159,9 @@ def test_a_key_is_never_handed_on(folder: Path, key: Path) -> None:
         write_seal(folder, key=inside, identity="x@y")
 
 
-def test_appending_does_not_read_the_whole_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_appending_does_not_read_the_whole_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for number in range(300):
         ledger.append(Action("x", str(number), (), "y" * 2000))

@@ -1,4 +1,4 @@
-"""Keyframes, cuts and discontinuities: made truth, relations between two runs, innocent controls."""
+"""Keyframes, cuts and discontinuities: made truth, relations of two runs, innocent controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files: encoding as a recorder does it, cutting as an editor does it, re-uploading as a platform."""
+"""Files: encoding as a recorder does, cutting as an editor does, re-uploading as a platform."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Recorder:
 
 
 def write_clip(
-    path: Path, frames: Iterable[tuple[Picture, float]], recorder: Recorder,
+    path: Path,
+    frames: Iterable[tuple[Picture, float]],
+    recorder: Recorder,
     sound: np.ndarray | None = None,
 ) -> None:
     """Write planar YUV frames (H * 3 / 2, W) with their times, and sound (n,) float32 at 48 kHz."""
@@ -46,8 +48,12 @@ def write_clip(
         height, width = first[0].height, first[0].width
     else:
         height, width = first[0].shape[0] * 2 // 3, first[0].shape[1]
-    options = {} if path.suffix == ".mkv" else {"movflags": "+faststart", **recorder.container_options}
-    with av.open(str(path), "w", options={}, container_options={**options, "fflags": "+bitexact"}) as out:
+    options = (
+        {} if path.suffix == ".mkv" else {"movflags": "+faststart", **recorder.container_options}
+    )
+    with av.open(
+        str(path), "w", options={}, container_options={**options, "fflags": "+bitexact"}
+    ) as out:
         out.metadata.update(recorder.metadata)
         stream = out.add_stream(recorder.video, rate=recorder.rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -153,7 +159,9 @@ def cut_out(source: Path, target: Path, first: int, last: int, recorder: Recorde
     return kept
 
 
-def re_encode(source: Path, target: Path, recorder: Recorder, scale: tuple[int, int] | None = None) -> None:
+def re_encode(
+    source: Path, target: Path, recorder: Recorder, scale: tuple[int, int] | None = None
+) -> None:
     """Encode the whole clip again, as a platform or a converter does; nothing is taken out."""
 
     def frames() -> Iterator[tuple[Picture, float]]:
@@ -162,8 +170,9 @@ def re_encode(source: Path, target: Path, recorder: Recorder, scale: tuple[int, 
             for frame in opened.decode(video=0):
                 time_s = float(frame.time)
                 if scale is not None:
-                    frame = frame.reformat(width=scale[0], height=scale[1],
-                                           interpolation="BICUBIC", threads=1)
+                    frame = frame.reformat(
+                        width=scale[0], height=scale[1], interpolation="BICUBIC", threads=1
+                    )
                 yield frame, time_s
 
     write_clip(target, frames(), recorder, _sound_of(source) if recorder.audio else None)
@@ -182,12 +191,15 @@ def probe(path: Path) -> dict[str, object]:
         packets = [p.pts for p in source.demux(video) if p.pts is not None]
         span_s = float((max(packets) - min(packets)) * video.time_base)
         found: dict[str, object] = {
-            "video_codec": video.codec_context.name, "width_px": video.width,
-            "height_px": video.height, "frames": len(packets),
+            "video_codec": video.codec_context.name,
+            "width_px": video.width,
+            "height_px": video.height,
+            "frames": len(packets),
             "average_fps": round((len(packets) - 1) / span_s, 4),
             "first_to_last_frame_s": round(span_s, 6),
             "size_bytes": path.stat().st_size,
-            "audio_codec": None, "audio_rate_hz": None,
+            "audio_codec": None,
+            "audio_rate_hz": None,
         }
         if source.streams.audio:
             audio = source.streams.audio[0]

@@ -13,8 +13,16 @@ import numpy as np
 from PIL import ImageFont
 
 __all__ = [
-    "Camera", "add_quad", "composite", "draw_glow", "font", "generator", "light_step",
-    "noise_field", "tone", "warp_quad",
+    "Camera",
+    "add_quad",
+    "composite",
+    "draw_glow",
+    "font",
+    "generator",
+    "light_step",
+    "noise_field",
+    "tone",
+    "warp_quad",
 ]
 
 
@@ -42,7 +50,7 @@ class Camera:
     @cached_property
     def middle(self) -> np.ndarray:
         """The principal point in pixels."""
-        return np.array(self.centre if self.centre else (self.width / 2, self.height / 2))
+        return np.array(self.centre or (self.width / 2, self.height / 2))
 
     def window(self, x: int, y: int, width: int, height: int) -> Camera:
         """The same camera, seeing only this part of its picture."""
@@ -189,8 +197,12 @@ def warp_quad(
     corners = np.float32([[0, 0], [cols, 0], [cols, rows], [0, rows]])
     matrix = cv2.getPerspectiveTransform(corners, quad - low.astype(np.float32))
     patch = cv2.warpPerspective(
-        texture, matrix, (width, height), flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0),
+        texture,
+        matrix,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0, 0, 0, 0),
     )
     alpha = patch[..., 3]
     colour = patch[..., :3] / np.maximum(alpha, 1e-3)[..., None] * gain
