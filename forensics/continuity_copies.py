@@ -119,38 +119,32 @@ class RepeatFinder:
             compared = np.abs(curve[shift >= _LEAST_LAG_S * RATE_HZ])
             if not len(compared) or not compared.any():
                 continue
-            spread = 1.4826 * np.median(compared) + 1e-9
-            for _ in range(3):
+            spread = 1.4826 * np.median(compared[::16]) + 1e-9
+            # Looped or mechanical sound repeats everywhere: one peak a pair says so.
+            for _ in range(3 if len(self.repeats) < 24 else 1):
                 at = int(np.argmax(np.abs(curve)))
                 z = float(abs(curve[at]) / spread)
                 if z < _LOWEST_Z:
                     break
-                self._verify(x, y, earlier, first, int(lags[at]), z)
+                part = _peak(curve, at)
+                self._verify(x, y, earlier, first, int(lags[at]), part, z)
                 curve[max(0, at - 400) : at + 400] = 0
 
-    def _verify(self, x: Floats, y: Floats, earlier: int, first: int, lag: int, z: float) -> None:
-        """Where x(t) and y(t + lag) agree, with the lag refined below one sample."""
-        import numpy as np
-
+    def _verify(
+        self, x: Floats, y: Floats, earlier: int, first: int, lag: int, part: float, z: float
+    ) -> None:
+        """Where x(t) and y(t + lag) agree; `part` refines the lag below one sample."""
         low, high = max(0, -lag), min(_BLOCK, _BLOCK - lag)
         if high - low < LEAST_S * RATE_HZ:
             return
         one = x[low:high]
-        best: tuple[float, float, Floats] | None = None
-        for part in (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75):
-            other = _shifted(y[low + lag : high + lag], part)
-            curve = _likeness(one, other)
-            value = float(np.sort(curve)[-12:].mean())
-            if best is None or value > best[0]:
-                best = (value, part, curve)
-        assert best is not None
-        curve = best[2]
+        curve = _likeness(one, _shifted(y[low + lag : high + lag], part))
         for begin, end, level in _stretches(curve):
             start, length = (low + begin) / RATE_HZ, (end - begin) / RATE_HZ
             if length < LEAST_S:
                 continue
             source = earlier / RATE_HZ + start
-            copy = source + (first - earlier + lag) / RATE_HZ - best[1] / RATE_HZ
+            copy = source + (first - earlier + lag) / RATE_HZ - part / RATE_HZ
             repeat = Repeat(
                 source, copy, length, level, z, self._periodic(x, low + begin, low + end)
             )
@@ -186,6 +180,15 @@ class RepeatFinder:
                 return
         if len(self.repeats) < 200:
             self.repeats.append(repeat)
+
+
+def _peak(curve: Floats, at: int) -> float:
+    """How far before sample `at` the true peak lies, from a parabola; within half a sample."""
+    if not 0 < at < len(curve) - 1:
+        return 0.0
+    left, top, right = (float(abs(curve[at + d])) for d in (-1, 0, 1))
+    bend = left - 2 * top + right
+    return max(-0.5, min(0.5, -0.5 * (left - right) / bend)) if bend < 0 else 0.0
 
 
 def _shifted(samples: Floats, part: float) -> Floats:

@@ -252,7 +252,9 @@ class GridTracker:
         segment.present = self._known(piece, first)
         previous = self.segments[-2].present if len(self.segments) > 1 else {}
         lost = any(number not in segment.present for number in previous)
-        due = first - self._last_search >= self.every
+        # Where a dozen looks found nothing, looks become rarer: their cost must stay bounded.
+        rarer = 1 if self.grids else 1 + self._searches // 6
+        due = first - self._last_search >= min(4, rarer) * self.every
         # A grid lost again and again must not turn every segment into a full search.
         affordable = self._searches * self.every <= 2 * first + 8 * self.every
         if (lost and affordable) or due:

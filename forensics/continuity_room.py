@@ -6,7 +6,6 @@ seconds), never its loudness.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -294,11 +293,11 @@ class SilenceFinder:
         joined = np.concatenate([self._last_value[None], samples])
         changes = first + np.flatnonzero((np.diff(joined, axis=0) != 0).any(axis=1))
         edges = np.concatenate([[self._first], changes])
-        for a, b in itertools.pairwise(edges):
-            if b - a >= self.least:
-                inside = int(a) - first
-                value = float(samples[max(0, inside)].mean())
-                self.runs.append(Silence(int(a), int(b), value))
+        lengths = np.diff(edges)
+        for k in np.flatnonzero(lengths >= self.least):
+            inside = max(0, int(edges[k]) - first)
+            value = float(samples[inside].mean())
+            self.runs.append(Silence(int(edges[k]), int(edges[k + 1]), value))
         if len(changes):
             self._first = int(changes[-1])
         self._last_value = samples[-1]
