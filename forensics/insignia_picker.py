@@ -204,9 +204,9 @@ class BoxPicker:
             png = traitlets.Bytes(b"").tag(sync=True)
             size = traitlets.List([1, 1]).tag(sync=True)
             shown_px = traitlets.Int(960).tag(sync=True)
-            kinds = traitlets.List([]).tag(sync=True)
+            kinds: Any = traitlets.List([]).tag(sync=True)
             kind = traitlets.Unicode("patch").tag(sync=True)
-            drawn = traitlets.List([]).tag(sync=True)
+            drawn: Any = traitlets.List([]).tag(sync=True)
 
         if not frames:
             raise RecordInvalid("a picker needs at least one frame")
