@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - the path to the drawn emblems is set before they are imported
 """How often are markings, lettering, plates, people, vehicles and colours found, and wrongly so?
 
     PYTHONPATH=. python benchmarks/markings.py [PART ...]
@@ -22,6 +23,7 @@ import datetime
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import sys
@@ -114,7 +116,7 @@ def degrade(frame: np.ndarray, how: str) -> np.ndarray:
     if how == "crf32":
         return h264(frame, 32)
     if how == "jpeg30":
-        done, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 30])
+        _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 30])
         return np.ascontiguousarray(cv2.imdecode(data, 1)[..., ::-1])
     return frame
 
@@ -267,7 +269,7 @@ def strengths(pairs: list[list[Any]]) -> list[StrengthRow]:
         unknown = np.array([v for b, v, k in pairs if b == bucket and not k])
         if len(known) < 20 or len(unknown) < 20:
             continue
-        for lower, upper in zip(edges, edges[1:], strict=False):
+        for lower, upper in itertools.pairwise(edges):
             rows.append(
                 StrengthRow(
                     bucket, lower, upper, int(((known >= lower) & (known < upper)).sum()),
@@ -459,12 +461,15 @@ def part_colours() -> dict[str, Any]:
 
 # -- lettering and plates -------------------------------------------------------------------
 
-NEUTRAL = """БАБУШКА ОКНО СТОЛОВАЯ РЫНОК ХЛЕБ ШКОЛА ДОРОГА ЛАМПА ПОЧТА АПТЕКА КАФЕ МАГАЗИН ВЫХОД ВХОД
-КАССА ТЕАТР МУЗЕЙ ОБУВЬ ЦВЕТЫ КНИГИ ПЕКАРНЯ ЗАВОД ФАБРИКА РЕМОНТ ТАКСИ МЕТРО ВОКЗАЛ ГОСТИНИЦА БАНК ОФИС
-СКЛАД АРЕНДА ПРОДАЖА МОЛОКО САЛОН СТУДИЯ КЛУБ СПОРТ ФИТНЕС ПАРК ОЗЕРО РЕКА ЗИМА ЛЕТО ВЕСНА ОСЕНЬ ПРИВЕТ
-СВАБОДА КРАМА ГАРБАТА КАВА ХЛЕБА ВУЛІЦА ПЛОШЧА ГОРАД ВЁСКА МОВА ЖЫЦЦЁ ШЧАСЦЕ СОНЦА НЕБА ЗЯМЛЯ ВАДА
-НАДЕЖДА ПОБЕДА ДРУЖБА РАДУГА БЕРЁЗКА СОКОЛ ОРБИТА ВОСТОК СЕВЕР ЗАПАД СПУТНИК РАССВЕТ МАЯК ПАРУС ЯКОРЬ ВОЛНА
-ADIDAS PUMA NIKE SPORT TEAM LONDON CITY SUMMER MUSIC DANCE HELLO WORLD PIZZA COFFEE HOTEL TAXI BUS STOP""".split()
+NEUTRAL = """
+БАБУШКА ОКНО СТОЛОВАЯ РЫНОК ХЛЕБ ШКОЛА ДОРОГА ЛАМПА ПОЧТА АПТЕКА КАФЕ МАГАЗИН ВЫХОД ВХОД КАССА
+ТЕАТР МУЗЕЙ ОБУВЬ ЦВЕТЫ КНИГИ ПЕКАРНЯ ЗАВОД ФАБРИКА РЕМОНТ ТАКСИ МЕТРО ВОКЗАЛ ГОСТИНИЦА БАНК
+ОФИС СКЛАД АРЕНДА ПРОДАЖА МОЛОКО САЛОН СТУДИЯ КЛУБ СПОРТ ФИТНЕС ПАРК ОЗЕРО РЕКА ЗИМА ЛЕТО ВЕСНА
+ОСЕНЬ ПРИВЕТ СВАБОДА КРАМА ГАРБАТА КАВА ХЛЕБА ВУЛІЦА ПЛОШЧА ГОРАД ВЁСКА МОВА ЖЫЦЦЁ ШЧАСЦЕ СОНЦА
+НЕБА ЗЯМЛЯ ВАДА НАДЕЖДА ПОБЕДА ДРУЖБА РАДУГА БЕРЁЗКА СОКОЛ ОРБИТА ВОСТОК СЕВЕР ЗАПАД СПУТНИК
+РАССВЕТ МАЯК ПАРУС ЯКОРЬ ВОЛНА ADIDAS PUMA NIKE SPORT TEAM LONDON CITY SUMMER MUSIC DANCE HELLO
+WORLD PIZZA COFFEE HOTEL TAXI BUS STOP
+""".split()
 
 
 def word(text: str, cap_px: float, frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -623,7 +628,7 @@ def part_strangers() -> dict[str, Any]:
 def part_speed() -> dict[str, Any]:
     frame = read_frames("cctv_misc/dvrscan/traffic_camera.mp4", [60])[0]
     result: dict[str, Any] = {"frame": list(frame.shape[:2]), "load": os.getloadavg()[0],
-                              "note": "one thread; wall time on a machine shared with others"}  # fmt: skip
+                              "note": "one thread; wall time on a shared machine"}  # fmt: skip
 
     def clocked(name: str, n: int, action: Any) -> None:
         action()

@@ -28,7 +28,6 @@ from forensics.insignia_match import LEAST_PX, Match, fitted_quad, insufficient,
 from forensics.insignia_measure import measure_crop, size_bucket
 from forensics.insignia_picker import BoxPicker, boxes_from_drawn, open_picker
 from forensics.insignia_record import (
-    Absence,
     Sealed,
     Step,
     blind_sheet,
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
-    "Absence", "BoxPicker", "Cluster", "Edge", "LetteringRead", "LexiconWord", "MarkedBox",
+    "BoxPicker", "Cluster", "Edge", "LetteringRead", "LexiconWord", "MarkedBox",
     "Match", "Sealed", "Step", "blind_sheet", "boxes_from_drawn", "check_steps",
     "cluster_sightings", "find_markings", "match_marking", "open_picker", "read_lettering",
     "read_lexicon", "record_absence", "record_comparison", "seal_decision",

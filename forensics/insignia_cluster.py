@@ -67,12 +67,11 @@ def _plates_meet(first: PlateReading | None, second: PlateReading | None) -> boo
 
 def _edge(one: Finding, two: Finding, ids: tuple[str, str]) -> Edge | None:
     a, b = one.observation.what, two.observation.what
-    clips = (one.origin.inputs, two.origin.inputs)
     counted = Quantity.exact(1, "", "agrees or not")
-    if isinstance(a, Sighting | Vehicle) and type(a) is type(b):
-        same_track = a.track and a.track == getattr(b, "track", "") and clips[0] == clips[1]
-        if same_track and one.origin.method == two.origin.method:
-            return Edge(*ids, "track", f"track {a.track} of one clip", counted)
+    # Tracks are named within one examination: in another, the same name is another track.
+    track = getattr(a, "track", "") if type(a) is type(b) and one.origin == two.origin else ""
+    if track and track == getattr(b, "track", ""):
+        return Edge(*ids, "track", f"track {track} of one clip", counted)
     if isinstance(a, Vehicle) and isinstance(b, Vehicle) and _plates_meet(a.plate, b.plate):
         assert a.plate is not None and b.plate is not None
         said = f"plates read {a.plate.text} and {b.plate.text} can be one"
@@ -98,9 +97,9 @@ def _crop_edges(findings: Sequence[tuple[str, Finding]], least: int) -> list[Edg
 
     usable = []
     for key, finding in findings:
-        said = finding.observation.what
-        drawn = isinstance(said, Sighting) and said.kind not in ("lettering", "plate")
-        if not drawn or getattr(said, "observed_absence", None):
+        what = finding.observation.what
+        drawn = isinstance(what, Sighting) and what.kind not in ("lettering", "plate")
+        if not drawn or getattr(what, "observed_absence", None):
             continue
         crop = _crop(finding)
         if crop is not None and max(crop.shape[:2]) >= 48:

@@ -186,8 +186,9 @@ def _covered(picture: Any, observation: Observation) -> Any:
         left = said.plate.box.x - max(0.0, said.box.x - margin)
         top = said.plate.box.y - max(0.0, said.box.y - margin)
         grow = 0.3 * said.plate.box.height
-        keep[max(0, int(top - grow)) : int(top + said.plate.box.height + grow) + 1,
-             max(0, int(left - grow)) : int(left + said.plate.box.width + grow) + 1] = False  # fmt: skip
+        rows = slice(max(0, int(top - grow)), int(top + said.plate.box.height + grow) + 1)
+        columns = slice(max(0, int(left - grow)), int(left + said.plate.box.width + grow) + 1)
+        keep[rows, columns] = False
     elif isinstance(said, Sighting):
         margin = 0.15 * max(said.box.width, said.box.height)
         x, y = min(margin, said.box.x), min(margin, said.box.y)

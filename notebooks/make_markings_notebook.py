@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - sentences in cells
 """Write notebook 04 from the cells below, outputs stripped.
 
 python notebooks/make_markings_notebook.py
