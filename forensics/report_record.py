@@ -386,6 +386,11 @@ def _principle(spec: provenance.Method) -> str:
     return "\n".join(kept).strip()
 
 
+def stratum_of(known: ErrorRate | Uncalibrated, named: str = "") -> str:
+    """The condition an error rate is for; the one the observation named where there is none."""
+    return known.stratum if isinstance(known, ErrorRate) else named
+
+
 def rate_key(method: str, version: str, stratum: str) -> str:
     """How the record names one row of error rates."""
     return f"{method} {version} [{stratum}]"
@@ -400,15 +405,14 @@ def _rates(
         exam = record.examination
         method, version = exam.origin.method, exam.origin.version
         for finding in exam:
-            key = rate_key(method, version, finding.observation.stratum)
-            found.setdefault(key, finding.error_rate)
+            stratum = stratum_of(finding.error_rate, finding.observation.stratum)
+            found.setdefault(rate_key(method, version, stratum), finding.error_rate)
         known = exam.error_rate
-        stratum = known.stratum if isinstance(known, ErrorRate) else ""
-        found.setdefault(rate_key(method, version, stratum), known)
+        found.setdefault(rate_key(method, version, stratum_of(known)), known)
     for alignment in alignments:
         method, version = alignment.origin.method, alignment.origin.version
         known = alignment.error_rate
-        stratum = known.stratum if isinstance(known, ErrorRate) else ""
+        stratum = stratum_of(known)
         if known == Uncalibrated("not looked up"):
             known = error_rate(method, version)
         found.setdefault(rate_key(method, version, stratum), known)
