@@ -187,15 +187,15 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
     failures = {e.said.path.absolute(): e.said for e in entries if isinstance(e.said, Failure)}
     items = []
     planned = list(incident.plan.clips)
-    known = {(incident.folder / item.path).absolute() for item in planned}
+    left = dict(clips)
     for number, item in enumerate(planned):
         path = (incident.folder / item.path).absolute()
-        items.append(_item(item.id, path, getattr(item, "note", ""), clips.get(path),
-                           failures.get(path), examinations))  # fmt: skip
+        clip = left.pop(path, None) or _moved(path, left)
+        items.append(_item(item.id, path, getattr(item, "note", ""), clip, failures.get(path),
+                           examinations))  # fmt: skip
         tell(0.1 + 0.7 * (number + 1) / len(planned), f"hashed {item.id} again")
-    for path, clip in clips.items():
-        if path not in known:
-            items.append(_item(clip.name, path, "", clip, None, examinations))
+    for path, clip in left.items():
+        items.append(_item(clip.name, path, "", clip, None, examinations))
     plan_file = incident.folder / "incident.toml"
     alignments = [e.said for e in entries if isinstance(e.said, Alignment)]
     used = {(x.examination.origin.method, x.examination.origin.version) for x in examinations}
@@ -216,6 +216,18 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
         plan=msgspec.to_builtins(incident.plan) if isinstance(incident.plan, msgspec.Struct)
         else {}, seal=_seal(incident.folder), masked=masked,
     )  # fmt: skip
+
+
+def _moved(path: Path, left: dict[Path, Clip]) -> Clip | None:
+    """The clip on record that lies at `path` now, since the case folder was moved."""
+    if not path.is_file() or not left:
+        return None
+    digest = _digests(path)[0]
+    found = next((old for old, clip in left.items() if clip.digest == digest), None)
+    if found is None:
+        # Not the recorded bytes, but the recorded name: to be refused as changed, not overlooked.
+        found = next((old for old in left if old.name == path.name and not old.exists()), None)
+    return left.pop(found) if found is not None else None
 
 
 def _line(entry: Entry) -> LedgerLine:

@@ -208,7 +208,8 @@ def _alignment(record: RunRecord, t: Words) -> Section:
     )))  # fmt: skip
     rows = tuple(
         (Cell(names.get(p.clip, p.clip[:12]), "quote"), cell(p.offset), cell(p.drift_ppm),
-         cell(t.maybe("basis", p.basis)), Cell("; ".join(p.support) or "–", "quote"),
+         cell(t.maybe("basis", p.basis)),
+         Cell("; ".join(names.get(s, s) for s in p.support) or "–", "quote"),
          cell(p.component))
         for p in alignment.placements
     )  # fmt: skip
