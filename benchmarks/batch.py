@@ -173,7 +173,7 @@ def memory(place: Path, count: int) -> dict[str, Any]:
                     "page_mib": page.stat().st_size / 2**20}  # fmt: skip
 
 
-def kills(place: Path, wanted: int, seed: int = 11) -> dict[str, Any]:
+def kills(place: Path, wanted: int, budget_s: float, seed: int = 11) -> dict[str, Any]:
     folder = make_folder(place / "kills", 60, 0.4, (96, 64))
     whole = batch.run_batch(folder, place / "whole.jsonl", steps=SMALL, jobs=2,
                             keep_artefacts=False).out.read_bytes()  # fmt: skip
@@ -181,14 +181,15 @@ def kills(place: Path, wanted: int, seed: int = 11) -> dict[str, Any]:
     out = place / "k.jsonl"
     code = (
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom forensics import batch\n"
-        f"batch.run_batch({str(folder)!r}, {str(out)!r}, steps={SMALL!r}, jobs=2, resume=True,"
+        f"batch.run_batch({str(folder)!r}, {str(out)!r}, steps={SMALL!r}, jobs=1, resume=True,"
         " keep_artefacts=False)\n"
     )
     done = differing = lost = doubled = finished = 0
-    while done < wanted:
+    until = time.monotonic() + budget_s
+    while done < wanted and time.monotonic() < until:
         out.unlink(missing_ok=True)
         out.with_name(out.name + ".part").unlink(missing_ok=True)
-        while done < wanted:
+        while done < wanted and time.monotonic() < until:
             process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
             journal = out.with_name(out.name + ".part")
             # From the first row on any moment may be the last.
@@ -205,6 +206,7 @@ def kills(place: Path, wanted: int, seed: int = 11) -> dict[str, Any]:
                 finished += 1
                 break
             done += 1
+            print("kill", done, "after", rows, "rows", flush=True)
         batch.run_batch(folder, out, steps=SMALL, jobs=2, resume=True, keep_artefacts=False)
         found = out.read_bytes()
         names = [json.loads(row)["clip"] for row in found.splitlines()]
@@ -213,7 +215,8 @@ def kills(place: Path, wanted: int, seed: int = 11) -> dict[str, Any]:
         differing += hashlib.sha256(found).digest() != hashlib.sha256(whole).digest()
     shutil.rmtree(folder)
     return {"kills": done, "batches_completed_after_kills": finished + 1, "rows_lost": lost,
-            "rows_doubled": doubled, "results_that_differ": differing, "seed": seed}  # fmt: skip
+            "rows_doubled": doubled, "results_that_differ": differing, "seed": seed,
+            "kills_wanted": wanted}  # fmt: skip
 
 
 def main() -> None:
@@ -221,6 +224,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--overhead", type=int, default=120)
+    parser.add_argument("--budget", type=float, default=3600.0, help="seconds for the kills")
     parser.add_argument("--quick", action="store_true")
     chosen = parser.parse_args()
     if chosen.quick:
@@ -229,8 +233,8 @@ def main() -> None:
         place = Path(folder)
         found: dict[str, Any] = {"machine": platform.machine(), "cpus": os.cpu_count(),
                                  "load_at_start": os.getloadavg()[0]}  # fmt: skip
-        for name, run in (("overhead", lambda: overhead(place, chosen.overhead)),
-                          ("kills", lambda: kills(place, chosen.kills)),
+        for name, run in (("kills", lambda: kills(place, chosen.kills, chosen.budget)),
+                          ("overhead", lambda: overhead(place, chosen.overhead)),
                           ("memory", lambda: memory(place, chosen.clips))):  # fmt: skip
             found[name] = run()
             print(name, json.dumps(found[name], indent=1), flush=True)

@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=400)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=120.0)
+    parser.add_argument("--steps", default=",".join(name for name, _ in STEPS))
     parser.add_argument("--quick", action="store_true")
     chosen = parser.parse_args()
     count = 40 if chosen.quick else chosen.files
@@ -116,7 +117,8 @@ def main() -> None:
         before = {p.name: p.stat().st_mtime_ns for p in files.iterdir()}
         began = time.perf_counter()
         summary = batch.run_batch(
-            files, place / "rows.jsonl", steps=STEPS, jobs=2, timeout_s=chosen.timeout,
+            files, place / "rows.jsonl", jobs=2,
+            steps=[(name, {}) for name in chosen.steps.split(",")], timeout_s=chosen.timeout,
             memory_bytes=2 << 30, keep_artefacts=False,
         )  # fmt: skip
         seconds = time.perf_counter() - began
@@ -128,7 +130,7 @@ def main() -> None:
             if "a bug at" in r.get("reason", "")]  # fmt: skip
     batch._pool.close()
     found: dict[str, Any] = {
-        "files": len(rows), "seeds": len(known), "seed": chosen.seed, "damage": dict(kinds),
+        "files": len(rows), "steps": chosen.steps.split(","), "seeds": len(known), "seed": chosen.seed, "damage": dict(kinds),
         "crashes": errors["Crashed"], "hangs": errors["Timeout"], "bugs": len(bugs),
         "over_memory": errors["MemoryError"], "timeout_s": chosen.timeout,
         "outcomes": dict(outcomes), "errors": {k: v for k, v in errors.items() if k},

@@ -187,15 +187,15 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
     failures = {e.said.path.absolute(): e.said for e in entries if isinstance(e.said, Failure)}
     items = []
     planned = list(incident.plan.clips)
-    known = {(incident.folder / item.path).absolute() for item in planned}
+    left = dict(clips)
     for number, item in enumerate(planned):
         path = (incident.folder / item.path).absolute()
-        items.append(_item(item.id, path, getattr(item, "note", ""), clips.get(path),
-                           failures.get(path), examinations))  # fmt: skip
+        clip = left.pop(path, None) or _moved(path, left)
+        items.append(_item(item.id, path, getattr(item, "note", ""), clip, failures.get(path),
+                           examinations))  # fmt: skip
         tell(0.1 + 0.7 * (number + 1) / len(planned), f"hashed {item.id} again")
-    for path, clip in clips.items():
-        if path not in known:
-            items.append(_item(clip.name, path, "", clip, None, examinations))
+    for path, clip in left.items():
+        items.append(_item(clip.name, path, "", clip, None, examinations))
     plan_file = incident.folder / "incident.toml"
     alignments = [e.said for e in entries if isinstance(e.said, Alignment)]
     used = {(x.examination.origin.method, x.examination.origin.version) for x in examinations}
@@ -216,6 +216,18 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
         plan=msgspec.to_builtins(incident.plan) if isinstance(incident.plan, msgspec.Struct)
         else {}, seal=_seal(incident.folder), masked=masked,
     )  # fmt: skip
+
+
+def _moved(path: Path, left: dict[Path, Clip]) -> Clip | None:
+    """The clip on record that lies at `path` now, since the case folder was moved."""
+    if not path.is_file() or not left:
+        return None
+    digest = _digests(path)[0]
+    found = next((old for old, clip in left.items() if clip.digest == digest), None)
+    if found is None:
+        # Not the recorded bytes, but the recorded name: to be refused as changed, not overlooked.
+        found = next((old for old in left if old.name == path.name and not old.exists()), None)
+    return left.pop(found) if found is not None else None
 
 
 def _line(entry: Entry) -> LedgerLine:
@@ -386,6 +398,11 @@ def _principle(spec: provenance.Method) -> str:
     return "\n".join(kept).strip()
 
 
+def stratum_of(known: ErrorRate | Uncalibrated, named: str = "") -> str:
+    """The condition an error rate is for; the one the observation named where there is none."""
+    return known.stratum if isinstance(known, ErrorRate) else named
+
+
 def rate_key(method: str, version: str, stratum: str) -> str:
     """How the record names one row of error rates."""
     return f"{method} {version} [{stratum}]"
@@ -400,15 +417,14 @@ def _rates(
         exam = record.examination
         method, version = exam.origin.method, exam.origin.version
         for finding in exam:
-            key = rate_key(method, version, finding.observation.stratum)
-            found.setdefault(key, finding.error_rate)
+            stratum = stratum_of(finding.error_rate, finding.observation.stratum)
+            found.setdefault(rate_key(method, version, stratum), finding.error_rate)
         known = exam.error_rate
-        stratum = known.stratum if isinstance(known, ErrorRate) else ""
-        found.setdefault(rate_key(method, version, stratum), known)
+        found.setdefault(rate_key(method, version, stratum_of(known)), known)
     for alignment in alignments:
         method, version = alignment.origin.method, alignment.origin.version
         known = alignment.error_rate
-        stratum = known.stratum if isinstance(known, ErrorRate) else ""
+        stratum = stratum_of(known)
         if known == Uncalibrated("not looked up"):
             known = error_rate(method, version)
         found.setdefault(rate_key(method, version, stratum), known)

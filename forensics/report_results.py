@@ -34,7 +34,7 @@ from forensics.report_findings import (
 )
 from forensics.report_methods import method_anchor, rate_anchor
 from forensics.report_received import given
-from forensics.report_record import ExaminationRecord, RunRecord
+from forensics.report_record import ExaminationRecord, RunRecord, stratum_of
 from forensics.report_words import Words
 
 __all__ = ["result_sections"]
@@ -77,7 +77,7 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
     outcome = t.of("outcome", exam.outcome)
     if exam.findings:
         outcome += f" ({len(exam.findings)})"
-    stratum = exam.error_rate.stratum if hasattr(exam.error_rate, "stratum") else ""
+    stratum = stratum_of(exam.error_rate)
     rows: list[tuple[Cell, ...]] = [(
         Cell(t("a10.line", n=known.seq), "code", anchor=f"examination-{known.seq}"), item, method,
         cell(looked), Cell(outcome, "strong"),
@@ -85,18 +85,22 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
         Cell(short_rate(exam.error_rate, t),
              link=rate_anchor(origin.method, origin.version, stratum)), cell("–"),
     )]  # fmt: skip
-    for finding, identity in zip(exam, known.ids, strict=True):
+    for number, (finding, identity) in enumerate(zip(exam, known.ids, strict=True)):
         observed = finding.observation
         note = f" {observed.note}" if observed.note else ""
+        # Two findings alike in everything are one place; a name may stand only once.
+        first = identity not in known.ids[:number]
         digest = origin.inputs[0] if len(origin.inputs) == 1 else ""
+        condition = stratum_of(finding.error_rate, observed.stratum)
         rows.append((
-            Cell(identity[:12], "code", anchor=f"finding-{identity}"), item, method,
+            Cell(identity[:12], "code", anchor=f"finding-{identity}" if first else ""),
+            item, method,
             cell(when(finding, digest, alignment, t)),
             Cell(describe(observed.what, t, record.names), "quote"),
             Cell(f"{spoken_values(observed, t)}.{note}\n{t('a10.alternatives')}: "
                  f"{alternatives(observed.what, t)}", "quote"),
             Cell(short_rate(finding.error_rate, t),
-                 link=rate_anchor(origin.method, origin.version, observed.stratum)),
+                 link=rate_anchor(origin.method, origin.version, condition)),
             _review(record, identity, t),
         ))  # fmt: skip
     return rows
@@ -204,7 +208,8 @@ def _alignment(record: RunRecord, t: Words) -> Section:
     )))  # fmt: skip
     rows = tuple(
         (Cell(names.get(p.clip, p.clip[:12]), "quote"), cell(p.offset), cell(p.drift_ppm),
-         cell(t.maybe("basis", p.basis)), Cell("; ".join(p.support) or "–", "quote"),
+         cell(t.maybe("basis", p.basis)),
+         Cell("; ".join(names.get(s, s) for s in p.support) or "–", "quote"),
          cell(p.component))
         for p in alignment.placements
     )  # fmt: skip
