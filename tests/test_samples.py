@@ -30,7 +30,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, str(SAMPLES / "make.py"), str(out), "--quick", "--seed", "1"],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -386,7 +386,7 @@ def test_same_seed_gives_same_pixels(truth: dict[str, Any]) -> None:
         [sys.executable, "-c", code, str(SAMPLES)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
     )
     known = truth["clips"]["cctv_original"]["rendered_blake2b"]["hashes"]
