@@ -370,7 +370,7 @@ def test_same_seed_gives_same_pixels(truth: dict[str, Any]) -> None:
         [sys.executable, "-c", code, str(SAMPLES)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
     )
     known = truth["clips"]["cctv_original"]["rendered_blake2b"]["hashes"]
