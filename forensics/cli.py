@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from forensics import __version__
 from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_output import (
@@ -42,7 +42,7 @@ Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Wh
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"forensics {__version__}")
+        typer.echo(f"forensics {metadata.version('forensics')}")
         raise typer.Exit
 
 

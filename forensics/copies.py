@@ -82,6 +82,11 @@ def measure_signature(clip: Clip, *, progress: Progress | None = None) -> Signat
     Raises
     ------
     StreamMissing, ClipUnreadable
+
+    When it errs
+    ------------
+    Light that changes for reasons of the encoder (a pulsing key frame) is taken for a change of
+    the scene (ASTM E3016: inaccuracy, existence); below one level of grey nothing is seen.
     """
     import numpy as np
 
@@ -112,6 +117,11 @@ def compare_signatures(one: Signature, other: Signature) -> tuple[float, float, 
     score, lag_s, overlap_s, mirrored
         Correlation -1 to 1; `lag_s` is what has to be added to a time in `other` to get the time
         in `one` of the same picture; overlap in seconds; whether `other` is mirrored.
+
+    When it errs
+    ------------
+    Two views under one flashing light correlate (ASTM E3016: inaccuracy, association); a copy at
+    another speed, or strongly cropped, does not (incompleteness).
     """
     import numpy as np
 
@@ -144,7 +154,13 @@ def _correlate(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[fl
 
 
 def stream_digests(clip: Clip) -> dict[int, str]:
-    """SHA-256 of every stream's packets, in file order: unchanged by a remux."""
+    """SHA-256 of every stream's packets, in file order: unchanged by a remux.
+
+    When it errs
+    ------------
+    A remux that rewrites packets (Annex B against length prefixes, ADTS against raw AAC) changes
+    the digest without changing a picture (ASTM E3016: incompleteness).
+    """
     digests = {stream.index: hashlib.sha256() for stream in clip.streams}
     with open_container(clip.path) as container:
         for packet in container.demux():

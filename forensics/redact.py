@@ -186,6 +186,11 @@ def redact_pictures(
         Filled, or a mosaic of at most six tiles a side.
     score, factor
         Least detector score; how much larger than the sighting the covered region is.
+
+    When it errs
+    ------------
+    As `find_faces_to_hide`, and worse: a single picture has no neighbours to bridge a miss
+    (ASTM E3016: incompleteness). Look at every picture before it leaves the house.
     """
     from forensics.redact_tracks import grown
 

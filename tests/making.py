@@ -117,7 +117,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         os.mkdir(lock)
     except FileExistsError:
         # Another test process is building it.
-        deadline = time.monotonic() + 900
+        deadline = time.monotonic() + 1800
         while not done.exists():
             if time.monotonic() > deadline:
                 pytest.fail("the staged incident was not built by the other test process")
@@ -129,7 +129,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         [sys.executable, str(script), str(out), "--quick", "--seed", "1"],
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
         check=False,
     )
     wrong = built.stderr[-2000:] if built.returncode else built.stdout
