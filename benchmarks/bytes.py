@@ -384,8 +384,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=usual)
     parser.add_argument("--sources", default=",".join(SOURCES), help="only these, of the half")
     parser.add_argument("--half", choices=("report", "tune"), default="report")
-    parser.add_argument("--measured", action="store_true",
-                        help="put together what the work folder holds, measure nothing")  # fmt: skip
+    told = "put together what the work folder holds, measure nothing"
+    parser.add_argument("--measured", action="store_true", help=told)
     parser.add_argument("--parts", default="copy,phase,cost")
     asked = parser.parse_args()
     chosen = set(asked.sources.split(","))
