@@ -356,6 +356,8 @@ def judge(one: Phone, two: Phone) -> Judged:
     high = min(one.start_s + one.length_s, two.start_s + two.length_s)
     sources = []
     for number in range(len(one.delays)):
-        for at in np.linspace(low, high, 9):
-            sources.append(start + two.delay(number, at) * -1 + one.delay(number, at))
+        sources += [
+            start - two.delay(number, at) + one.delay(number, at)
+            for at in np.linspace(low, high, 9)
+        ]
     return Judged(start, (rate - 1) * 1e6, sources, ((low + high) / 2 - two.start_s))

@@ -9,51 +9,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
-from forensics.audio_features import Heard, clear_cache, hear
+from forensics.audio_case import Case, pair_evidence
+from forensics.audio_features import hear
+from forensics.audio_mute import By, one_group, tie_silent
 from forensics.audio_pairs import (
     Candidate_,
     Judged,
-    clear_pairs,
     judge,
     log_odds,
     measure_pairs,
 )
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
-from forensics.model import Alignment, Clip, PairEvidence, Placement, Progress, Quantity, Unplaced
+from forensics.model import (
+    Alignment,
+    Anchor,
+    Clip,
+    PairEvidence,
+    Placement,
+    Progress,
+    Quantity,
+    Unplaced,
+)  # fmt: skip
 from forensics.provenance import current_origin, method
 
-__all__ = ["OffsetBreak", "align_clips", "forget", "local_offset_breaks"]
+__all__ = ["OffsetBreak", "align_clips", "local_offset_breaks"]
 
 SOUND_SPEED_M_S = 343.0
-#: With up to this many clips every pair goes on record; beyond it those with some evidence.
-_ALL_PAIRS = 30
-
-
-def forget() -> None:
-    """Drop everything heard and compared so far in this process."""
-    clear_pairs()
-    clear_cache()
-
-
-@dataclass
-class _Case:
-    """What one call of `align_clips` knows; `names` by digest for reasons in words."""
-
-    clips: list[Clip]
-    heard: dict[str, Heard] = field(default_factory=dict)
-    unplaced: dict[str, Unplaced] = field(default_factory=dict)
-    judged: dict[tuple[str, str], Judged] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def name(self, digest: str) -> str:
-        return next((c.name for c in self.clips if c.digest == digest), digest[:12])
-
-    def number(self, digest: str) -> int:
-        return next(n for n, c in enumerate(self.clips) if c.digest == digest)
 
 
 @method(
@@ -67,9 +51,11 @@ class _Case:
 def align_clips(
     clips: Sequence[Clip],
     *,
-    anchors: tuple[PairEvidence, ...] = (),
+    anchors: tuple[Anchor, ...] = (),
+    ties: tuple[PairEvidence, ...] = (),
+    silent_by: tuple[By, ...] = ("flash", "motion"),
     max_false_join: float = 0.01,
-    spacing_m: float = 50.0,
+    spacing_m: float = 60.0,
     progress: Progress | None = None,
 ) -> Alignment:
     """Put clips of one incident on one clock by what their sound shares.
@@ -79,13 +65,18 @@ def align_clips(
     clips
         Opened clips, in any order. The first one placed of each group is its reference.
     anchors
-        Pairs that the examiner, or another method, ties together: `PairEvidence` with an
-        `offset` and its basis. They enter the same solution and are never called sound.
+        Starts of clips on the clock of the first clip that the examiner vouches for. They enter
+        the same solution, under the examiner's name.
+    ties
+        Pairs that another method ties together: `PairEvidence` with an offset, its basis kept.
+    silent_by
+        What ties clips without usable sound to placed ones, the first that does: "clock" (reads
+        burned-in clocks, slow), "flash", "motion". Empty: they are left out.
     max_false_join
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
         The 95 % interval allows each source of sound to be this many metres nearer to one
-        camera than to another: 343 m/s makes 50 m 146 ms.
+        camera than to another: 343 m/s makes 60 m 175 ms.
     progress
         Called with (fraction, text).
 
@@ -98,7 +89,7 @@ def align_clips(
     Raises
     ------
     RecordInvalid
-        An anchor names a clip that is not among `clips`, or has no offset.
+        An anchor or a tie names a clip that is not among `clips`, or has no offset.
 
     When it errs
     ------------
@@ -116,8 +107,9 @@ def align_clips(
     * Says nothing about when it happened on the wall clock, nor whether a clip was cut; breaks of
       the local offset are listed in `warnings`.
     """
-    case = _Case(_unique(clips))
-    _check(anchors, case)
+    case = Case(_unique(clips))
+    given = (*_anchored(anchors, case), *ties)
+    _check(given, case)
     _listen(case, progress)
     heard = list(case.heard.values())
     count = len(heard) * (len(heard) - 1) // 2
@@ -127,7 +119,10 @@ def align_clips(
             item, case.heard[key[0]], case.heard[key[1]], pairs=count, clips=len(heard)
         )
     accepted = {k: v for k, v in case.judged.items() if v.false_join <= max_false_join}
-    solutions, edges, bases = _solve(case, accepted, anchors)
+    solutions, edges, bases = _solve(case, accepted, given)
+    mute, lines = _tie_silent(case, solutions, silent_by, progress)
+    if lines:
+        solutions, edges, bases = _solve(case, accepted, (*given, *lines))
     solutions.sort(key=lambda s: (-len(s.clips), min(s.clips)))
     placements: list[Placement] = []
     residual: dict[tuple[str, str], tuple[float, bool]] = {}
@@ -136,6 +131,8 @@ def align_clips(
         for edge, value in solution.residual_s.items():
             pair = (case.clips[edges[edge].i].digest, case.clips[edges[edge].j].digest)
             residual[pair] = (value, edge in solution.used)
+    for place in placements:
+        case.unplaced.pop(place.clip, None)  # mute, but tied by an anchor
     _leave_out(case, {p.clip for p in placements}, accepted)
     _warn(case, solutions, edges, accepted, residual)
     order = {clip.digest: n for n, clip in enumerate(case.clips)}
@@ -144,7 +141,7 @@ def align_clips(
         origin=current_origin(),
         reference=case.clips[solutions[0].clips[0]].digest if solutions else "",
         placements=tuple(placements),
-        pairs=tuple(_evidence(case, accepted, residual)) + anchors,
+        pairs=(*pair_evidence(case, accepted, residual), *given, *mute),
         components=tuple(tuple(case.clips[c].digest for c in sorted(s.clips)) for s in solutions),
         unplaced=tuple(sorted(case.unplaced.values(), key=lambda u: order[u.clip])),
         warnings=tuple(case.warnings),
@@ -155,7 +152,7 @@ def _unique(clips: Sequence[Clip]) -> list[Clip]:
     return list({clip.digest: clip for clip in clips}.values())
 
 
-def _check(anchors: Sequence[PairEvidence], case: _Case) -> None:
+def _check(anchors: Sequence[PairEvidence], case: Case) -> None:
     known = {clip.digest for clip in case.clips}
     for anchor in anchors:
         if anchor.offset is None or not {anchor.first, anchor.second} <= known:
@@ -165,7 +162,46 @@ def _check(anchors: Sequence[PairEvidence], case: _Case) -> None:
             )
 
 
-def _listen(case: _Case, progress: Progress | None) -> None:
+def _anchored(anchors: Sequence[Anchor], case: Case) -> list[PairEvidence]:
+    first = case.clips[0].digest if case.clips else ""
+    return [
+        PairEvidence(
+            first, a.clip, "examiner",
+            Quantity(a.offset_s, "s", a.offset_s - a.uncertainty_s, a.offset_s + a.uncertainty_s),
+            1.0, True, note=a.source,
+        )
+        for a in anchors if a.clip != first
+    ]  # fmt: skip
+
+
+def _tie_silent(
+    case: Case, solutions: Sequence[Solution], by: tuple[By, ...], progress: Progress | None
+) -> tuple[list[PairEvidence], list[PairEvidence]]:
+    """Every comparison of mute clips with placed ones, and those that tie."""
+    group = {case.clips[c].digest: n for n, s in enumerate(solutions) for c in s.clips}
+    mute = [c for c in case.clips if c.digest not in case.heard and c.digest not in group]
+    mute = [c for c in mute if case.unplaced[c.digest].outcome == "not-applicable" and c.video]
+    if not (by and mute and group):
+        return [], []
+    placed = [c for c in case.clips if c.digest in group]
+    found, warnings = tie_silent(mute, placed, by=by, progress=progress)
+    kept, left = one_group(found, group)
+    case.warnings += warnings
+    case.warnings += [
+        f"{case.name(t.second)} also fits {case.name(t.first)} of another group by {t.basis}: "
+        "not used, for it would bridge two groups"
+        for t in left
+    ]
+    for clip in mute:
+        tried = sorted({t.basis for t in found if t.second == clip.digest})
+        if tried:
+            old = case.unplaced[clip.digest]
+            reason = f"{old.reason}; compared by {' and '.join(tried)}: nothing tied it"
+            case.unplaced[clip.digest] = Unplaced(old.clip, old.outcome, reason)
+    return found, kept
+
+
+def _listen(case: Case, progress: Progress | None) -> None:
     for number, clip in enumerate(case.clips):
         if progress is not None:
             progress(0.2 * number / len(case.clips), f"listening to {clip.name}")
@@ -177,7 +213,7 @@ def _listen(case: _Case, progress: Progress | None) -> None:
             case.unplaced[clip.digest] = Unplaced(clip.digest, "failed", error.message)
 
 
-def _edge(case: _Case, item: Judged) -> Edge:
+def _edge(case: Case, item: Judged) -> Edge:
     best = item.candidates[0]
     return Edge(
         case.number(item.first), case.number(item.second), best.first_s, best.second_s,
@@ -187,7 +223,7 @@ def _edge(case: _Case, item: Judged) -> Edge:
 
 
 def _solve(
-    case: _Case, accepted: dict[tuple[str, str], Judged], anchors: Sequence[PairEvidence]
+    case: Case, accepted: dict[tuple[str, str], Judged], anchors: Sequence[PairEvidence]
 ) -> tuple[list[Solution], list[Edge], list[str]]:
     """Event evidence and anchors first; then, apart from them, clips that share a soundtrack."""
     edges, bases = [], []
@@ -233,7 +269,7 @@ def _renumbered(solution: Solution, first: int) -> Solution:
 
 
 def _with_ambiguous(
-    case: _Case, accepted: dict[tuple[str, str], Judged], edges: list[Edge], bases: list[str]
+    case: Case, accepted: dict[tuple[str, str], Judged], edges: list[Edge], bases: list[str]
 ) -> tuple[list[Edge], list[str]]:
     """Add pairs with rival offsets where the rest of the incident decides between the rivals.
 
@@ -285,7 +321,7 @@ def _agreed(
 
 
 def _placements(
-    case: _Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
+    case: Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
     spacing_m: float,
 ) -> Iterable[Placement]:  # fmt: skip
     travel = spacing_m / SOUND_SPEED_M_S
@@ -314,7 +350,7 @@ def _placements(
             if spread else "95 %, from the anchor"
         )  # fmt: skip
         drift, error = float(solution.drift_ppm[row]), 1.96 * float(solution.drift_sigma_ppm[row])
-        basis = "sound" if kinds & {"sound", "soundtrack"} else sorted(kinds)[0]
+        basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
         yield Placement(
             digest, Quantity(value, "s", value - half, value + half, note),
             Quantity(drift, "ppm", drift - error, drift + error, "95 %; prior ±78 ppm"),
@@ -323,7 +359,7 @@ def _placements(
 
 
 def _leave_out(
-    case: _Case, placed: set[str], accepted: dict[tuple[str, str], Judged]
+    case: Case, placed: set[str], accepted: dict[tuple[str, str], Judged]
 ) -> None:
     for clip in case.clips:
         digest = clip.digest
@@ -356,65 +392,8 @@ def _leave_out(
         case.unplaced[digest] = Unplaced(digest, "nothing-found", reason)
 
 
-def _evidence(
-    case: _Case, accepted: dict[tuple[str, str], Judged],
-    residual: dict[tuple[str, str], tuple[float, bool]],
-) -> Iterable[PairEvidence]:  # fmt: skip
-    for key, item in case.judged.items():
-        if len(case.heard) > _ALL_PAIRS and key not in accepted and item.p > 0.01:
-            continue
-        yield _pair(case, key, item, key in accepted, residual)
-
-
-def _pair(
-    case: _Case, key: tuple[str, str], item: Judged, joined: bool,
-    residual: dict[tuple[str, str], tuple[float, bool]],
-) -> PairEvidence:  # fmt: skip
-    turned = case.number(item.first) > case.number(item.second)
-    first, second = (item.second, item.first) if turned else (item.first, item.second)
-
-    def offset(option: Candidate_) -> Quantity:
-        value = -option.offset_s if turned else option.offset_s
-        half = 1.96 * option.sigma_s + abs(option.second_s) * 78e-6 * (option.drift_ppm is None)
-        note = "95 % of the timing alone: the travel of sound is in the placement"
-        return Quantity(value, "s", value - half, value + half, note)
-
-    best = item.candidates[0]
-    value, used = residual.get(key, (None, True))
-    notes = []
-    if item.same_soundtrack:
-        notes.append("same soundtrack to the sample: a copy or a sound laid over, not an event")
-    if item.ambiguous:
-        notes.append("other offsets fit nearly as well")
-    if joined and not used:
-        notes.append("rejected: does not close the loops of the other pairs")
-    drift = None
-    if best.drift_ppm is not None and best.drift_sigma_ppm is not None:
-        ppm = -best.drift_ppm if turned else best.drift_ppm
-        drift = Quantity(ppm, "ppm", ppm - 1.96 * best.drift_sigma_ppm,
-                         ppm + 1.96 * best.drift_sigma_ppm)  # fmt: skip
-    sd = "score in standard deviations, held against the table of strangers"
-    measures = {
-        "envelope": Quantity.exact(item.envelope_score, "sd", sd),
-        "overlap": Quantity.exact(item.overlap_s, "s", "of the best lag"),
-    }
-    if item.phase is not None:
-        measures["phase"] = Quantity.exact(item.phase.score, "sd", sd)
-        measures["coherence"] = Quantity.exact(item.phase.coherence, "", "1: the same waveform")
-        measures["arrivals"] = Quantity.exact(
-            item.phase.spread_s, "s", "earliest to latest strong arrival: sources apart, or echoes"
-        )
-    return PairEvidence(
-        first, second, "sound", offset(best), log_odds(item.p), joined and used,
-        Quantity(item.false_join, "", note="upper bound from strangers, all pairs together"),
-        drift, value if value is None or not turned else -value,
-        tuple(offset(o) for o in item.candidates[1:] if o.strength >= 0.6 * best.strength),
-        "; ".join(notes), measures,
-    )  # fmt: skip
-
-
 def _warn(
-    case: _Case, solutions: Sequence[Solution], edges: Sequence[Edge],
+    case: Case, solutions: Sequence[Solution], edges: Sequence[Edge],
     accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
 ) -> None:  # fmt: skip
     alike = [

@@ -131,9 +131,9 @@ def local_offset_breaks(
     steps = np.flatnonzero(np.abs(np.diff(path)) > least_s / FRAME_S)
     edges = [0, *(int(s) + 1 for s in steps), len(path)]
     found = []
-    for number, step in enumerate(steps):
-        before = slice(edges[number], int(step) + 1)
-        after = slice(int(step) + 1, edges[number + 2])
+    for number, step in enumerate(int(s) for s in steps):
+        before = slice(edges[number], step + 1)
+        after = slice(step + 1, edges[number + 2])
         old, new = int(np.median(path[before])), int(np.median(path[after]))
         gain = _gain(scores, path, before, after, old, new)
         if gain < least_gain or abs(new - old) * FRAME_S < least_s:

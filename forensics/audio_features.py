@@ -107,7 +107,8 @@ def _bank() -> NDArray[np.float32]:
     high = np.maximum(edges[2:], edges[1:-1] + bin_hz)[:, None]
     mid = edges[1:-1][:, None]
     weights = np.clip(np.minimum((hz - low) / (mid - low), (high - hz) / (high - mid)), 0, None)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    bank: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return bank
 
 
 def _band_energy(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -185,7 +186,9 @@ def hear(clip: Clip, *, progress: Progress | None = None) -> Heard:
             gaps += [(float(g.start), float(g.end)) for g in part.gaps]
             out.write(np.clip(np.rint(mono * 32767), -32768, 32767).astype(np.int16).tobytes())
             if count > _MAX_S * RATE_HZ:
-                raise ClipRefused(f"{clip.name} has more than {_MAX_S:g} s of sound", path=clip.path)
+                raise ClipRefused(
+                    f"{clip.name} has more than {_MAX_S:g} s of sound", path=clip.path
+                )
     have = count / RATE_HZ
     if peak < _SILENT:
         raise SignalTooShort(
@@ -211,7 +214,7 @@ def _features_in_parts(samples: NDArray[np.int16]) -> NDArray[np.float16]:
     parts = []
     for number in range(pieces):
         last = len(samples) if number == pieces - 1 else (number + 1) * step
-        part = np.asarray(samples[number * step : last], np.float32) / 32768
+        part = np.asarray(samples[number * step : last], np.float32) / np.float32(32768)
         rows = measure_features(part)
         parts.append(rows if number == pieces - 1 else rows[: step // 256])
     return np.concatenate(parts)

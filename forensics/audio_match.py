@@ -60,7 +60,8 @@ def _weights(first: int, second: int) -> NDArray[np.float32]:
     least = least_overlap(first, second)
     lag = np.arange(least - second, first - least + 1)
     overlap = np.minimum(first, lag + second) - np.maximum(lag, 0)
-    return (1 / np.sqrt(overlap)).astype(np.float32)
+    weights: NDArray[np.float32] = (1 / np.sqrt(overlap)).astype(np.float32)
+    return weights
 
 
 def _peaks(row: NDArray[np.float32], first: int, second: int, keep: int) -> Match:

@@ -3,7 +3,7 @@
 The table (`data/audio_null.json`) was measured on pairs of clips that share nothing, by
 ``benchmarks/alignment.py null``. Within what was measured the tail is the empirical one; beyond
 it a generalised Pareto tail is continued with the upper confidence bound of its shape, because a
-Gumbel fit proved three times too optimistic.
+Gumbel fit was three times too optimistic.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Tail:
 def build_tail(scores: Sequence[float] | NDArray[np.float64], units: float) -> dict[str, Any]:
     """Describe the upper tail of stranger scores gathered over `units` of trial.
 
-    The shape of the continuation is the fitted one plus 1.64 standard errors, never below zero
-    minus nothing: a bounded tail is not believed.
+    The shape of the continuation is the fitted one, at least zero (a bounded tail is not
+    believed), plus 1.64 standard errors.
     """
     import numpy as np
     from scipy.stats import genpareto

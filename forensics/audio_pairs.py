@@ -11,18 +11,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forensics.audio_features import RATE_HZ, Heard
-from forensics.audio_match import Match, match_all
+from forensics.audio_features import RATE_HZ, Heard, clear_cache
+from forensics.audio_match import Match, match_all, match_pair
 from forensics.audio_null import combined, false_join
 from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.model import Progress
 
-__all__ = ["Candidate_", "Judged", "Measured", "clear_pairs", "judge", "measure_pairs"]
+__all__ = ["Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs"]
 
 #: Lags refined by phase, and how strong they must be beside the best.
 _REFINED, _WORTH = 3, 0.6
 #: A rival this strong beside the best makes the pair ambiguous.
 _RIVAL = 0.85
+#: A clip that matches itself elsewhere this surely repeats, and then weaker rivals count too.
+_REPEATS_P, _RIVAL_REPEATING = 1e-4, 0.5
+#: What a lag and its slope may be off for reasons the scatter does not show, in seconds.
+_SYSTEMATIC_S = 6e-6
 #: Windows that agree on the waveform itself: two microphones in air do not reach this.
 SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.30, 20e-6, 2.0
 #: Standard error of a lag that rests on envelopes alone.
@@ -79,11 +83,14 @@ class Judged:
 
 
 _measured: dict[tuple[str, str], Measured] = {}
+_repeating: dict[str, float] = {}
 
 
-def clear_pairs() -> None:
-    """Forget every pair measured so far in this process."""
+def forget() -> None:
+    """Drop everything heard and compared so far in this process."""
     _measured.clear()
+    _repeating.clear()
+    clear_cache()
 
 
 def _gate(count: int) -> float:
@@ -135,6 +142,24 @@ def measure_pairs(
     return found
 
 
+def repeats(heard: Heard) -> float:
+    """How well a clip matches itself at another lag, per root second of overlap; 0 if by chance.
+
+    Music, chants and loops do. Between clips, a match no better than that may be one repetition
+    laid over another.
+    """
+    known = _repeating.get(heard.digest)
+    if known is None:
+        match = match_pair(heard.features, heard.features, keep=2)
+        # The first peak is the clip on itself; lags come in mirrored pairs.
+        score = match.scores[1] if len(match.scores) > 1 else 0.0
+        alone, _, _ = combined(score, match.trials / 2, None, 1)
+        overlap = max(1.0, heard.length_s - abs(match.lags_s[-1]))
+        known = score / math.sqrt(overlap) if alone < _REPEATS_P else 0.0
+        _repeating[heard.digest] = known
+    return known
+
+
 def _candidate(
     lag_s: float, score: float, fit: PhaseFit | None, first: Heard, second: Heard, overlap_s: float
 ) -> Candidate_:
@@ -145,12 +170,14 @@ def _candidate(
         return Candidate_(
             middle + lag_s + first.start_s, middle + second.start_s, _ENVELOPE_S, score,
         )  # fmt: skip
-    known = fit.agreeing >= 6 and fit.drift_error_ppm < 60
+    known = fit.agreeing >= 6 and fit.drift_error_ppm < 25 and fit.scatter_s < 1.5e-4
+    slope = 1e6 * _SYSTEMATIC_S * math.sqrt(12) / max(2.0, overlap_s)
     return Candidate_(
         fit.at_s + fit.lag_s + first.start_s, fit.at_s + second.start_s,
         max(fit.lag_error_s, 5e-5), score + fit.score,
         # A lag that grows by d seconds per second means the second clock runs slow by d.
-        fit.drift_ppm if known else None, fit.drift_error_ppm if known else None,
+        fit.drift_ppm if known else None,
+        math.hypot(fit.drift_error_ppm, slope) if known else None,
     )  # fmt: skip
 
 
@@ -169,7 +196,16 @@ def judge(
     options.sort(key=lambda o: -o[0].strength)
     best, score, fit = options[0]
     p, p_envelope, p_phase = combined(score, match.trials, fit.score if fit else None, tried)
-    rivals = [o[0] for o in options[1:] if o[0].strength >= _RIVAL * best.strength]
+    rivals = any(o[0].strength >= _RIVAL * best.strength for o in options[1:])
+    alike = max(repeats(first), repeats(second)) if false_join(p, pairs) < 0.05 else 0.0
+    if alike and not rivals:
+        # Where sound repeats, the waveform of one repetition fits at every other one: only what
+        # does not repeat can decide, and the envelopes must show it.
+        top = max(o[1] for o in options)
+        rivals = (
+            any(o[1] >= _RIVAL_REPEATING * top for o in options[1:])
+            or score < top or score <= alike * math.sqrt(max(1.0, match.overlap_s))
+        )  # fmt: skip
     same = (
         fit is not None and fit.usable and fit.coherence >= SAME_COHERENCE
         and fit.scatter_s <= SAME_SCATTER_S
@@ -177,7 +213,7 @@ def judge(
     )  # fmt: skip
     return Judged(
         item.first, item.second, tuple(o[0] for o in options), p, p_envelope, p_phase,
-        false_join(p, pairs), score, fit, match.overlap_s, bool(rivals), bool(same),
+        false_join(p, pairs), score, fit, match.overlap_s, rivals, bool(same),
     )  # fmt: skip
 
 

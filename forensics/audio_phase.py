@@ -189,7 +189,7 @@ def _line(
         return centre, slope, 0.0005 * rate_hz, _DRIFT_PPM * 1e-6 * rate_hz / 2, 0.0005 * rate_hz
     t, y, w0 = time[used], peaks[used], weight[used] ** 2
     value, scatter, w = centre, 0.0, w0
-    cov = np.eye(2)
+    cov: NDArray[np.float64] = np.eye(2)
     for _ in range(8):
         rest = y - value - slope * t
         scatter = max(float(np.median(np.abs(rest))) * 1.4826, 0.02)
@@ -198,7 +198,7 @@ def _line(
         normal = design.T @ (design * w[:, None])
         if np.linalg.cond(normal) > 1e12:
             break
-        cov = np.linalg.inv(normal)
+        cov = np.asarray(np.linalg.inv(normal), np.float64)
         value, slope = (cov @ (design.T @ (w * y))).tolist()
     rest = y - value - slope * t
     variance = float(np.sum(w * rest**2) / max(1e-12, np.sum(w))) + 0.02**2

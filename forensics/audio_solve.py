@@ -147,8 +147,6 @@ def solve(
         How much two honest pairs may disagree because sources stand at different places, one
         standard deviation. The lowest number in a component is its reference.
     """
-    import numpy as np
-
     if not edges:
         return []
     offset = _tree(count, edges, _support(edges))

@@ -14,92 +14,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from forensics.errors import RecordInvalid
-from forensics.model import ErrorRate, Examination, Rate, Uncalibrated, Value, from_json
+from forensics.calibration_merge import merge_rows, write_table
+from forensics.calibration_rows import Row, hourly_rate, item_rate, measure_row
+from forensics.model import ErrorRate, Examination, Uncalibrated, from_json
 
 __all__ = [
     "Row", "error_rate", "hourly_rate", "item_rate", "judge_applicability", "measure_row",
-    "read_table",
+    "merge_rows", "read_table", "write_table",
 ]  # fmt: skip
 
 #: Whether a method was measured under an item's conditions.
 Range: TypeAlias = Literal["in range", "out of range", "unknown"]
-
-
-class Row(Value, frozen=True):
-    """Counts for one method, version and stratum, from clips the method was not tuned on.
-
-    `negatives` counts independent untouched items, or hours when `per_hour` is true.
-    """
-
-    method: str
-    version: str
-    stratum: str
-    true_positives: int
-    false_negatives: int
-    false_positives: int
-    negatives: float
-    per_hour: bool
-    dataset: str
-    dataset_digest: str
-    independent: int
-    measured: str
-    script: str
-    note: str = ""
-
-
-def item_rate(events: int, trials: int) -> Rate:
-    """Clopper-Pearson 95 % interval of `events` in `trials` independent items.
-
-    Raises
-    ------
-    RecordInvalid
-        More events than trials, or no trial at all.
-    """
-    from scipy.stats import beta
-
-    if not 0 <= events <= trials or trials == 0:
-        raise RecordInvalid(f"{events} events in {trials} trials is not a rate")
-    low = float(beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
-    # With no event the whole 5 % belongs to the upper end: 0 of 59 means up to 4.9 % one-sided;
-    # the two-sided bound that courts are shown (6.1 %) is the more cautious of the two.
-    high = float(beta.ppf(0.975, events + 1, trials - events)) if events < trials else 1.0
-    return Rate(events, float(trials), "per item", low, high)
-
-
-def hourly_rate(events: int, hours: float) -> Rate:
-    """Exact Poisson 95 % interval (Garwood) of `events` in `hours` of untouched material.
-
-    Raises
-    ------
-    RecordInvalid
-        A negative count, or no time at all.
-    """
-    from scipy.stats import chi2
-
-    if events < 0 or hours <= 0:
-        raise RecordInvalid(f"{events} events in {hours} hours is not a rate")
-    low = float(chi2.ppf(0.025, 2 * events)) / 2 / hours if events else 0.0
-    high = float(chi2.ppf(0.975, 2 * events + 2)) / 2 / hours
-    return Rate(events, float(hours), "per hour", low, high)
-
-
-def measure_row(row: Row) -> ErrorRate:
-    """The error rate that a row of counts supports."""
-    positives = row.true_positives + row.false_negatives
-    if row.per_hour:
-        false_positive = hourly_rate(row.false_positives, row.negatives)
-    else:
-        false_positive = item_rate(row.false_positives, int(row.negatives))
-    return ErrorRate(
-        false_positive=false_positive,
-        miss=item_rate(row.false_negatives, positives),
-        dataset=row.dataset,
-        dataset_digest=row.dataset_digest,
-        stratum=row.stratum,
-        independent=row.independent,
-        measured=row.measured,
-    )
 
 
 def read_table(path: Path | None = None) -> tuple[Row, ...]:

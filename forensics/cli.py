@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from forensics import __version__
+from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_output import (
     each_clip,
@@ -25,7 +26,7 @@ from forensics.cli_output import (
     with_progress,
 )
 from forensics.errors import ForensicsError
-from forensics.model import Box
+from forensics.model import Box, to_builtins
 
 __all__ = ["app", "main"]
 
@@ -59,8 +60,8 @@ def open_command(clips: Clips, json: Json = False, out: Out = None) -> None:
 
     with with_progress() as progress:
         rows = container.triage(clips, progress=progress)
-    show_table(rows, json=json, out=out)
-    if any(row.get("error") for row in rows):
+    show_table([to_builtins(row) for row in rows], json=json, out=out)
+    if any(row.error for row in rows):
         raise typer.Exit(1 if len(rows) == 1 else 3)
 
 
@@ -200,6 +201,21 @@ def redact_command(
 
 
 @app.command()
+def listen(
+    clip: Annotated[Path, typer.Argument(metavar="CLIP")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.wav")],
+    json: Json = False,
+) -> None:
+    """Write a levelled, noise-reduced copy of the sound for a person to hear; never examine it."""
+    from forensics import continuity
+    from forensics.clip import open_clip
+
+    with with_progress() as progress:
+        written = continuity.write_listening_copy(open_clip(clip), out=out, progress=progress)
+    show_table([{"written": str(written)}], json=json, out=None)
+
+
+@app.command()
 def methods(json: Json = False) -> None:
     """Every method: version, what it does, error rate."""
     from forensics import calibration, provenance
@@ -225,6 +241,7 @@ def doctor(json: Json = False) -> None:
 
 
 add_case_commands(app)
+add_batch_commands(app)
 
 
 def _guarded(run: Callable[[], Any]) -> int:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from forensics.cli_output import load_methods, show_alignment, show_table, with_progress
-from forensics.errors import LedgerBroken, ReplayDiffers
-from forensics.model import Examination
+from forensics.errors import ForensicsError, LedgerBroken, ReplayDiffers
+from forensics.model import Alignment, Clip, Examination
 
-__all__ = ["add_case_commands"]
+__all__ = ["add_case_commands", "verify_folder"]
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="An incident folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
@@ -53,13 +53,18 @@ def reconstruct(folder: Folder, json: Json = False) -> None:
 def appendix(
     folder: Folder,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help=".html .pdf .docx")],
+    language: Annotated[str | None, typer.Option(help="en, ru or be; else the plan's.")] = None,
 ) -> None:
     """Write the methodology appendix of an incident; the suffix decides the format."""
     from forensics import report
     from forensics.incident import Incident
 
     load_methods()
-    typer.echo(str(report.write_appendix(Incident.open(folder), out)))
+    with with_progress() as progress:
+        written = report.write_appendix(
+            Incident.open(folder), out, language=language, progress=progress
+        )
+    typer.echo(str(written))
 
 
 def replay(
@@ -77,57 +82,114 @@ def replay(
     record = provenance.Ledger(ledger)
     clips = {clip.digest: clip for clip in record.clips()}
     resources = {"gallery": Gallery.open(gallery)} if gallery else None
-    rows, differs = [], 0
+    rows: list[dict[str, object]] = []
+    differs = failed = 0
     for entry in record:
-        if not isinstance(entry.said, Examination) or line not in (None, entry.seq):
+        said = entry.said
+        if not isinstance(said, Examination | Alignment) or line not in (None, entry.seq):
             continue
-        exam = entry.said
-        row = {"line": entry.seq, "method": exam.origin.method, "outcome": "same", "reason": ""}
+        row = {"line": entry.seq, "method": said.origin.method, "outcome": "same", "reason": ""}
         try:
-            inputs = [open_clip(clips[d].path, metadata=False) for d in exam.origin.inputs]
-            again = provenance.replay(exam, inputs, resources=resources)
-            provenance.check_replay(exam, again)
+            inputs = [open_clip(clips[d].path, metadata=False) for d in said.origin.inputs]
+            provenance.check_replay(said, provenance.replay(said, inputs, resources=resources))
         except ReplayDiffers as error:
             differs += 1
             row |= {"outcome": "differs", "reason": error.message}
+        except KeyError as error:
+            failed += 1
+            row |= {"outcome": "failed", "reason": f"no clip {error} on record"}
+        except ForensicsError as error:
+            failed += 1
+            row |= {"outcome": "failed", "reason": error.message}
         rows.append(row)
+    if line is not None and not rows:
+        raise ForensicsError(f"line {line} is no examination", hint="forensics appendix lists them")
     show_table(rows, json=json, out=None)
     if differs:
         raise typer.Exit(4)
+    if failed:
+        raise typer.Exit(3)
 
 
-def verify(folder: Folder, json: Json = False) -> None:
-    """Hash every original and artefact again and walk the chain; exit 4 on any mismatch."""
+def verify(
+    folder: Folder,
+    authority: Annotated[
+        Path | None, typer.Option(help="Certificates (PEM) of the timestamp authority.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hash originals and artefacts again, walk the chain, check the seal; 4 on any mismatch."""
+    rows = verify_folder(folder, authority=authority)
+    show_table(rows, json=json, out=None)
+    if any(row["state"] in ("MISMATCH", "added", "gone") for row in rows):
+        raise typer.Exit(4)
+
+
+def verify_folder(folder: Path, *, authority: Path | None = None) -> list[dict[str, object]]:
+    """What `verify` prints: one row for each thing that was checked or is not as it was."""
     from forensics.clip import hash_file
     from forensics.provenance import Ledger
+    from forensics.provenance_artefacts import artefact_name
+    from forensics.provenance_ledger import artefacts_of
+    from forensics.provenance_seal import verify_seal
 
     record = Ledger(folder / "ledger.jsonl")
     rows: list[dict[str, object]] = []
+    clips: dict[str, Clip] = {}
+    named: dict[str, str] = {}
+    lines = 0
     try:
-        lines = record.check()
+        for entry in record:
+            lines += 1
+            if isinstance(entry.said, Clip):
+                clips[entry.said.digest] = entry.said
+            named |= {artefact_name(a): a.digest for a in artefacts_of(entry.said)}
         rows.append({"what": record.path.name, "state": "intact", "note": f"{lines} lines"})
         rows.append({"what": "head", "state": record.head, "note": "compare with the appendix"})
-        clips = record.clips()
     except LedgerBroken as error:
         rows.append({"what": record.path.name, "state": "MISMATCH", "note": error.message})
-        clips = []
     if record.torn:
         rows.append({"what": record.path.name, "state": "torn", "note": "an incomplete last line"})
-    for clip in clips:
+    for clip in clips.values():
         state = "missing"
         if clip.path.is_file():
             state = "intact" if hash_file(clip.path) == clip.digest else "MISMATCH"
         rows.append({"what": clip.name, "state": state, "note": clip.digest})
-    if record.artefacts.is_dir():
-        for path in sorted(record.artefacts.iterdir()):
-            state = "intact" if hash_file(path) == path.stem else "MISMATCH"
-            if state != "intact":
-                rows.append({"what": f"artefacts/{path.name}", "state": state, "note": ""})
-        count = len(list(record.artefacts.iterdir()))
-        rows.append({"what": "artefacts", "state": "checked", "note": f"{count} files"})
-    show_table(rows, json=json, out=None)
-    if any(row["state"] == "MISMATCH" for row in rows):
-        raise typer.Exit(4)
+    present = sorted(record.artefacts.iterdir()) if record.artefacts.is_dir() else []
+    rows += [
+        {"what": f"artefacts/{path.name}", "state": "MISMATCH", "note": ""}
+        for path in present
+        if hash_file(path) != path.stem
+    ]
+    rows += [
+        {"what": f"artefacts/{name}", "state": "gone", "note": "on record"}
+        for name in sorted(set(named) - {path.name for path in present})
+    ]
+    rows.append({"what": "artefacts", "state": "checked", "note": f"{len(present)} files"})
+    for check in verify_seal(folder, authority=authority):
+        state = "gone" if check.state == "missing" else check.state
+        rows.append({"what": check.what, "state": state, "note": check.note})
+    return rows
+
+
+def seal(
+    folder: Folder,
+    key: Annotated[Path | None, typer.Option(help="An SSH private key to sign with.")] = None,
+    identity: Annotated[str, typer.Option(help="Who signs, such as an e-mail address.")] = "",
+    query: Annotated[Path | None, typer.Option(help="Write a timestamp query (.tsq).")] = None,
+    token: Annotated[Path | None, typer.Option(help="Take in the authority's answer.")] = None,
+) -> None:
+    """Seal a folder: manifest, SSH signature, and a timestamp over the signature."""
+    from forensics import provenance_seal
+
+    if key is not None:
+        typer.echo(str(provenance_seal.write_seal(folder, key=key, identity=identity)))
+    if query is not None:
+        typer.echo(str(provenance_seal.write_timestamp_query(folder, query)))
+    if token is not None:
+        typer.echo(str(provenance_seal.add_timestamp(folder, token)))
+    if key is None and query is None and token is None:
+        typer.echo(str(provenance_seal.write_manifest(folder)))
 
 
 def demo(
@@ -142,5 +204,5 @@ def demo(
 
 def add_case_commands(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (reconstruct, appendix, verify, replay, demo):
+    for command in (reconstruct, appendix, verify, seal, replay, demo):
         app.command()(command)

@@ -1,4 +1,4 @@
-"""How the command line says things: text for people, JSON Lines for programs, progress on stderr."""
+"""How the command line says things: text or JSON Lines on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "verdict",
                 "text",
             )
-            if fields.get(key)
+            if isinstance(fields.get(key), str)
         )
         typer.echo(
             f"  {where}{kind}  score {seen.score:.2f}" + (f"  {seen.note}" if seen.note else "")

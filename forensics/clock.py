@@ -91,7 +91,7 @@ def read_clock(
     stretch in another place (incompleteness). It says nothing about whether the clock was right,
     nor about its time zone.
     """
-    one = follow_clock(clip, box, reader, progress)
+    one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
         return conclude(
             (), coverage=Coverage(_video_span(clip), 0, "frames"),
@@ -136,6 +136,13 @@ def read_clock(
         reason=f"{len(one.wall)} seconds read, {len(one.breaks)} breaks; "
         + reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
     )  # fmt: skip
+
+
+def _floating(box: Box | None) -> Box | None:
+    # A box given in whole numbers would be written 9 and read back 9.0.
+    if box is None:
+        return None
+    return Box(float(box.x), float(box.y), float(box.width), float(box.height))
 
 
 def _video_span(clip: Clip) -> Span:
@@ -228,7 +235,7 @@ def find_clock_breaks(
     that puts a clock back onto its old beat within the same stretch (incompleteness). It says
     nothing where no clock can be followed, which is *not applicable*, not *nothing found*.
     """
-    one = follow_clock(clip, box, reader, progress)
+    one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
         return conclude(
             (), coverage=Coverage(None), outcome="not-applicable",
@@ -240,7 +247,11 @@ def find_clock_breaks(
         last, first = frame_at(one, item.before_s), frame_at(one, item.after_s)
         index = _index_at(one, item.after_s)
         skipped = index > 0 and one.wall[index] - one.wall[index - 1] != 1
-        a = max(0, first - 1) if skipped and item.kind != "frozen" else last
+        # By tens of seconds the last figure shows nothing: the step may lie in the second before.
+        unseen = abs(item.step_s - 10 * round(item.step_s / 10)) < 0.3 and abs(item.step_s) > 5
+        beat = (item.after_s - item.before_s) * one.rate
+        hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
+        a = max(0, first - 1) if skipped and not hidden and item.kind != "frozen" else last
         crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
         observations.append(
             break_observation(
@@ -293,6 +304,11 @@ def anchor(
     ------
     RecordInvalid
         Nothing was read, or no date is known.
+
+    When it errs
+    ------------
+    It calls it wrongly when the clock was set wrong, stood in another zone than stated, or jumped
+    before the first reading (inaccuracy, association). It says nothing about the clock's own error.
     """
     readings = [o.what for o in examination.observations if isinstance(o.what, ClockReading)]
     offset = examination.measures.get("offset")

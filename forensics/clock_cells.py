@@ -7,6 +7,7 @@ ten appearances can be learned without knowing the font; one carry into the tens
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -340,6 +341,50 @@ def learn_digits(crops: Bytes, times: Floats, tick: Tick, *, rounds: int = 4) ->
     return Cell(left, right, top, bottom, looks, seen)
 
 
+def _hidden_cuts(crops: Bytes, cell: Cell, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Frames at which the figures left of the units change while the units stay the same.
+
+    A step by a multiple of ten seconds shows there only. A cut too many does no harm: both halves
+    are read, and joined again if they say the same.
+    """
+    import numpy as np
+
+    width = cell.right - cell.left
+    left = max(0, cell.left - 8 * width)
+    if cell.left - left < 2 * width:
+        return np.zeros(0, np.int64)
+    line = crops[:, cell.top : cell.bottom, left : cell.left]
+    found = []
+    for a, b in itertools.pairwise(bounds.tolist()):
+        if b - a < 6:
+            continue
+        # Three frames from either end, the very ends left out: they may blend two figures.
+        head = line[a + 1 : a + 4].mean(axis=0, dtype=np.float32)
+        tail = line[b - 4 : b - 1].mean(axis=0, dtype=np.float32)
+        if _least_alike(head, tail, width) > 0.85:
+            continue
+        part = line[a:b].astype(np.float32)
+        nearer = np.abs(part - tail).mean(axis=(1, 2)) - np.abs(part - head).mean(axis=(1, 2))
+        # The cut that leaves the frames like the head before it and those like the tail after.
+        course = np.concatenate([[0.0], np.cumsum(nearer)])
+        found.append(a + int(course.argmax()))
+    return np.array(found, np.int64)
+
+
+def _least_alike(one: Floats, other: Floats, width: int) -> float:
+    """Least correlation of two pictures over windows of one figure's width that hold contrast."""
+    import numpy as np
+
+    least = 1.0
+    for x in range(0, one.shape[1] - width + 1, max(1, width // 3)):
+        a, b = one[:, x : x + width].ravel(), other[:, x : x + width].ravel()
+        a, b = a - a.mean(), b - b.mean()
+        strong = min(float(a.std()), float(b.std()))
+        if strong > 10:
+            least = min(least, float((a * b).mean()) / (float(a.std()) * float(b.std())))
+    return float(np.clip(least, -1, 1))
+
+
 def segment_means(crops: Bytes, cell: Cell, *, chunk: int = 4000) -> Segments:
     """Cut frames into stretches of one digit each, with the mean crop of each stretch."""
     import numpy as np
@@ -357,6 +402,7 @@ def segment_means(crops: Bytes, cell: Cell, *, chunk: int = 4000) -> Segments:
     )
     path = follow_digit(alike, cyclic=cell.cyclic)
     cuts = np.flatnonzero(np.diff(path)) + 1
+    cuts = np.union1d(cuts, _hidden_cuts(crops, cell, np.r_[0, cuts, len(path)]))
     first = np.r_[0, cuts].astype(np.int64)
     last = np.r_[cuts - 1, len(path) - 1].astype(np.int64)
     means = np.zeros((len(first), *crops.shape[1:]), np.uint8)

@@ -7,7 +7,7 @@ and then turns each further chunk into one small mean picture a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forensics.clock_cells import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Bytes = NDArray[np.uint8]
 
-__all__ = ["Follower", "Track", "read_track"]
+__all__ = ["Follower", "Reading", "Track", "merge_halves", "read_track", "take"]
 
 _LEARN_S = 90.0
 _CHUNK = 1500
@@ -298,3 +298,25 @@ def read_track(track: Track, reader: Reader | None, *, most_reads: int = 16) -> 
         if len(texts) > before:
             walked = run()
     return Reading(walked, layout, rotation, texts, line, twelve)
+
+
+def take(segments: Segments, keep: NDArray[np.int64], frames: int) -> Segments:
+    """The segments that begin at `keep`, each reaching to where the next begins."""
+    import numpy as np
+
+    first = segments.first[keep]
+    last = np.r_[first[1:] - 1, frames - 1].astype(np.int64) if len(first) else first
+    return Segments(first, last, segments.digit[keep], segments.fit[keep], segments.means[keep])
+
+
+def merge_halves(reading: Reading) -> tuple[Reading, NDArray[np.int64]]:
+    """The reading without segments that repeat the second before them, and which were kept."""
+    import numpy as np
+
+    walked = reading.walk
+    assert walked is not None
+    keep = np.flatnonzero(np.r_[True, np.diff(walked.wall) != 0])
+    new = {int(old): i for i, old in enumerate(keep)}
+    texts = {new[i]: said for i, said in reading.texts.items() if i in new}
+    shorter = replace(walked, wall=walked.wall[keep], fit=walked.fit[keep], gap=walked.gap[keep])
+    return replace(reading, walk=shorter, texts=texts), keep

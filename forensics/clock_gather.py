@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged
 from forensics.clock_find import ReaderName, find_by_text, find_by_tick, open_reader
-from forensics.clock_follow import Follower, Reading, Track, read_track
+from forensics.clock_follow import Follower, Reading, Track, merge_halves, read_track, take
 from forensics.clock_text import TimeText
 from forensics.clock_walk import Break, find_breaks, fit_rate, unwrap
 from forensics.errors import SignalTooShort
@@ -156,6 +156,12 @@ def _follow_place(
     start = track.times[track.segments.first] if len(track.segments) else np.zeros(0)
     walked = reading.walk
     if walked is not None and walked.legible:
+        # Halves that turn out to show the same second are one again.
+        reading, keep = merge_halves(reading)
+        walked = reading.walk
+        assert walked is not None
+        track = replace(track, segments=take(track.segments, keep, len(track.times)))
+        start = start[keep]
         edges, wall, read = start, unwrap(walked.wall).astype(float), True
     elif track.cell is not None and track.cell.cyclic:
         step = np.diff(track.segments.digit) % 10
@@ -241,12 +247,14 @@ def wall_text(one: Followed, index: int) -> str:
 
 
 def frame_at(one: Followed, time_s: float) -> int:
+    """The frame presented at a clip time."""
     import numpy as np
 
     return int(np.clip(np.searchsorted(one.track.times, time_s - 1e-6), 0, len(one.frames) - 1))
 
 
 def text_at(one: Followed, index: int) -> str:
+    """The clock's line at a second: as recognised, or else as the figures read."""
     said: TimeText | None = one.reading.texts.get(index)
     return said.text if said is not None else wall_text(one, index).replace("T", " ")
 
@@ -272,6 +280,7 @@ def crop_proofs(clip: Clip, one: Followed, ordinals: list[int], label: str) -> l
 
 
 def clock_coverage(one: Followed) -> Coverage:
+    """What was seen, and where the clock could not be followed."""
     seen = one.frames.coverage()
     blind = []
     if len(one.track.segments) and seen.span is not None:
@@ -287,4 +296,5 @@ def clock_coverage(one: Followed) -> Coverage:
 
 
 def clock_stratum(one: Followed) -> str:
+    """The conditions, as the error-rate table names them."""
     return "box given" if one.given else "box found"

@@ -274,6 +274,8 @@ def walk(
             lasted = max(1, round(float(start[i] - start[i - 1]) / period_s))
             ahead = counts[-1][np.argsort(-totals[-1])[:8]]
             options.update(int(w) for w in (ahead + 1) % DAY_S)
+            if segments.digit[i] == segments.digit[i - 1]:
+                options.update(int(w) for w in ahead)
             options.update(int(w) for w in (ahead + lasted) % DAY_S)
         elif not options and usual:
             first = min(readings)
@@ -291,7 +293,9 @@ def walk(
         if counts:
             lasted = max(1, round(float(start[i] - start[i - 1]) / period_s))
             step = (wall[None, :] - counts[-1][:, None]) % DAY_S
-            cost = np.where((step == lasted) | (step == 1), 0.0, _LEAP)
+            # Halves of one second, parted where its other figures seemed to change.
+            same = (step == 0) & bool(segments.digit[i] == segments.digit[i - 1])
+            cost = np.where((step == lasted) | (step == 1) | same, 0.0, _LEAP)
             ways = totals[-1][:, None] - cost
             pick = ways.argmax(axis=0)
             back.append(pick.astype(np.int64))

@@ -35,15 +35,15 @@ VEHICLES = frozenset("bicycle car motorcycle bus train truck vehicle van".split(
 _GROUPS = {**dict.fromkeys(VEHICLES - {"bicycle"}, "vehicle")}
 #: SHA-256 of weights that look at faces or tell persons apart, as their publishers list them.
 _DENIED = {
-    "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc": "CenterFace (faces)",
-    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4": "YuNet (faces)",
-    "f6abbfff9575e3041db692c1e29d782e995191888477fd59ebc81202d99fc63b": "SFace (face recognition)",
-    "0579683334d4b9440221606dcb461656dd0dc64143b18f48faedaced9b4f580d": "person re-identification",
-    "4f61307602fc089ce20488a31d4e4614e3c9753a7d6c41578c854858b183e1a9": "facial expression",
+    "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc": "a detector of faces",
+    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4": "a detector of faces",
+    "f6abbfff9575e3041db692c1e29d782e995191888477fd59ebc81202d99fc63b": "it tells faces apart",
+    "0579683334d4b9440221606dcb461656dd0dc64143b18f48faedaced9b4f580d": "it tells persons apart",
+    "4f61307602fc089ce20488a31d4e4614e3c9753a7d6c41578c854858b183e1a9": "it reads expressions",
 }
 _DENIED_WORDS = (
-    "face", "facial", "gender", "emotion", "blazeface", "yunet", "iris", "landmark", "mesh",
-    "reid-person", "person-reid", "person_reid", "pedestrian-attribute", "gait", "insightface",
+    "face", "facial", "gender", "emotion", "iris", "landmark", "gait", "reid-person", "person-reid",
+    "person_reid", "pedestrian-attribute",
 )  # fmt: skip
 _DENIED_LABELS = frozenset(
     "face,human face,head shot,male,female,man,woman,boy,girl,age,gender,ethnicity".split(",")
@@ -209,10 +209,11 @@ class Model:
         import numpy as np
 
         card = self.card
-        picture = cv2.resize(rgb, (card.width, card.height), interpolation=cv2.INTER_LINEAR)
+        picture: Any = cv2.resize(rgb, (card.width, card.height), interpolation=cv2.INTER_LINEAR)
         if card.channels == "bgr":
             picture = picture[..., ::-1]
-        fed = (picture.astype(np.float32) - np.float32(card.mean)) / np.float32(card.std)
+        fed = picture.astype(np.float32) - np.array(card.mean, np.float32)
+        fed /= np.array(card.std, np.float32)
         if card.layout == "nchw":
             fed = fed.transpose(2, 0, 1)
         raw = self._session.run(None, {self._input: np.ascontiguousarray(fed[None])})
@@ -253,8 +254,9 @@ def _tiles(width: int, height: int, tiles: int) -> list[tuple[int, int, int, int
     # A quarter of overlap: what a seam would cut in two lies whole in one of its neighbours.
     if tiles <= 1:
         return []
-    wide, high = round(width / (tiles - 0.25 * (tiles - 1))), round(
-        height / (tiles - 0.25 * (tiles - 1))
+    wide, high = (
+        round(width / (tiles - 0.25 * (tiles - 1))),
+        round(height / (tiles - 0.25 * (tiles - 1))),
     )
     return [
         (round((width - wide) * i / (tiles - 1)), round((height - high) * j / (tiles - 1)),
@@ -309,7 +311,7 @@ def _cut_by_seam(
     )
 
 
-def merge_detections(found: Sequence[Detection], *, overlap: float = 0.5) -> list[Detection]:
+def merge_detections(found: Sequence[Detection], *, overlap: float = 0.45) -> list[Detection]:
     """One box for each thing several models (or tiles) found; all that agree are named.
 
     The box and score are the best-scored one's. Within road vehicles, a definite label (bus)

@@ -28,7 +28,11 @@ _OVERLAP = 0.5
 def greedy_suppression(
     boxes: Sequence[Sequence[float]], scores: Sequence[float], overlap: float
 ) -> list[list[int]]:
-    """Group boxes (x, y, width, height): each group's first is its best, the rest overlap it."""
+    """Group boxes (x, y, width, height): each group's first is its best, the rest overlap it.
+
+    A box also belongs to a better one that covers four fifths of it, unless it is much smaller:
+    half a person is no second person, a car before a lorry is a second vehicle.
+    """
     import numpy as np
 
     if not len(boxes):
@@ -47,7 +51,9 @@ def greedy_suppression(
         high = np.minimum(bottom, bottom[best]) - np.maximum(top, top[best])
         shared = np.clip(wide, 0, None) * np.clip(high, 0, None)
         union = area + area[best] - shared
-        near = free & (shared >= overlap * np.maximum(union, 1e-9))
+        smaller, larger = np.minimum(area, area[best]), np.maximum(area, area[best])
+        inside = (shared >= 0.8 * smaller) & (smaller >= 0.4 * larger)
+        near = free & ((shared >= overlap * np.maximum(union, 1e-9)) | inside)
         near[best] = True
         free &= ~near
         groups.append([int(best), *(int(i) for i in order if near[i] and i != best)])
@@ -120,7 +126,7 @@ def ssd_anchors(size: tuple[int, int] = (300, 300)) -> NDArray[np.float64]:
     for _ in range(6):
         grids.append(int(np.ceil(edge)))
         edge = grids[-1] / 2
-    steps = np.linspace(0.2, 0.95, 6).tolist() + [1.0]
+    steps = [*np.linspace(0.2, 0.95, 6).tolist(), 1.0]
     anchors = []
     for layer, grid in enumerate(grids):
         if layer == 0:
@@ -132,9 +138,7 @@ def ssd_anchors(size: tuple[int, int] = (300, 300)) -> NDArray[np.float64]:
             for x in range(grid):
                 for scale, ratio in shapes:
                     root = float(np.sqrt(ratio))
-                    anchors.append(
-                        ((y + 0.5) / grid, (x + 0.5) / grid, scale / root, scale * root)
-                    )
+                    anchors.append(((y + 0.5) / grid, (x + 0.5) / grid, scale / root, scale * root))
     return np.asarray(anchors)
 
 

@@ -141,7 +141,7 @@ def find_text(
         scale = min(736 / min(height, width), max(longest_px, 736) / max(height, width))
     size = [max(32, 32 * round(n * scale / 32)) for n in (width, height)]
     fed = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)[..., ::-1].astype(np.float32)
-    fed = (fed / 255 - 0.5) / 0.5
+    fed = fed / np.float32(127.5) - np.float32(1)
     raw = session.run(None, {"x": np.ascontiguousarray(fed.transpose(2, 0, 1)[None])})
     probability = np.asarray(raw[0])[0, 0]
     outlines, _ = cv2.findContours(
@@ -161,8 +161,8 @@ def find_text(
         if score < floor:
             continue
         grow = wide * high * _GROW / (wide + high)
-        corners = cv2.boxPoints(((x, y), (wide + grow, high + grow), angle)) * ratio
-        corners = _reading_order(corners.astype(np.float32))
+        drawn: Any = cv2.boxPoints(((x, y), (wide + grow, high + grow), angle)) * ratio
+        corners = _reading_order(drawn.astype(np.float32))
         low, up = corners.min(axis=0), corners.max(axis=0)
         low, up = np.clip(low, 0, [width, height]), np.clip(up, 0, [width, height])
         if (up - low).min() < 3:
@@ -195,7 +195,7 @@ def cut_line(
     import cv2
     import numpy as np
 
-    c = corners.astype(np.float64)
+    c: Any = corners.astype(np.float64)
     across = (np.hypot(*(c[1] - c[0])) + np.hypot(*(c[2] - c[3]))) / 2
     down = max(1.0, (np.hypot(*(c[3] - c[0])) + np.hypot(*(c[2] - c[1]))) / 2)
     if margin:
@@ -206,14 +206,14 @@ def cut_line(
                       for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))])  # fmt: skip
         across, down = across + 2 * margin * down, down * (1 + 2 * margin)
     wide = int(np.clip(round(across * height_px / down), 8, 3200))
-    flat = np.float32([[0, 0], [wide, 0], [wide, height_px], [0, height_px]])
+    flat = np.array([[0, 0], [wide, 0], [wide, height_px], [0, height_px]], np.float32)
     turn = cv2.getPerspectiveTransform(c.astype(np.float32), flat)
     shrinks = down > 1.5 * height_px
-    source = cv2.GaussianBlur(rgb, (0, 0), 0.4 * down / height_px) if shrinks else rgb
-    cut: NDArray[np.uint8] = cv2.warpPerspective(
+    source: Any = cv2.GaussianBlur(rgb, (0, 0), 0.4 * down / height_px) if shrinks else rgb
+    cut: Any = cv2.warpPerspective(
         source, turn, (wide, height_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    return cut
+    return np.asarray(cut, dtype=np.uint8)
 
 
 def read_line(line: NDArray[np.uint8], *, allowed: str = "") -> LineRead:

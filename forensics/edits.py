@@ -37,7 +37,7 @@ class _Level:
 LEVEL_METHODS: tuple[tuple[str, str, str], ...] = (
     ("container", "forensics.container", "find_discontinuities"),
     ("frame", "forensics.video", "find_discontinuities"),
-    ("clock", "forensics.clock", "read_clock"),
+    ("clock", "forensics.clock", "find_clock_breaks"),
     ("audio", "forensics.continuity", "find_splices"),
     ("hum", "forensics.enf", "find_phase_breaks"),
 )

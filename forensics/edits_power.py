@@ -26,6 +26,8 @@ __all__ = ["boundaries_found", "edit_found", "measure_power", "untouched_stretch
 
 #: Bytes of decoded frames held at once.
 FRAME_BYTES = 192 << 20
+#: Rounds of edits at other places, for stretches too short to hold many.
+ROUNDS = 3
 #: An edit counts as found when something is reported within so many frames of a boundary of it.
 TOLERANCE = 2
 
@@ -71,7 +73,8 @@ def untouched_stretch(
 @method("edits-power", version="1")
 def measure_power(
     clip: Clip, *, kinds: tuple[Made, ...] = ("deletion", "cover-up", "loop", "freeze"),
-    profile: Profile = "crf23", length_s: float = 2.0, most: int = 12, least_score: float = 0.5,
+    profile: Profile = "crf23", length_s: float = 2.0, most: int = 12,
+    least_score: float | None = None,
     seed: int = 0, progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Would an edit of this clip have been found? Make some on its own frames, and look.
@@ -143,11 +146,18 @@ def measure_power(
     for number, kind in enumerate(jobs):
         if progress is not None:
             progress(number / len(jobs), f"making and finding: {kind}")
-        plan = plan_edits(kind, len(frames), rate, length_s=length_s, most=most, seed=seed,
-                          gap_s=max(3.0, length_s + 1.0))  # fmt: skip
-        if kind != "untouched" and not plan.edits:
-            continue
-        seen = _examine(frames, plan.order, rate, profile, least_score)
+        found = made = 0
+        # A short stretch holds few edits at a time: other places are tried in further rounds.
+        for turn in range(1 if kind == "untouched" else ROUNDS):
+            plan = plan_edits(
+                kind, len(frames), rate, length_s=length_s, most=most - made, seed=seed + turn,
+                gap_s=max(3.0, length_s + 1.0),
+            )  # fmt: skip
+            if made >= most or (kind != "untouched" and not plan.edits):
+                break
+            seen = _examine(frames, plan.order, rate, profile, least_score)
+            found += sum(edit_found(edit, seen) for edit in plan.edits)
+            made += len(plan.edits)
         if kind == "untouched":
             alarms = [s for s in seen if s.kind != "doubled-frames"]
             minutes = len(frames) / rate / 60
@@ -155,11 +165,12 @@ def measure_power(
                 len(alarms), "alarms", note=f"in {minutes:.1f} minutes encoded without an edit"
             )
             continue
-        found = sum(edit_found(edit, seen) for edit in plan.edits)
-        interval = item_rate(found, len(plan.edits))
+        if not made:
+            continue
+        interval = item_rate(found, made)
         measures[f"found {kind}"] = Quantity(
-            found / len(plan.edits), "of those made", interval.low, interval.high,
-            note=f"{found} of {len(plan.edits)}, {length_s:g} s, {profile}",
+            found / made, "of those made", interval.low, interval.high,
+            note=f"{found} of {made}, {length_s:g} s, {profile}",
         )  # fmt: skip
     told = "; ".join(f"{k}: {q.note}" for k, q in measures.items() if k != "alarms")
     return conclude(
@@ -171,7 +182,7 @@ def measure_power(
 
 def _examine(
     frames: NDArray[np.uint8], order: NDArray[np.int64], rate: float, profile: Profile,
-    least_score: float,
+    least_score: float | None,
 ) -> list[Seen]:  # fmt: skip
     exact = Fraction(rate).limit_denominator(1001)
     with tempfile.TemporaryDirectory(prefix="forensics-power-") as folder:

@@ -105,7 +105,7 @@ def _blocks(
 def _observation(found: Impulse, start: Fraction, offset: int) -> Observation:
     time = start + Fraction(offset, RATE_HZ) + seconds(found.time_s)
     length = seconds(min(max(found.decay_ms, 5.0), 1000.0) / 1000)
-    decay_note = "to 20 dB below the peak" if found.decay_reached else "not reached within 1 s"
+    decay_note = "to 20 dB below the peak" if found.decay_reached else "to the background, or 1 s"
     measures = {
         "above_floor": Quantity(found.above_floor_db, "dB", note="peak over the 0.2 s before"),
         "rise": Quantity(found.rise_ms, "ms", note="from 20 to 6 dB below the peak, 0.5 ms steps"),
@@ -247,11 +247,15 @@ def find_events(
             missing += [NotTestable(gap, "the file has no sound here") for gap in sound.gaps]
         origin = start or Fraction(0)
         levels = measure_levels(samples)
-        for found in find_impulses(samples, minimum_score=minimum_score, levels=levels):
-            if core <= first + round(found.time_s * RATE_HZ) < stop:
-                observations.append(_observation(found, origin, first))
+        observations += [
+            _observation(found, origin, first)
+            for found in find_impulses(samples, minimum_score=minimum_score, levels=levels)
+            if core <= first + round(found.time_s * RATE_HZ) < stop
+        ]
         total = stop
-        hops = slice(round((core - first) / RATE_HZ / HOP_S), round((stop - first) / RATE_HZ / HOP_S))
+        hops = slice(
+            round((core - first) / RATE_HZ / HOP_S), round((stop - first) / RATE_HZ / HOP_S)
+        )
         inner = type(levels)(levels.bands[:, hops], levels.flatness[hops], levels.empty[hops])
         for number, level in enumerate(
             hearing_level(inner, window_s=_WINDOW_S, margin_db=_MARGIN_DB)

@@ -220,7 +220,9 @@ def _absence(clip: str, exam: Examination, at: Interval, alignment: Alignment) -
     span = exam.coverage.span
     if span is None or not float(span.start) <= local <= float(span.end):
         return Absence(clip, "not-recording", "the clip has no sound at that time")
-    deaf: NotTestable | None = next((n for n in exam.coverage.not_testable if local in n.span), None)
+    deaf: NotTestable | None = next(
+        (n for n in exam.coverage.not_testable if local in n.span), None
+    )
     if deaf is not None:
         return Absence(clip, "could-not-hear", deaf.reason)
     return Absence(clip, "not-heard", "nothing above this clip's hearing level")

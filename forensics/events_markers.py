@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from forensics.model import Discontinuity, Flash, Observation, SoundEvent
+from forensics.model import Discontinuity, Flash, Observation, SoundEvent, Span
+
+_NOWHERE = Span(Fraction(0), Fraction(0))
 
 __all__ = ["audacity_labels", "marker_text", "webvtt_markers"]
 
@@ -33,7 +35,13 @@ def _stamp(time: Fraction | float) -> str:
 
 
 def webvtt_markers(observations: Iterable[Observation], *, least_s: float = 0.5) -> str:
-    """A WebVTT file with one cue per observation, each shown for at least `least_s` seconds."""
+    """A WebVTT file with one cue per observation, each shown for at least `least_s` seconds.
+
+    When it errs
+    ------------
+    Leaves out observations without a span (incompleteness). A cue is a caption: it carries neither
+    the error rate nor the method, and must not leave the case without its findings.
+    """
     lines = ["WEBVTT", ""]
     for number, seen in enumerate(_timed(observations), 1):
         span = seen.span
@@ -44,7 +52,13 @@ def webvtt_markers(observations: Iterable[Observation], *, least_s: float = 0.5)
 
 
 def audacity_labels(observations: Iterable[Observation]) -> str:
-    """An Audacity label track: start, end and text, tab-separated, one line each."""
+    """An Audacity label track: start, end and text, tab-separated, one line each.
+
+    When it errs
+    ------------
+    Leaves out observations without a span (incompleteness). Audacity counts from the first sample:
+    where a clip's sound starts later than zero, labels lie that much late on the sound alone.
+    """
     rows = []
     for seen in _timed(observations):
         assert seen.span is not None
@@ -56,4 +70,4 @@ def audacity_labels(observations: Iterable[Observation]) -> str:
 
 def _timed(observations: Iterable[Observation]) -> list[Observation]:
     placed = [seen for seen in observations if seen.span is not None]
-    return sorted(placed, key=lambda seen: seen.span or 0)  # type: ignore[arg-type,return-value]
+    return sorted(placed, key=lambda seen: seen.span or _NOWHERE)

@@ -122,7 +122,7 @@ class Gallery:
         self.folder = folder
         self.entries = entries
         self._problems = problems
-        self.digest = content_hash([entry for entry in entries])
+        self.digest = content_hash(list(entries))
         self._references: dict[str, tuple[Reference, ...]] = {}
         self._alike: dict[str, set[str]] = {}
         for entry in entries:
@@ -154,7 +154,9 @@ class Gallery:
             for other in entry.look_alikes:
                 if other not in known:
                     problems.append(
-                        Problem(entry.unit, False, f"names look-alike {other!r}, not in this gallery")
+                        Problem(
+                            entry.unit, False, f"names look-alike {other!r}, not in this gallery"
+                        )
                     )
         if not entries:
             said = "; ".join(p.text for p in problems[:3]) or "it holds no <unit>/reference.toml"
@@ -186,7 +188,7 @@ class Gallery:
         return {"gallery": self.digest, "entries": [entry.unit for entry in self.entries]}
 
     def lint(self) -> tuple[Problem, ...]:
-        """Everything wrong with the folder: refused entries first, then what should be filled in."""
+        """Everything wrong with the folder: refused entries first, then what is left open."""
         return tuple(sorted(self._problems, key=lambda p: (not p.refused, p.unit)))
 
     def look_alikes(self, unit: str) -> frozenset[str]:
@@ -237,17 +239,20 @@ class Gallery:
             others = [row for row in named if row[0] != unit]
             for size_px in (192, 64):
                 query = prepare_query(limit_band(probe.picture, size_px), size_px=float(size_px))
-                for other, comparison in rank(query, others, keep=12):
+                for other, comparison in rank(query, others, keep=8, finish=5):
                     pair = (min(unit, other), max(unit, other))
-                    if comparison.confusable and comparison.inliers > close.get(
-                        pair, Comparison()
-                    ).inliers:
+                    if (
+                        comparison.confusable
+                        and comparison.inliers > close.get(pair, Comparison()).inliers
+                    ):
                         close[pair] = comparison
         for first, second in close:
             self._alike.setdefault(first, set()).add(second)
             self._alike.setdefault(second, set()).add(first)
         declared = {
-            (min(e.unit, other), max(e.unit, other)) for e in self.entries for other in e.look_alikes
+            (min(e.unit, other), max(e.unit, other))
+            for e in self.entries
+            for other in e.look_alikes
         }
         found = []
         for pair in sorted(close.keys() | declared):
@@ -308,7 +313,9 @@ def _read_entry(home: Path) -> tuple[GalleryEntry | None, list[Problem]]:
             refuse(error.message)
             continue
         if max(shape[:2]) < 96:
-            problems.append(Problem(unit, False, f"{name} is under 96 pixels: few details to match"))
+            problems.append(
+                Problem(unit, False, f"{name} is under 96 pixels: few details to match")
+            )
         pictures.append(
             {"file": name, "sha256": hashlib.sha256(content).hexdigest(), "kind": kinds}
         )
@@ -317,7 +324,9 @@ def _read_entry(home: Path) -> tuple[GalleryEntry | None, list[Problem]]:
     for key in ("source", "source_sha256", "licence", "added_by"):
         if not str(written.setdefault(key, "")).strip():
             refuse(f"no {key}")
-    if written["source_sha256"] and not re.fullmatch(r"[0-9a-f]{64}", str(written["source_sha256"])):
+    if written["source_sha256"] and not re.fullmatch(
+        r"[0-9a-f]{64}", str(written["source_sha256"])
+    ):
         refuse("source_sha256 is not a SHA-256 in hexadecimal")
     written.setdefault("names", {})
     if not written["names"]:

@@ -102,22 +102,24 @@ def _to_canvas(picture: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uin
     scale = longest / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    return cv2.resize(picture, size, interpolation=method), scale
+    canvas: Any = cv2.resize(picture, size, interpolation=method)
+    return canvas, scale
 
 
 def limit_band(picture: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
     """The picture as it would look `width_px` long, at its own size: what detail survives."""
     import cv2
+    import numpy as np
 
     longest = max(picture.shape[:2])
     if width_px >= longest:
         return picture
     factor = width_px / longest
     small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    back: NDArray[np.uint8] = cv2.resize(
+    back: Any = cv2.resize(
         small, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_CUBIC
     )
-    return back
+    return np.asarray(back, dtype=np.uint8)
 
 
 def _features(rgb: NDArray[np.uint8], mask: NDArray[np.uint8] | None, scale: float = 1.0,
@@ -125,8 +127,9 @@ def _features(rgb: NDArray[np.uint8], mask: NDArray[np.uint8] | None, scale: flo
     import cv2
     import numpy as np
 
-    grey: NDArray[np.uint8] = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    sift: Any = cv2.SIFT_create(nfeatures=_FEATURES, contrastThreshold=0.02, edgeThreshold=15)
+    grey: Any = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    create: Any = getattr(cv2, "SIFT_create")  # noqa: B009 - the stubs do not know it
+    sift = create(nfeatures=_FEATURES, contrastThreshold=0.02, edgeThreshold=15)
     keypoints, described = sift.detectAndCompute(grey, mask)
     if described is None or not len(keypoints):
         return Query(
@@ -160,7 +163,8 @@ def prepare_reference(rgba: NDArray[np.uint8]) -> Reference:
         rgb, mask = np.ascontiguousarray(rgb[window]), np.ascontiguousarray(mask[window])
     canvas, _ = _to_canvas(rgb, CANVAS_PX)
     shape = (canvas.shape[1], canvas.shape[0])
-    return Reference(canvas, cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST))
+    small: Any = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
+    return Reference(canvas, small)
 
 
 def _plain_border_mask(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -203,13 +207,13 @@ def _pairs(
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     # RootSIFT vectors have length one: nearest by angle is nearest by distance.
     likeness = query @ reference.T
-    best_two = np.argpartition(-likeness, 1, axis=1)[:, :2]
     rows = np.arange(len(query))
-    first, second = likeness[rows, best_two[:, 0]], likeness[rows, best_two[:, 1]]
-    swap = second > first
-    best = np.where(swap, best_two[:, 1], best_two[:, 0])
-    near = np.sqrt(np.clip(2 - 2 * np.maximum(first, second), 0, None))
-    far = np.sqrt(np.clip(2 - 2 * np.minimum(first, second), 1e-9, None))
+    best = likeness.argmax(axis=1)
+    first = likeness[rows, best]
+    likeness[rows, best] = -2.0
+    second = likeness.max(axis=1)
+    near = np.sqrt(np.clip(2 - 2 * first, 0, None))
+    far = np.sqrt(np.clip(2 - 2 * second, 1e-9, None))
     kept = np.nonzero(near < _RATIO * far)[0]
     # One reference point answers one query point: the nearest.
     order = kept[np.argsort(near[kept], kind="stable")]
@@ -224,7 +228,7 @@ def _possible(homography: Any, size: tuple[int, int], query: Query) -> Any:
     import numpy as np
 
     width, height = size
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])[None]
+    corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
     quad = cv2.perspectiveTransform(corners, homography)[0].astype(np.float64)
     if not np.isfinite(quad).all():
         return None
@@ -285,8 +289,8 @@ def _refine(query: Query, reference: Reference, homography: Any) -> Any:
         # It did not converge: the alignment by features stands.
         return homography
     better = np.linalg.inv(half) @ better.astype(np.float64) @ half
-    corners = np.float32([[0, 0], [drawn.shape[1], 0], [drawn.shape[1], drawn.shape[0]],
-                          [0, drawn.shape[0]]])[None]  # fmt: skip
+    high, wide = drawn.shape[:2]
+    corners = np.array([[[0, 0], [wide, 0], [wide, high], [0, high]]], np.float32)
     before = cv2.perspectiveTransform(corners, homography)[0]
     after = cv2.perspectiveTransform(corners, better)[0]
     moved = float(np.abs(after - before).max())
@@ -350,38 +354,57 @@ def _zncc(first: Any, second: Any) -> float:
     return float((a * b).sum() / power) if power > 1e-6 * len(a) else 0.0
 
 
-def _fit(query: Query, reference: Reference, pairs: Any) -> Comparison:
+@dataclass(frozen=True)
+class _Fitted:
+    """A possible geometry, before grey is looked at."""
+
+    votes: int
+    inliers: int = 0
+    coverage: float = 0.0
+    homography: Any = None
+
+
+def _fit(query: Query, reference: Reference, pairs: Any) -> _Fitted:
     import cv2
     import numpy as np
 
     mine, theirs = pairs
     votes = len(mine)
     if votes < _CELL_MINIMUM:
-        return Comparison(votes=votes)
+        return _Fitted(votes)
     band = reference.band(query.width_px)
     source, target = band.points[theirs], query.points[mine]
     cv2.setRNGSeed(7)
     homography, kept = cv2.findHomography(
-        source, target, cv2.USAC_MAGSAC, _TRANSFER_PX, maxIters=2000, confidence=0.999
+        source, target, cv2.USAC_MAGSAC, _TRANSFER_PX, maxIters=1000, confidence=0.999
     )
     if homography is None or kept is None:
-        return Comparison(votes=votes)
+        return _Fitted(votes)
     height, width = reference.mask.shape
     if _possible(homography, (width, height), query) is None:
-        return Comparison(votes=votes)
+        return _Fitted(votes)
     inside = kept.ravel() > 0
     # Several features at one place are one witness: count places, not features.
     inliers = len(np.unique(np.round(source[inside] / 2), axis=0))
     hull = cv2.contourArea(cv2.convexHull(source[inside])) if inside.sum() >= 3 else 0.0
     coverage = min(1.0, hull / max(1.0, float(np.count_nonzero(reference.mask))))
+    return _Fitted(votes, inliers, coverage, homography)
+
+
+def _finish(query: Query, reference: Reference, fitted: _Fitted) -> Comparison:
+    """Refine the geometry by grey, and correlate."""
+    import numpy as np
+
+    if fitted.homography is None:
+        return Comparison(votes=fitted.votes)
     correlation = agreement = 0.0
-    homography = _refine(query, reference, homography)
+    homography = _refine(query, reference, fitted.homography)
     seen = align(query, reference, homography)
     if seen is not None:
         correlation, agreement = seen.correlation, seen.agreement
     to_crop = np.diag([1 / query.scale, 1 / query.scale, 1.0]) @ homography
     return Comparison(
-        inliers, votes, coverage, correlation, agreement,
+        fitted.inliers, fitted.votes, fitted.coverage, correlation, agreement,
         tuple(float(v) for v in (to_crop / to_crop[2, 2]).ravel()),
     )  # fmt: skip
 
@@ -390,23 +413,29 @@ def compare(rgb: NDArray[np.uint8], reference: Reference) -> Comparison:
     """Compare one picture, (H, W, 3) uint8 RGB, with one reference."""
     query = prepare_query(rgb)
     band = reference.band(query.width_px)
-    return _fit(query, reference, _pairs(query.descriptors, band.descriptors))
+    pairs = _pairs(query.descriptors, band.descriptors)
+    return _finish(query, reference, _fit(query, reference, pairs))
 
 
 def rank(
-    query: Query, references: list[tuple[str, Reference]], *, keep: int = 8
+    query: Query, references: list[tuple[str, Reference]], *, keep: int = 8, finish: int = 3
 ) -> list[tuple[str, Comparison]]:
-    """Compare a crop with every reference; geometry only for the `keep` with most votes.
+    """Compare a crop with every reference, each step only for what the step before left over.
 
-    Returns (name, comparison), best first: by inliers, then by grey agreement.
+    Geometry for the `keep` with most votes, grey for the `finish` with most points in a common
+    geometry. Returns (name, comparison), best first: by agreement where points suffice, then by
+    points.
     """
     voted = []
     for name, reference in references:
         pairs = _pairs(query.descriptors, reference.band(query.width_px).descriptors)
         voted.append((len(pairs[0]), name, reference, pairs))
     voted.sort(key=lambda row: (-row[0], row[1]))
-    fitted = [(name, _fit(query, ref, pairs)) for _, name, ref, pairs in voted[:keep]]
-    fitted += [(name, Comparison(votes=votes)) for votes, name, _, _ in voted[keep:]]
-    return sorted(
-        fitted, key=lambda row: (-row[1].inliers, -abs(row[1].correlation), -row[1].votes, row[0])
-    )
+    fitted = [(_fit(query, ref, pairs), name, ref) for _, name, ref, pairs in voted[:keep]]
+    fitted.sort(key=lambda row: (-row[0].inliers, -row[0].votes, row[1]))
+    done = [(name, _finish(query, ref, fit)) for fit, name, ref in fitted[:finish]]
+    done.sort(key=lambda row: (-row[1].inliers * (0.5 + row[1].agreement), row[0]))
+    done += [
+        (name, Comparison(fit.inliers, fit.votes, fit.coverage)) for fit, name, _ in fitted[finish:]
+    ]
+    return done + [(name, Comparison(votes=votes)) for votes, name, _, _ in voted[keep:]]

@@ -35,6 +35,7 @@ from forensics.errors import (
 from forensics.gallery import Gallery
 from forensics.incident_claims import judge
 from forensics.incident_plan import Plan, PlannedClip
+from forensics.incident_silent import place_silent
 from forensics.incident_timeline import build_timeline
 from forensics.model import (
     Alignment,
@@ -196,6 +197,11 @@ class Incident:
             examinations.extend(self._copies(clips, done))
         tell(0.9, "placing the clips")
         alignment, reason = self._align(opened)
+        if alignment is not None:
+            placed = place_silent(alignment, opened, examinations)
+            if placed != alignment:
+                self._record_once(placed)
+            alignment = placed
         tell(0.97, "testing the claims")
         verdicts = self._judge(examinations, alignment, opened)
         self._check_originals(clips)
@@ -251,6 +257,10 @@ class Incident:
             return None, error.message
         self.ledger.append(alignment)
         return alignment, ""
+
+    def _record_once(self, alignment: Alignment) -> None:
+        if not any(entry.said == alignment for entry in self.ledger):
+            self.ledger.append(alignment)
 
     def _judge(
         self, examinations: list[Examination], alignment: Alignment | None, opened: dict[str, Clip]

@@ -26,6 +26,8 @@ from forensics.model import (
 __all__ = ["Occurrence", "Timeline", "judge"]
 
 _UNITS = "s"
+#: Detectors give what they are unsure of a lower score; it takes part, but decides nothing.
+CLEAR = 0.7
 _Outcome: TypeAlias = Literal["supported", "contradicted", "undecided"]
 
 
@@ -41,11 +43,12 @@ class Occurrence(Value, frozen=True):
     clips: tuple[str, ...]
     findings: tuple[str, ...]
     missed_by: tuple[str, ...] = ()
+    score: float = 1.0
 
     @property
     def certain(self) -> bool:
-        """Shown by two clips, or by the only one that was recording."""
-        return len(self.clips) >= 2 or not self.missed_by
+        """Shown clearly, and by two clips or by the only one that was recording."""
+        return self.score >= CLEAR and (len(self.clips) >= 2 or not self.missed_by)
 
     @property
     def early(self) -> float:
@@ -239,10 +242,13 @@ def _visible(claim: Claim, expects: Visible, line: Timeline) -> Verdict:
         ids = _ids(found)
         pro, con = ((), ids) if expects.never else (ids, ())
         return Verdict(claim, outcome, pro, con, f"{len(found)} sightings")
+    near = line.select(f"possible-{expects.label}", expects.clip)
+    if near:
+        told = f"{len(near)} sightings of a design that may be it, or a look-alike of it"
+        return Verdict(claim, "undecided", _ids(near), (), told)
     # Not seen is not the same as not there: a picture never rules a marking out.
-    return Verdict(
-        claim, "undecided", (), (), f"no {expects.label} was seen; that excludes nothing"
-    )
+    told = f"no {expects.label} was seen; that excludes nothing"
+    return Verdict(claim, "undecided", (), (), told)
 
 
 _JUDGES: dict[type, Callable[..., Verdict]] = {

@@ -7,8 +7,10 @@ that could not be placed stay on their own clocks and take no part.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from forensics.incident_claims import Occurrence, Timeline
+from forensics.incident_silent import Break, breaks_of, on_clock
 from forensics.model import (
     Activity,
     Alignment,
@@ -34,7 +36,7 @@ _LOOKS_FOR = {
     "edits": ("discontinuity",),
     "video-cuts": ("cut",),
     "vehicles": ("vehicle",),
-    "markings": ("marking",),
+    "insignia-markings": ("marking", "possible-marking"),
 }
 
 
@@ -54,6 +56,8 @@ def _labels(finding: Finding) -> Iterator[str]:
             yield f"vehicle:{kind}"
         case Sighting(verdict="match_design", candidates=(best, *_)):
             yield f"marking:{best.entry}"
+        case Sighting(verdict="possible_design", candidates=(best, *_)):
+            yield f"possible-marking:{best.entry}"
         case Sighting(kind=kind, text=text) if text:
             yield f"marking:{kind}:{text}"
         case _:
@@ -75,31 +79,37 @@ def build_timeline(
         The clips by the examiner's names.
     """
     clips = {clip.digest: (name, clip) for name, clip in opened.items()}
-    heard: dict[str, list[tuple[Interval, str, str]]] = {}
+    heard: dict[str, list[_Row]] = {}
     observed: dict[str, list[tuple[Interval, str]]] = {}
     blind: dict[str, list[str]] = {}
+    breaks = {digest: breaks_of(examinations, digest) for digest in clips}
     for exam in examinations:
         digest = exam.origin.inputs[0] if len(exam.origin.inputs) == 1 else ""
         looked_for = _LOOKS_FOR.get(exam.origin.method, ())
         if not digest or digest not in clips or not looked_for:
             continue
-        name = clips[digest][0]
+        name, clip = clips[digest]
+        if clip.audio is None:
+            # A camera without a microphone has not listened, whatever else it saw.
+            looked_for = tuple(label for label in looked_for if label != "impulse")
         if exam.outcome == "failed":
             for label in looked_for:
                 blind.setdefault(label, []).append(f"{name}: {exam.reason}")
         if exam.outcome in ("failed", "not-applicable"):
             continue
-        covered = _place(alignment, digest, exam.coverage.span)
+        gaps = breaks[digest]
+        covered = _whole(alignment, digest, exam.coverage.span, gaps)
         for label in looked_for:
             if covered is not None:
                 observed.setdefault(label, []).append((covered, name))
             for hole in exam.coverage.not_testable:
                 blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
         for finding in exam:
-            place = _place(alignment, digest, finding.observation.span)
+            place = _place(alignment, digest, finding.observation.span, gaps)
             if place is not None:
                 for label in _labels(finding):
-                    heard.setdefault(label, []).append((place, name, finding.id))
+                    score = finding.observation.score
+                    heard.setdefault(label, []).append(_Row(place, name, finding.id, score))
     occurrences = [
         occurrence
         for label, rows in heard.items()
@@ -112,33 +122,55 @@ def build_timeline(
     )
 
 
-def _place(alignment: Alignment | None, digest: str, span: Span | None) -> Interval | None:
+def _place(
+    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[Break]
+) -> Interval | None:
     if span is None:
         return None
     if alignment is None:
         return Interval(float(span.start), float(span.end), 0.0)
-    return alignment.on_incident_clock(digest, span)
+    return on_clock(alignment, digest, span, gaps)
+
+
+def _whole(
+    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[Break]
+) -> Interval | None:
+    # Both ends on their own side of every break: what was recorded from first to last.
+    if span is None:
+        return None
+    ends = [_place(alignment, digest, Span(time, time), gaps) for time in (span.start, span.end)]
+    if ends[0] is None or ends[1] is None:
+        return None
+    return Interval(ends[0].start, max(ends[0].start, ends[1].end), ends[0].uncertainty)
+
+
+class _Row(NamedTuple):
+    place: Interval
+    name: str
+    finding: str
+    score: float
 
 
 def _merge(
-    label: str, rows: list[tuple[Interval, str, str]], observed: list[tuple[Interval, str]]
+    label: str, rows: list[_Row], observed: list[tuple[Interval, str]]
 ) -> Iterator[Occurrence]:
-    groups: list[list[tuple[Interval, str, str]]] = []
-    for row in sorted(rows, key=lambda r: r[0].start):
+    groups: list[list[_Row]] = []
+    for row in sorted(rows, key=lambda r: r.place.start):
         fitting = [
             group
             for group in groups
-            if row[1] not in {name for _, name, _ in group}
-            and abs(group[0][0].start - row[0].start)
-            <= group[0][0].uncertainty + row[0].uncertainty
+            if row.name not in {other.name for other in group}
+            and abs(group[0].place.start - row.place.start)
+            <= group[0].place.uncertainty + row.place.uncertainty
         ]
         if fitting:
-            min(fitting, key=lambda g: abs(g[0][0].start - row[0].start)).append(row)
+            nearest = min(fitting, key=lambda g: abs(g[0].place.start - row.place.start))
+            nearest.append(row)
         else:
             groups.append([row])
     for group in groups:
-        names = tuple(name for _, name, _ in group)
-        best = min((interval for interval, _, _ in group), key=lambda i: i.uncertainty)
+        names = tuple(row.name for row in group)
+        best = min((row.place for row in group), key=lambda i: i.uncertainty)
         watching = {
             name
             for span, name in observed
@@ -146,6 +178,10 @@ def _merge(
             and best.start + best.uncertainty <= span.end
         }
         yield Occurrence(
-            label, best, names, tuple(i for _, _, i in group),
-            tuple(sorted(watching - set(names))),
-        )  # fmt: skip
+            label=label,
+            interval=best,
+            clips=names,
+            findings=tuple(row.finding for row in group),
+            missed_by=tuple(sorted(watching - set(names))),
+            score=max(row.score for row in group),
+        )

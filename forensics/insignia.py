@@ -7,15 +7,16 @@ under 32 pixels nothing is compared, under 76 nothing is more than ``possible_de
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from forensics import detector
 from forensics.detector_frames import MarkedBox, crop_box, frames_to_examine, png_bytes
-from forensics.errors import ExtraMissing, RecordInvalid
+from forensics.errors import ExtraMissing
 from forensics.gallery import Gallery
-from forensics.gallery_match import Comparison, prepare_query, rank
+from forensics.gallery_match import prepare_query, rank
+from forensics.insignia_cluster import Cluster, Edge, cluster_sightings
 from forensics.insignia_lettering import (
     LetteringRead,
     LexiconWord,
@@ -23,231 +24,49 @@ from forensics.insignia_lettering import (
     read_lexicon,
     tesseract_languages,
 )
-from forensics.insignia_measure import measure_crop, size_bucket, strength
+from forensics.insignia_match import LEAST_PX, Match, fitted_quad, insufficient, match_marking
+from forensics.insignia_measure import measure_crop, size_bucket
+from forensics.insignia_picker import BoxPicker, boxes_from_drawn, open_picker
+from forensics.insignia_record import (
+    Sealed,
+    Step,
+    blind_sheet,
+    check_steps,
+    record_absence,
+    record_comparison,
+    seal_decision,
+)
 from forensics.model import (
     Box,
-    Candidate,
     Clip,
     Coverage,
     Examination,
     NotTestable,
     Observation,
     Progress,
-    Quantity,
     Sighting,
     SightingKind,
     SightingVerdict,
     Span,
-    Value,
 )
 from forensics.provenance import conclude, keep, method
 from forensics.scan import Picture
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 __all__ = [
-    "LetteringRead", "LexiconWord", "MarkedBox", "Match", "find_markings", "match_marking",
-    "read_lettering", "read_lexicon",
+    "BoxPicker", "Cluster", "Edge", "LetteringRead", "LexiconWord", "MarkedBox",
+    "Match", "Sealed", "Step", "blind_sheet", "boxes_from_drawn", "check_steps",
+    "cluster_sightings", "find_markings", "match_marking", "open_picker", "read_lettering",
+    "read_lexicon", "record_absence", "record_comparison", "seal_decision",
 ]  # fmt: skip
 
-LEAST_PX = 32.0
-FULL_PX = 76.0
-_KEYPOINTS = 15
-_SURE_INLIERS = 24
-_LEAST_INLIERS = 6
-_LIKELY_INLIERS = 12
-_COVERS = 0.4
-_AGREES = 0.8
-_PARTLY = 0.6
 _SEARCHED_PX = 90.0
 _LETTERED: frozenset[str] = frozenset(("lettering", "shield-number", "helmet-number", "plate"))
 _DESIGNS: frozenset[str] = frozenset(
     ("patch", "chevron", "shield", "helmet", "vehicle-marking", "camouflage", "other")
 )
-
-
-class Match(Value, frozen=True):
-    """What the gallery says about one crop: candidates ranked, and one verdict. Iterable."""
-
-    candidates: tuple[Candidate, ...]
-    verdict: SightingVerdict
-    reason: str
-    size: Quantity
-    quad: tuple[tuple[float, float], ...] = ()
-
-    def __iter__(self) -> Iterator[Candidate]:
-        return iter(self.candidates)
-
-    def __len__(self) -> int:
-        return len(self.candidates)
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __getitem__(self, number: int) -> Candidate:
-        return self.candidates[number]
-
-    def __str__(self) -> str:
-        best = f": {self.candidates[0].entry}" if self.candidates else ""
-        return f"{self.verdict}{best} ({self.reason})"
-
-
-def _quad(comparison: Comparison, reference: Any) -> tuple[tuple[float, float], ...]:
-    import numpy as np
-
-    if not comparison.homography:
-        return ()
-    height, width = reference.mask.shape
-    h = np.array(comparison.homography).reshape(3, 3)
-    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ h.T
-    return tuple((float(x / w), float(y / w)) for x, y, w in corners)
-
-
-def _candidate(unit: str, comparison: Comparison, gallery: Gallery, size_px: float) -> Candidate:
-    same, other = [], []
-    if comparison.inliers >= _LEAST_INLIERS:
-        same.append(f"{comparison.inliers} details lie where one flat emblem would have them")
-    else:
-        other.append(f"only {comparison.inliers} details in a common geometry")
-    if comparison.homography:
-        said = f"{comparison.agreement:.0%} of the drawing agrees place by place after alignment"
-        (same if comparison.agreement >= _PARTLY else other).append(said)
-        if comparison.correlation <= -0.5:
-            other.append("light and dark are exchanged: an inverted colourway of the design")
-        reach = f"the details span {comparison.coverage:.0%} of the emblem"
-        (same if comparison.coverage >= 0.3 else other).append(reach)
-    alike = gallery.look_alikes(unit)
-    if alike:
-        other.append("cannot be told apart reliably from " + ", ".join(sorted(alike)))
-    measures = {
-        "inliers": Quantity.exact(comparison.inliers, "points", "counted"),
-        "coverage": Quantity.exact(comparison.coverage, "", "computed from the counted points"),
-        "correlation": Quantity.exact(comparison.correlation, "", "computed, not estimated"),
-        "agreement": Quantity.exact(comparison.agreement, "", "share of the drawing"),
-    }
-    ratio = strength(comparison, size_px)
-    if ratio is not None:
-        measures["log10_lr"] = ratio
-    return Candidate(
-        entry=unit, score=_score(comparison), similarities=tuple(same), differences=tuple(other),
-        measures=measures, look_alike=bool(alike),
-    )  # fmt: skip
-
-
-def _score(comparison: Comparison) -> float:
-    # Resemblance for ranking only; 16 points in full agreement reach 0.9.
-    points = 1 - 2.0 ** (-comparison.inliers / 6)
-    return float(min(1.0, points * (0.5 + 0.5 * comparison.agreement)))
-
-
-def match_marking(
-    image: NDArray[np.uint8], gallery: Gallery, *, count: int = 5, size_px: float | None = None
-) -> Match:
-    """Compare one marking with every design of a gallery: ranked candidates and a verdict.
-
-    Parameters
-    ----------
-    image
-        (H, W, 3) uint8 RGB, upright; a crop drawn closely around one marking.
-    gallery
-        An opened gallery.
-    count
-        How many candidates to give back.
-    size_px
-        Longer side of the marking in pixels of the frame; that of `image` by default. Give it
-        when `image` has been enlarged: pixels that were invented do not count.
-
-    Returns
-    -------
-    Match
-        Iterates over `Candidate`; `.verdict` is ``match_design`` (at least 6 details in one
-        geometry and 80 % of the drawing in agreement, or 24 details that span the emblem; not
-        under 76 pixels; no look-alike; clear of the runner-up), ``possible_design``, ``no_match_in_gallery`` or ``insufficient``.
-
-    References
-    ----------
-    RootSIFT with a MAGSAC homography, then zero-mean normalised correlation of the aligned crop.
-    SWGDE 15-I-002 on photographic comparison; ENFSI 2015 on evaluative reporting.
-
-    When it errs
-    ------------
-    Calls it wrongly when another unit shares the design and is not in the gallery, so that no
-    look-alike could be registered (ASTM E3016: inaccuracy, association); misses it when the
-    emblem is folded, seen obliquely, blurred, or under about 75 pixels on real cloth
-    (incompleteness); says nothing about who wears it, or whether it was theirs to wear
-    (misinterpretation).
-    """
-    import numpy as np
-
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise RecordInvalid("a marking is given as (H, W, 3) uint8 RGB")
-    longest = float(max(image.shape[:2])) if size_px is None else float(size_px)
-    if longest < LEAST_PX:
-        return _insufficient(f"{longest:.0f} pixels, {LEAST_PX:.0f} are needed", longest)
-    query = prepare_query(image, size_px=longest)
-    if len(query.points) < _KEYPOINTS:
-        return _insufficient(f"{len(query.points)} details, {_KEYPOINTS} are needed", longest)
-    named = [(entry.unit, ref) for entry in gallery for ref in gallery.references(entry.unit)]
-    best: dict[str, tuple[Comparison, Any]] = {}
-    references = {id(ref): ref for _, ref in named}
-    order = [(f"{unit}\n{id(ref)}", ref) for unit, ref in named]
-    for key, comparison in rank(query, order):
-        unit, _, identity = key.partition("\n")
-        if unit not in best:
-            best[unit] = (comparison, references[int(identity)])
-    ranked = list(best.items())
-    unit, (top, reference) = ranked[0]
-    quad = _quad(top, reference)
-    fitted_px = longest
-    if quad:
-        corners = np.array(quad)
-        extent = corners.max(axis=0) - corners.min(axis=0)
-        scale = longest / max(image.shape[:2])
-        fitted_px = float(min(longest, extent.max() * scale))
-    candidates = tuple(
-        _candidate(name, comparison, gallery, fitted_px)
-        for name, (comparison, _) in ranked[:count]
-        if comparison.inliers
-    )
-    size = Quantity.exact(round(fitted_px, 1), "px", "longer side, from the box or the fitted quad")
-    rivals = [c for name, (c, _) in ranked[1:] if name not in gallery.look_alikes(unit)]
-    verdict, reason = _judge(top, fitted_px, bool(gallery.look_alikes(unit)), rivals)
-    return Match(candidates, verdict, reason, size, quad)
-
-
-def _insufficient(reason: str, longest: float) -> Match:
-    size = Quantity.exact(round(longest, 1), "px", "longer side of the box")
-    return Match((), "insufficient", reason, size)
-
-
-def _judge(
-    top: Comparison, size_px: float, look_alike: bool, rivals: Sequence[Comparison]
-) -> tuple[SightingVerdict, str]:
-    if size_px < LEAST_PX:
-        return "insufficient", f"the fitted emblem is {size_px:.0f} pixels long"
-    said = (
-        f"{top.inliers} details in one geometry, {top.agreement:.0%} of the drawing agrees, "
-        f"grey correlation {top.correlation:+.2f}"
-    )
-    many = top.inliers >= _SURE_INLIERS and top.coverage >= _COVERS
-    likely = top.inliers >= _LIKELY_INLIERS and top.agreement >= 0.5 * _PARTLY
-    if top.inliers < _LEAST_INLIERS or not (top.agreement >= _PARTLY or likely or many):
-        return "no_match_in_gallery", said if top.inliers else "no common geometry"
-    rival = max((c.inliers for c in rivals), default=0)
-    doubts = []
-    if not (many or top.agreement >= _AGREES):
-        doubts.append("parts of the drawing do not agree")
-    if size_px < FULL_PX:
-        doubts.append(f"{size_px:.0f} pixels, under {FULL_PX:.0f}")
-    if look_alike:
-        doubts.append("the gallery holds a look-alike")
-    if rival > top.inliers / 2 and rival >= _LEAST_INLIERS:
-        doubts.append(f"another design reaches {rival} details")
-    if doubts:
-        return "possible_design", f"{said}; " + "; ".join(doubts)
-    return "match_design", said
 
 
 # -- a clip ---------------------------------------------------------------------------------
@@ -296,7 +115,7 @@ def _examiner_observation(
     elif marked.kind in _DESIGNS and gallery is not None:
         match = match_marking(crop_box(picture, marked.box, margin=0.06), gallery)
         if longest < LEAST_PX:
-            match = _insufficient(f"{longest:.0f} pixels, {LEAST_PX:.0f} are needed", longest)
+            match = insufficient(f"{longest:.0f} pixels, {LEAST_PX:.0f} are needed", longest)
     return _observe(
         picture, marked.box, marked.kind, f"examiner:{marked.examiner}", match, text=text,
         attributes=attributes, note=marked.note, score=1.0,
@@ -333,15 +152,10 @@ def _regions(picture: Picture, floor: float) -> list[Box]:
     wanted = frozenset({"person"}) | detector.VEHICLES
     hits = detector.detect(picture.rgb, floor=floor, labels=wanted)
     regions = [Box(0.0, 0.0, float(width), float(height))]
-    for hit in hits[:30]:
-        if hit.box.height >= 48:
-            regions.append(hit.box)
-    return regions
+    return regions + [hit.box for hit in hits[:30] if hit.box.height >= 48]
 
 
-def _proposals(
-    picture: Picture, gallery: Gallery, floor: float
-) -> list[tuple[Box, Match]]:
+def _proposals(picture: Picture, gallery: Gallery, floor: float) -> list[tuple[Box, Match]]:
     """Emblems found without an examiner: located at a coarse scale, then examined as a crop."""
     import cv2
     import numpy as np
@@ -355,13 +169,13 @@ def _proposals(
         top = max(0, int(region.y - 0.05 * max(region.width, region.height)))
         longest = max(part.shape[:2])
         factor = max(1.0, min(3.0, 1280 / longest))
-        enlarged = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        enlarged: Any = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
         query = prepare_query(enlarged, size_px=_SEARCHED_PX)
         for unit, comparison in rank(query, named, keep=6):
             if comparison.inliers < 5:
                 continue
             reference = gallery.references(unit)[0]
-            quad = np.array(_quad(comparison, reference)) / factor + [left, top]
+            quad = np.array(fitted_quad(comparison, reference)) / factor + [left, top]
             low, high = quad.min(axis=0), quad.max(axis=0)
             low, high = np.clip(low, 0, [width, height]), np.clip(high, 0, [width, height])
             if (high - low).min() < 8:
@@ -372,14 +186,19 @@ def _proposals(
             match = match_marking(crop_box(picture, box, margin=0.06), gallery)
             if match.verdict in ("match_design", "possible_design"):
                 found.append((box, match))
-    return found
+    kept: list[tuple[Box, Match]] = []
+    for box, match in sorted(found, key=lambda row: -row[1].candidates[0].score):
+        centre = Box(box.x + box.width / 2, box.y + box.height / 2, 0.0, 0.0)
+        if not any(_holds(other, centre) or box.overlap(other) > 0.2 for other, _ in kept):
+            kept.append((box, match))
+    return kept
 
 
 @method(
     "insignia-markings", version="1",
     references=(
-        "Lowe 2004 (SIFT); Arandjelovic and Zisserman 2012 (RootSIFT); Barath et al. 2020 "
-        "(MAGSAC++)",
+        ("Lowe 2004 (SIFT); Arandjelovic and Zisserman 2012 (RootSIFT); Barath et al. 2020 "
+        "(MAGSAC++)"),
         "SWGDE 15-I-002, Best Practices for Photographic Comparison for All Disciplines",
     ),
 )  # fmt: skip
@@ -487,6 +306,10 @@ def find_markings(
     return conclude(seen, coverage=coverage, reason=reason)
 
 
+def _holds(box: Box, point: Box) -> bool:
+    return box.x <= point.x <= box.x + box.width and box.y <= point.y <= box.y + box.height
+
+
 def _already(seen: Observation, taken: Sequence[Box]) -> bool:
     said = seen.what
     return isinstance(said, Sighting) and any(said.box.overlap(box) > 0.3 for box in taken)
@@ -497,6 +320,7 @@ def _name_tracks(seen: Sequence[Observation]) -> list[Observation]:
     from msgspec.structs import replace
 
     open_tracks: list[tuple[str, Sighting]] = []
+    used: set[tuple[str, int]] = set()
     named = []
     for observation in seen:
         said = observation.what
@@ -505,12 +329,14 @@ def _name_tracks(seen: Sequence[Observation]) -> list[Observation]:
             continue
         track = ""
         for name, other in reversed(open_tracks):
-            if other.ordinal != said.ordinal and _continues(other, said):
+            taken = (name, said.ordinal) in used
+            if not taken and other.ordinal != said.ordinal and _continues(other, said):
                 track = name
                 break
         if not track:
             track = f"m{len({name for name, _ in open_tracks}) + 1}"
         said = replace(said, track=track)
+        used.add((track, said.ordinal))
         open_tracks.append((track, said))
         named.append(replace(observation, what=said))
     return named

@@ -82,7 +82,7 @@ def read_strengths() -> tuple[StrengthRow, ...]:
 
 def evidence(comparison: Comparison) -> float:
     """One number for sorting comparisons by how strongly they point to the same design."""
-    return float(comparison.inliers) + 10.0 * max(0.0, abs(comparison.correlation))
+    return float(comparison.inliers) + 10.0 * comparison.agreement
 
 
 def strength(comparison: Comparison, size_px: float) -> Quantity | None:

@@ -96,18 +96,24 @@ class Candidate(Value, frozen=True):
     look_alike: bool = False
 
 
+class Region(Value, frozen=True):
+    """A named area the examiner drew: a polygon in pixels of the displayed frame."""
+
+    name: str
+    polygon: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def of_box(cls, name: str, x: float, y: float, width: float, height: float) -> Region:
+        """A rectangle as a region."""
+        right, bottom = x + width, y + height
+        return cls(name, ((x, y), (right, y), (right, bottom), (x, bottom)))
+
+
 class TrackPoint(Value, frozen=True):
     """Where something was at one time; a trajectory carries no identity."""
 
     time: Fraction
     box: Box
-
-
-class Region(Value, frozen=True):
-    """A part of one clip's picture that an examiner drew: a polygon in displayed pixels."""
-
-    name: str
-    polygon: tuple[tuple[float, float], ...]
 
 
 class MarkedBox(Value, frozen=True):
@@ -192,8 +198,10 @@ class Offset(Said_, frozen=True, tag="offset"):
 
 
 class Copy(Said_, frozen=True, tag="copy"):
-    """This clip shows the same footage as `other`; which of them is nearer the original."""
+    """`clip` shows the same footage as `other`; which of them ("this": `clip`) is nearer the
+    original."""
 
+    clip: str
     other: str
     relation: Literal["identical-file", "identical-streams", "re-encoded", "excerpt", "altered"]
     nearer: Literal["this", "other", "undecided"]

@@ -66,6 +66,7 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E", bound=Examination | Alignment)
 
 _PACKAGES = ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "rapidocr")
 _origin: contextvars.ContextVar[Origin | None] = contextvars.ContextVar("origin", default=None)
@@ -290,14 +291,14 @@ def conclude(
 
 
 def replay(
-    recorded: Examination, inputs: Sequence[Clip], *, resources: dict[str, Any] | None = None
-) -> Examination:
-    """Run a recorded examination again on the same bytes with the same parameters.
+    recorded: E, inputs: Sequence[Clip], *, resources: dict[str, Any] | None = None
+) -> E:
+    """Run a recorded examination or alignment again on the same bytes, same parameters.
 
     Parameters
     ----------
     recorded
-        The examination as the ledger holds it.
+        The examination or alignment as the ledger holds it.
     inputs
         The clips, opened again, in the recorded order.
     resources
@@ -330,7 +331,7 @@ def replay(
     }
     target: Any = inputs[0] if hints.get(first) is Clip else list(inputs)
     run = _entry_point(spec)
-    return typing.cast(Examination, run(target, **keywords))
+    return typing.cast(E, run(target, **keywords))
 
 
 def _entry_point(spec: Method) -> Callable[..., Any]:
@@ -339,13 +340,15 @@ def _entry_point(spec: Method) -> Callable[..., Any]:
     return typing.cast(Callable[..., Any], getattr(module, spec.function.__name__))
 
 
-def check_replay(recorded: Examination, again: Examination, *, tolerance: float = 1e-6) -> None:
+def check_replay(
+    recorded: Examination | Alignment, again: Examination | Alignment, *, tolerance: float = 1e-6
+) -> None:
     """Compare a replay with its record; software versions may differ, findings may not.
 
     Parameters
     ----------
     recorded, again
-        The two examinations.
+        The two examinations, or the two alignments.
     tolerance
         Largest relative difference of any recorded number.
 
@@ -354,13 +357,21 @@ def check_replay(recorded: Examination, again: Examination, *, tolerance: float 
     ReplayDiffers
         The outcome, the number of findings or any value differs; the message names the first.
     """
+    if isinstance(recorded, Alignment) or isinstance(again, Alignment):
+        apart = ("origin", "error_rate")
+        old, new = ({k: v for k, v in to_builtins(x).items() if k not in apart}
+                    for x in (recorded, again))  # fmt: skip
+        place = _difference(old, new, tolerance)
+        if place:
+            raise ReplayDiffers(f"the alignment differs at {place}")
+        return
     if recorded.outcome != again.outcome or len(recorded.findings) != len(again.findings):
         raise ReplayDiffers(
             f"recorded: {recorded.outcome}, {len(recorded.findings)} findings; "
             f"replayed: {again.outcome}, {len(again.findings)} findings"
         )
-    for number, (old, new) in enumerate(zip(recorded, again, strict=True)):
-        place = _difference(to_builtins(old.observation), to_builtins(new.observation), tolerance)
+    for number, (one, two) in enumerate(zip(recorded, again, strict=True)):
+        place = _difference(to_builtins(one.observation), to_builtins(two.observation), tolerance)
         if place:
             raise ReplayDiffers(f"finding {number} differs at {place}")
     place = _difference(to_builtins(recorded.measures), to_builtins(again.measures), tolerance)

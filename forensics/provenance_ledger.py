@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from forensics.errors import LedgerBroken
 from forensics.model import (
     Alignment,
@@ -28,9 +30,10 @@ from forensics.model import (
 )
 from forensics.provenance_artefacts import artefact_bytes, artefact_name
 
-__all__ = ["Action", "Body", "Entry", "Failure", "Ledger"]
+__all__ = ["Action", "Body", "Entry", "Failure", "Ledger", "artefacts_of"]
 
 GENESIS = "0" * 64
+_BLOCK = 1 << 16
 
 
 class Action(Value, frozen=True, tag="action"):
@@ -50,6 +53,12 @@ class Failure(Value, frozen=True, tag="failure"):
     message: str
     hint: str = ""
     digest: str = ""
+
+
+class _Number(msgspec.Struct):
+    """A line's number; the rest of it is left undecoded."""
+
+    seq: int
 
 
 class _Item(Value, frozen=True, tag="item"):
@@ -127,27 +136,49 @@ class Ledger:
         """The folder that holds the artefacts' bytes."""
         return self.path.parent / "artefacts"
 
-    def _lines(self) -> tuple[list[bytes], bytes]:
-        if not self.path.exists():
-            return [], b""
-        data = self.path.read_bytes()
-        *whole, torn = data.split(b"\n")
-        return whole, torn
+    def _tail(self) -> tuple[bytes, bytes, int]:
+        """The last whole line, the torn bytes after it, and where those begin."""
+        try:
+            file = open(self.path, "rb")  # noqa: SIM115 - closed by the with below
+        except FileNotFoundError:
+            return b"", b"", 0
+        with file:
+            # Backwards, a block at a time: appending must not cost more in a long ledger.
+            end = file.seek(0, os.SEEK_END)
+            place, data = end, b""
+            while place > 0 and data.count(b"\n") < 2:
+                step = min(_BLOCK, place)
+                place -= step
+                file.seek(place)
+                data = file.read(step) + data
+        whole, newline, torn = data.rpartition(b"\n")
+        if not newline:
+            return b"", data, 0
+        return whole.rpartition(b"\n")[2], torn, end - len(torn)
 
     @property
     def torn(self) -> bytes:
         """Bytes after the last complete line: what a crash left behind (normally empty)."""
-        return self._lines()[1]
+        return self._tail()[1]
 
     @property
     def head(self) -> str:
         """SHA-256 of the last complete line; belongs in the appendix and the seal."""
-        whole, _ = self._lines()
-        return hashlib.sha256(whole[-1]).hexdigest() if whole else GENESIS
+        last = self._tail()[0]
+        return hashlib.sha256(last).hexdigest() if last else GENESIS
+
+    def lines(self) -> Iterator[bytes]:
+        """The complete lines as they stand, without their ends, one at a time."""
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
 
     def __iter__(self) -> Iterator[Entry]:
         previous = GENESIS
-        for number, line in enumerate(self._lines()[0], start=1):
+        for number, line in enumerate(self.lines(), start=1):
             try:
                 entry = from_json(line, Entry)
             except ValueError as error:
@@ -166,7 +197,7 @@ class Ledger:
             yield entry
 
     def __len__(self) -> int:
-        return len(self._lines()[0])
+        return sum(1 for _ in self.lines())
 
     def check(self) -> int:
         """Walk the whole chain; return the number of lines.
@@ -186,7 +217,7 @@ class Ledger:
         RecordInvalid
             A value cannot be recorded, or an artefact's bytes are not at hand.
         """
-        for artefact in _artefacts(said):
+        for artefact in artefacts_of(said):
             target = self.artefacts / artefact_name(artefact)
             if not target.exists():
                 self.artefacts.mkdir(parents=True, exist_ok=True)
@@ -202,29 +233,39 @@ class Ledger:
         return entry
 
     def _write(self, descriptor: int, said: Body) -> Entry:
-        whole, _ = self._lines()
-        previous = hashlib.sha256(whole[-1]).hexdigest() if whole else GENESIS
+        last, _, _ = self._tail()
+        previous, number = GENESIS, 0
+        if last:
+            previous = hashlib.sha256(last).hexdigest()
+            try:
+                number = from_json(last, _Number).seq
+            except ValueError as error:
+                raise LedgerBroken(
+                    f"the last line cannot be read, so nothing is added to it: {error}",
+                    line=len(self), hint="compare with a sealed copy",
+                ) from error  # fmt: skip
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        draft = Entry(len(whole) + 1, utc, previous, _wrap(said))
+        draft = Entry(number + 1, utc, previous, _wrap(said))
         entry = from_json(canonical_json(draft), Entry)
         line = canonical_json(entry)
         if canonical_json(from_json(line, Entry)) != line:
             raise LedgerBroken("an entry does not read back as written", line=entry.seq)
-        os.write(descriptor, line + b"\n")
+        view = memoryview(line + b"\n")
+        while view:
+            view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
         return entry
 
     def _set_torn_aside(self) -> None:
-        whole, torn = self._lines()
+        _, torn, length = self._tail()
         if not torn:
             return
         digest = hashlib.sha256(torn).hexdigest()
         aside = self.path.with_name(f"{self.path.name}.torn-{digest[:12]}")
         aside.write_bytes(torn)
-        length = sum(len(line) + 1 for line in whole)
         with open(self.path, "rb+") as file:
             file.truncate(length)
-            note = f"{len(torn)} incomplete bytes after line {len(whole)}; kept in {aside.name}"
+            note = f"{len(torn)} incomplete bytes after line {len(self)}; kept in {aside.name}"
             file.seek(0, os.SEEK_END)
             self._write(file.fileno(), Action("forensics", "torn line set aside", (digest,), note))
 
@@ -238,7 +279,8 @@ class Ledger:
         return list(found.values())
 
 
-def _artefacts(said: Body) -> list[Artefact]:
+def artefacts_of(said: Body) -> list[Artefact]:
+    """The artefacts an entry names."""
     if not isinstance(said, Examination):
         return []
     inside = [a for finding in said for a in finding.observation.artefacts]

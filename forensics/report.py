@@ -68,7 +68,7 @@ def build_document(record: RunRecord, prints: Prints, *, language: str = "en") -
 
 
 def write_appendix(
-    incident: IncidentLike, out: str | os.PathLike[str], *, language: str = "en",
+    incident: IncidentLike, out: str | os.PathLike[str], *, language: str | None = None,
     progress: Progress | None = None,
 ) -> Path:  # fmt: skip
     """Write the methodology appendix of an incident; the suffix decides the format.
@@ -80,7 +80,8 @@ def write_appendix(
     out
         ``.html``, ``.pdf`` (PDF/UA-1 and PDF/A-3b, the record embedded) or ``.docx``.
     language
-        "en", "ru" or "be": the language of everything the library says itself.
+        "en", "ru" or "be": the language of everything the library says itself. By default the
+        plan's.
     progress
         Called with (fraction, text).
 
@@ -116,7 +117,8 @@ def write_appendix(
     record = gather(incident, progress=lambda f, text: tell(0.6 * f, text))
     prints = Prints(incident.ledger)
     tell(0.6, "writing the sections")
-    document = build_document(record, prints, language=language)
+    spoken = language or getattr(incident.plan, "language", "") or "en"
+    document = build_document(record, prints, language=spoken)
     tell(0.8, f"printing {suffix}")
     content = _render(suffix, document, record, prints)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ from forensics.report_words import Words
 
 __all__ = ["closing_sections"]
 
-_ABBREVIATIONS = ("ci", "fn", "fp", "gcc", "gop", "h1", "lr", "n", "o-e", "ppm", "pts", "sha", "utc",
-                  "vfr")  # fmt: skip
+_ABBREVIATIONS = ("ci", "fn", "fp", "gcc", "gop", "h1", "lr", "n", "o-e", "ppm", "pts", "sha",
+                  "utc", "vfr")  # fmt: skip
 _STANDARDS = (
     "Berkeley Protocol on Digital Open Source Investigations, OHCHR / UC Berkeley, HR/PUB/20/2",
     "ISO/IEC 27037, 27041, 27042", "SWGDE 18-Q-002", "SWGDE 23-V-001", "ENFSI-BPM-DI-03",
@@ -82,8 +82,10 @@ def _limitations(record: RunRecord, t: Words) -> Section:
         if exam.outcome in ("failed", "not-applicable"):
             text = f"{who}: {exam.origin.method}: {t.of('outcome', exam.outcome)}: {exam.reason}"
             found.append(Cell(text, "quote", link=f"examination-{known.seq}"))
-        for hole in exam.coverage.not_testable:
-            found.append(Cell(f"{who}: {exam.origin.method}: {hole.span}: {hole.reason}", "quote"))
+        found += [
+            Cell(f"{who}: {exam.origin.method}: {hole.span}: {hole.reason}", "quote")
+            for hole in exam.coverage.not_testable
+        ]
         if exam.coverage.decode_failures:
             text = t("a14.decode", name=who, n=exam.coverage.decode_failures)
             found.append(Cell(f"{text} ({exam.origin.method})", "quote"))
@@ -198,7 +200,8 @@ def _persons(record: RunRecord, t: Words) -> Section:
 
 def _disposition(record: RunRecord, t: Words) -> Section:
     said = record.engagement.disposition
-    facts = Facts(((t("a18.what"), given(said.text, t)), (t("a18.retention"), given(said.retention, t))))
+    kept = given(said.retention, t)
+    facts = Facts(((t("a18.what"), given(said.text, t)), (t("a18.retention"), kept)))
     return Section("A18", t("title.a18"), "E", (facts,))
 
 

@@ -127,7 +127,7 @@ def draw_timeline_svg(record: RunRecord, words: Words) -> str:
     ends = [t for _, (start, end, _) in placed for t in (start, end)] or [0.0, 1.0]
     low, high = min(ends), max(ends)
     span = max(high - low, 1e-3)
-    left, right, row = 150.0, 930.0, 40.0
+    left, right, row = 150.0, 930.0, 36.0
     scale = (right - left) / span
 
     def x(time: float) -> float:
@@ -136,14 +136,14 @@ def draw_timeline_svg(record: RunRecord, words: Words) -> str:
     body: list[str] = []
     y = 38.0
     ticks = _ticks(low, high)
-    rows = len(placed) + len(left_out) + len(record.verdicts)
-    height = y + rows * row + 54
-    for tick in ticks:
-        body.append(
-            f'<path d="M{x(tick):.1f} 26V{height - 44:.1f}" stroke="#d5dbe1"/>'
-            f'<text x="{x(tick):.1f}" y="18" text-anchor="middle" font-size="11">'
-            f"{clock_text(tick)[:-4]}</text>"
-        )
+    small = 25.0
+    height = y + len(placed) * row + (len(left_out) + len(record.verdicts)) * small + 44
+    body += [
+        f'<path d="M{x(tick):.1f} 26V{height - 44:.1f}" stroke="#d5dbe1"/>'
+        f'<text x="{x(tick):.1f}" y="18" text-anchor="middle" font-size="11">'
+        f"{clock_text(tick)[:-4]}</text>"
+        for tick in ticks
+    ]
     times: dict[str, float] = {}
     for item, (start, end, spread) in placed:
         body.append(_label(item.name, y + 12))
@@ -165,10 +165,10 @@ def draw_timeline_svg(record: RunRecord, words: Words) -> str:
             f'<text x="{left:.1f}" y="{y + 13:.1f}" font-size="11" font-style="italic">'
             f"{escape(words('figure.unplaced'))}</text>"
         )
-        y += row
+        y += small
     for verdict in record.verdicts:
         body.extend(_claim(verdict, times, words, x, y, left))
-        y += row
+        y += small
     body.append(_legend(words, left, height - 16))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 {height:.0f}" '
@@ -203,22 +203,27 @@ def _events(
 
 
 def _claim(
-    verdict: Verdict, times: dict[str, float], words: Words, x: Callable[[float], float], y: float, left: float
+    verdict: Verdict, times: dict[str, float], words: Words, x: Callable[[float], float], y: float,
+    left: float,
 ) -> list[str]:
     colour = {"supported": "#1b5e20", "contradicted": "#b3261e"}.get(verdict.outcome, "#5f6b76")
     ids = verdict.for_ if verdict.outcome == "supported" else (*verdict.against, *verdict.for_)
     marks = sorted(times[i] for i in ids if i in times)
-    said = f"{verdict.claim.name}: {words.of('claim', verdict.outcome)}"
-    parts = [_label(words("figure.claim"), y + 12)]
+    outcome = words.of("claim", verdict.outcome)
+    parts = [_label(verdict.claim.name, y + 12)]
     text_x = left
     if marks:
+        low, high = x(marks[0]), x(marks[-1])
         parts.append(
-            f'<path d="M{x(marks[0]):.1f} {y + 14:.1f}v-8H{x(marks[-1]):.1f}v8" fill="none" '
+            f'<path d="M{low:.1f} {y + 14:.1f}v-8H{high:.1f}v8" fill="none" '
             f'stroke="{colour}" stroke-width="2"/>'
         )
+        # Beside the bracket, on the side that has room.
+        room = 8 + 6.5 * len(outcome)
+        text_x = high + 8 if high + room < 950 else max(left, low - room)
     parts.append(
-        f'<text x="{text_x:.1f}" y="{y + 28:.1f}" font-size="11.5" fill="{colour}">'
-        f"{escape(said[:110])}</text>"
+        f'<text x="{text_x:.1f}" y="{y + 13:.1f}" font-size="11.5" fill="{colour}">'
+        f"{escape(outcome)}</text>"
     )
     return parts
 

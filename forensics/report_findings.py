@@ -112,7 +112,8 @@ def alternatives(what: Said, words: Words) -> str:
     if isinstance(what, Discontinuity | Flash) and what.explanations:
         ranked = sorted(what.explanations, key=lambda e: e.rank)
         benign = words("said.benign")
-        return "; ".join(f"{e.rank}. {e.text}" + (f" ({benign})" if e.benign else "") for e in ranked)
+        told = [f"{e.rank}. {e.text}" + (f" ({benign})" if e.benign else "") for e in ranked]
+        return "; ".join(told)
     if isinstance(what, Sighting) and len(what.candidates) > 1:
         return words("said.second", entry=what.candidates[1].entry,
                      score=f"{what.candidates[1].score:.2f}")  # fmt: skip

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
 from forensics.calibration import Row, judge_applicability
 from forensics.model import ErrorRate, canonical_json
-from forensics.report_document import Block, Bullets, Cell, Facts, Heading, Paragraph, Section
-from forensics.report_document import Table, cell  # noqa: I001 - one block of names
+from forensics.report_document import (
+    Block,
+    Bullets,
+    Cell,
+    Facts,
+    Heading,
+    Paragraph,
+    Section,
+    Table,
+    cell,
+)
 from forensics.report_findings import rate_text
 from forensics.report_received import given
 from forensics.report_record import MethodRecord, RunRecord, rate_key
@@ -26,7 +36,9 @@ def method_anchor(name: str, version: str) -> str:
 
 def rate_anchor(method: str, version: str, stratum: str) -> str:
     """Where A8 gives the error rate of a method in a stratum."""
-    return "rate-" + re.sub(r"[^0-9A-Za-z]+", "-", rate_key(method, version, stratum)).strip("-")
+    key = rate_key(method, version, stratum)
+    # Two conditions may differ only in signs that a name cannot hold.
+    return f"rate-{method}-{version}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def method_sections(record: RunRecord, t: Words) -> list[Section]:
@@ -69,6 +81,7 @@ def _parameters(record: RunRecord, method: MethodRecord, t: Words) -> Block:
             (Cell(name, "code"), Cell(" | ".join(values), "code"), Cell(default, "code"),
              cell(_unit(name) or "–"), why)
         )  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a7.parameter"), t("a7.value"), t("a7.default"), t("a7.unit"), t("a7.changed"))
     return Table("", columns, tuple(rows), (1.6, 3, 2, 0.8, 2))
 
@@ -116,6 +129,7 @@ def _applicability(record: RunRecord, method: MethodRecord, t: Words) -> Block:
         rows.append((Cell(items, "quote"), cell(t.of("range", verdict)), Cell(why, "quote")))
     if not rows:
         return Paragraph(cell(t("a7.alignment-range")))
+    columns: tuple[str, ...]
     columns = (t("a3.item"), t("a7.applicability"), t("reason"))
     return Table(t("a7.per-item"), columns, tuple(rows), (2, 1.4, 4))
 
@@ -139,6 +153,7 @@ def _rates(record: RunRecord, t: Words) -> Section:
         else:
             rows.append((name, Cell(stratum or "–", "quote"), cell(t("rate.unknown")),
                          cell(t("rate.unknown")), Cell(known.reason, "quote")))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a8.method"), t("a8.stratum"), t("a8.false-positive"), t("a8.miss"), t("a8.basis"))
     if rows:
         blocks.append(Table(t("a8.caption"), columns, tuple(rows), (1.6, 1.6, 2.2, 2.2, 3.4)))
@@ -189,6 +204,7 @@ def _weaknesses(record: RunRecord, t: Words) -> Section:
             text = _CLASS.sub("", part).replace("  ", " ").strip()
             rows.append((Cell(method.name, link=link), Cell(text, "quote"), cell(classes),
                          cell(t("a9.residual"))))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a8.method"), t("a9.weakness"), t("a9.class"), t("a9.mitigation"))
     blocks: list[Block] = [Paragraph(cell(t("a9.about")))]
     if rows:

@@ -70,7 +70,8 @@ def _instructions(record: RunRecord, t: Words) -> Section:
     blocks: list[Block] = [
         Facts((
             (t("a1.requester"), given(said.requester, t)), (t("a1.date"), given(said.date, t)),
-            (t("a1.authority"), given(said.authority, t)), (t("a1.context"), given(said.context, t)),
+            (t("a1.authority"), given(said.authority, t)),
+            (t("a1.context"), given(said.context, t)),
             (t("a1.plates"), cell(plates)),
         )),
         Heading(t("a1.questions")), _listed(said.questions, t),
@@ -106,6 +107,7 @@ def _people(record: RunRecord, t: Words) -> Section:
         Heading(t("a2.steps")),
     ]  # fmt: skip
     steps = tuple((Cell(s.step, "engagement"), Cell(s.who, "engagement")) for s in people.steps)
+    columns: tuple[str, ...]
     columns = (t("a2.step"), t("a2.who"))
     blocks.append(Table("", columns, steps) if steps else Paragraph(given("", t)))
     return Section("A2", t("title.a2"), "E", tuple(blocks))
@@ -131,6 +133,7 @@ def _items(record: RunRecord, t: Words) -> Section:
         )
         for number, item in enumerate(record.items, start=1)
     )  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a3.item"), t("a3.bytes"), "SHA-256", t("a3.state"), t("a3.outcome"))
     blocks: list[Block] = [Table(t("a3.caption"), columns, overview, (2, 1, 4.5, 1.5, 1.5))]
     for number, item in enumerate(record.items, start=1):
@@ -161,7 +164,8 @@ def _item_rows(record: RunRecord, item: ItemRecord, t: Words) -> list[tuple[str,
         for warning in clip.warnings:
             rows.append((t("a3.warning"), Cell(warning, "quote")))
         related = _relations(record, clip.digest)
-        rows.append((t("a3.copies"), Cell(related, "quote") if related else cell(t("a3.no-copies"))))
+        none = cell(t("a3.no-copies"))
+        rows.append((t("a3.copies"), Cell(related, "quote") if related else none))
         rows.append((t("a3.c2pa"), _c2pa(record, clip.digest, t)))
     elif item.failure is not None:
         rows += [
@@ -208,6 +212,7 @@ def _custody(record: RunRecord, t: Words) -> Section:
               for v in (s.utc, s.clock_source, s.actor, s.action, s.object))
         for s in record.engagement.custody
     )  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a4.utc"), t("a4.clock"), t("a4.actor"), t("a4.action"), t("a4.object"))
     if steps:
         blocks.append(Table(t("a4.person"), columns, steps))
@@ -222,9 +227,9 @@ def _custody(record: RunRecord, t: Words) -> Section:
         )
         for line in record.lines
     )  # fmt: skip
-    columns = (t("a4.seq"), t("a4.utc"), t("a4.actor"), t("a4.action"), t("a4.object"),
+    chained = (t("a4.seq"), t("a4.utc"), t("a4.actor"), t("a4.action"), t("a4.object"),
                t("a4.previous"), t("a4.hash"))  # fmt: skip
-    blocks.append(Table(t("a4.machine"), columns, rows, (0.6, 2.2, 1.2, 4, 2, 1.6, 1.6)))
+    blocks.append(Table(t("a4.machine"), chained, rows, (0.6, 2.2, 1.2, 4, 2, 1.6, 1.6)))
     if record.torn_bytes:
         blocks.append(Paragraph(cell(t("a4.torn", n=record.torn_bytes))))
     blocks.append(Paragraph(cell(t("a4.signature-" + ("yes" if record.seal else "no")))))
@@ -252,6 +257,7 @@ def _derivatives(record: RunRecord, t: Words) -> Section:
                      ("image/png", "text/csv", "application/json", "audio/wav")
                      else t("a5.lossy")),
             ))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a5.output"), t("a5.label"), t("a5.parent"), t("a5.operation"), t("a5.kind"),
                t("a5.loss"))  # fmt: skip
     if seen:
@@ -309,6 +315,7 @@ def _environment(record: RunRecord, t: Words) -> Section:
               (1.2, 3.5, 4)),
     ]  # fmt: skip
     if models:
+        columns: tuple[str, ...]
         columns = (t("a6.model"), t("a6.licence"), "SHA-256")
         blocks.append(Table(t("a6.models"), columns, models, (2.4, 1.6, 4)))
     return Section("A6", t("title.a6"), "O", tuple(blocks))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +33,8 @@ from forensics.model import (
     VehicleSighting,
     Verdict,
     content_hash,
+    from_builtins,
+    to_builtins,
 )
 from forensics.provenance_ledger import Action, Body, Entry, Failure
 from forensics.report_engagement import Engagement, read_engagement
@@ -47,6 +50,7 @@ _METHOD_MODULES = (
     "redact", "edits", "audio", "copies",
 )  # fmt: skip
 MASK = "▮"
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class IncidentLike(Protocol):
@@ -183,15 +187,15 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
     failures = {e.said.path.absolute(): e.said for e in entries if isinstance(e.said, Failure)}
     items = []
     planned = list(incident.plan.clips)
-    known = {(incident.folder / item.path).absolute() for item in planned}
+    left = dict(clips)
     for number, item in enumerate(planned):
         path = (incident.folder / item.path).absolute()
-        items.append(_item(item.name, path, getattr(item, "note", ""), clips.get(path),
-                           failures.get(path), examinations))  # fmt: skip
-        tell(0.1 + 0.7 * (number + 1) / len(planned), f"hashed {item.name} again")
-    for path, clip in clips.items():
-        if path not in known:
-            items.append(_item(clip.name, path, "", clip, None, examinations))
+        clip = left.pop(path, None) or _moved(path, left)
+        items.append(_item(item.id, path, getattr(item, "note", ""), clip, failures.get(path),
+                           examinations))  # fmt: skip
+        tell(0.1 + 0.7 * (number + 1) / len(planned), f"hashed {item.id} again")
+    for path, clip in left.items():
+        items.append(_item(clip.name, path, "", clip, None, examinations))
     plan_file = incident.folder / "incident.toml"
     alignments = [e.said for e in entries if isinstance(e.said, Alignment)]
     used = {(x.examination.origin.method, x.examination.origin.version) for x in examinations}
@@ -212,6 +216,18 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
         plan=msgspec.to_builtins(incident.plan) if isinstance(incident.plan, msgspec.Struct)
         else {}, seal=_seal(incident.folder), masked=masked,
     )  # fmt: skip
+
+
+def _moved(path: Path, left: dict[Path, Clip]) -> Clip | None:
+    """The clip on record that lies at `path` now, since the case folder was moved."""
+    if not path.is_file() or not left:
+        return None
+    digest = _digests(path)[0]
+    found = next((old for old, clip in left.items() if clip.digest == digest), None)
+    if found is None:
+        # Not the recorded bytes, but the recorded name: to be refused as changed, not overlooked.
+        found = next((old for old in left if old.name == path.name and not old.exists()), None)
+    return left.pop(found) if found is not None else None
 
 
 def _line(entry: Entry) -> LedgerLine:
@@ -247,11 +263,15 @@ def _key(examination: Examination) -> str:
 
 
 def _examinations(
-    entries: Iterable[Entry], lines: list[LedgerLine], masks: bool
+    entries: list[Entry], lines: list[LedgerLine], masks: bool
 ) -> tuple[list[ExaminationRecord], int]:
     found: list[ExaminationRecord] = []
     last: dict[str, int] = {}
     masked = 0
+    secrets = sorted(
+        {s for e in entries if isinstance(e.said, Examination) for f in e.said for s in _plates(f)},
+        key=len, reverse=True,
+    )  # fmt: skip
     for entry in entries:
         exam = entry.said
         if not isinstance(exam, Examination):
@@ -262,58 +282,36 @@ def _examinations(
             found[old] = msgspec.structs.replace(found[old], superseded=True)
         last[key] = len(found)
         ids = tuple(finding.id for finding in exam)
-        if masks:
-            exam, count = _mask(exam)
-            masked += count
+        if masks and secrets:
+            masked += sum(bool(_plates(finding)) for finding in exam)
+            exam = from_builtins(_covered(to_builtins(exam), secrets), Examination)
         found.append(ExaminationRecord(entry.seq, lines[entry.seq - 1].digest, exam, ids, False))
     return found, masked
 
 
-def _mask(exam: Examination) -> tuple[Examination, int]:
-    findings, count = [], 0
-    for finding in exam:
-        hidden = _mask_finding(finding)
-        count += hidden is not finding
-        findings.append(hidden)
-    if not count:
-        return exam, 0
-    return msgspec.structs.replace(exam, findings=tuple(findings)), count
-
-
-def _mask_finding(finding: Finding) -> Finding:
-    seen = finding.observation
-    match seen.what:
-        case VehicleSighting(plate=plate) if plate is not None and (plate.text or plate.alternatives):
-            secrets = [plate.text, *plate.alternatives]
-            cover = msgspec.structs.replace(
-                plate, text=_cover(plate.text), alternatives=tuple(map(_cover, plate.alternatives))
-            )
-            what: Any = msgspec.structs.replace(seen.what, plate=cover)
-        case Sighting(kind="plate", text=text) if text:
-            secrets = [text]
-            what = msgspec.structs.replace(seen.what, text=_cover(text))
+def _plates(finding: Finding) -> list[str]:
+    """What a finding read off a plate, in full and as alternatives."""
+    match finding.observation.what:
+        case VehicleSighting(plate=plate) if plate is not None:
+            return [text for text in (plate.text, *plate.alternatives) if len(text) > 2]
+        case Sighting(kind="plate", text=text) if len(text) > 2:
+            return [text]
         case _:
-            return finding
-    note = seen.note
-    for secret in secrets:
-        if len(secret) > 1:
-            note = note.replace(secret, _cover(secret))
-    labels = tuple(
-        msgspec.structs.replace(a, label=_without(a.label, secrets)) for a in seen.artefacts
-    )
-    hidden = msgspec.structs.replace(seen, what=what, note=note, artefacts=labels)
-    return msgspec.structs.replace(finding, observation=hidden)
+            return []
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        if len(secret) > 1:
-            text = text.replace(secret, _cover(secret))
-    return text
-
-
-def _cover(text: str) -> str:
-    return "".join(MASK if c.isalnum() else c for c in text)
+def _covered(value: Any, secrets: list[str]) -> Any:
+    # A plate that was read may stand in notes, labels and reasons too: it is covered everywhere.
+    if isinstance(value, str) and not _DIGEST.fullmatch(value):
+        for secret in secrets:
+            if secret in value:
+                value = value.replace(secret, "".join(MASK if c.isalnum() else c for c in secret))
+        return value
+    if isinstance(value, list | tuple):
+        return [_covered(item, secrets) for item in value]
+    if isinstance(value, dict):
+        return {key: _covered(item, secrets) for key, item in value.items()}
+    return value
 
 
 def _sha256(path: Path) -> str:
@@ -400,6 +398,11 @@ def _principle(spec: provenance.Method) -> str:
     return "\n".join(kept).strip()
 
 
+def stratum_of(known: ErrorRate | Uncalibrated, named: str = "") -> str:
+    """The condition an error rate is for; the one the observation named where there is none."""
+    return known.stratum if isinstance(known, ErrorRate) else named
+
+
 def rate_key(method: str, version: str, stratum: str) -> str:
     """How the record names one row of error rates."""
     return f"{method} {version} [{stratum}]"
@@ -414,15 +417,14 @@ def _rates(
         exam = record.examination
         method, version = exam.origin.method, exam.origin.version
         for finding in exam:
-            key = rate_key(method, version, finding.observation.stratum)
-            found.setdefault(key, finding.error_rate)
+            stratum = stratum_of(finding.error_rate, finding.observation.stratum)
+            found.setdefault(rate_key(method, version, stratum), finding.error_rate)
         known = exam.error_rate
-        stratum = known.stratum if isinstance(known, ErrorRate) else ""
-        found.setdefault(rate_key(method, version, stratum), known)
+        found.setdefault(rate_key(method, version, stratum_of(known)), known)
     for alignment in alignments:
         method, version = alignment.origin.method, alignment.origin.version
         known = alignment.error_rate
-        stratum = known.stratum if isinstance(known, ErrorRate) else ""
+        stratum = stratum_of(known)
         if known == Uncalibrated("not looked up"):
             known = error_rate(method, version)
         found.setdefault(rate_key(method, version, stratum), known)

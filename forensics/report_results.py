@@ -34,7 +34,7 @@ from forensics.report_findings import (
 )
 from forensics.report_methods import method_anchor, rate_anchor
 from forensics.report_received import given
-from forensics.report_record import ExaminationRecord, RunRecord
+from forensics.report_record import ExaminationRecord, RunRecord, stratum_of
 from forensics.report_words import Words
 
 __all__ = ["result_sections"]
@@ -64,8 +64,8 @@ def _review(record: RunRecord, identity: str, t: Words) -> Cell:
 def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[Cell, ...]]:
     exam = known.examination
     origin = exam.origin
-    method = Cell(f"{origin.method} {origin.version}", link=method_anchor(origin.method,
-                                                                          origin.version))  # fmt: skip
+    place = method_anchor(origin.method, origin.version)
+    method = Cell(f"{origin.method} {origin.version}", link=place)
     item = Cell(_items(record, known, t), "quote")
     alignment = record.alignments[-1] if record.alignments else None
     coverage = exam.coverage
@@ -77,27 +77,30 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
     outcome = t.of("outcome", exam.outcome)
     if exam.findings:
         outcome += f" ({len(exam.findings)})"
-    details = "; ".join(part for part in (looked, measured) if part)
-    stratum = exam.error_rate.stratum if hasattr(exam.error_rate, "stratum") else ""
+    stratum = stratum_of(exam.error_rate)
     rows: list[tuple[Cell, ...]] = [(
         Cell(t("a10.line", n=known.seq), "code", anchor=f"examination-{known.seq}"), item, method,
-        Cell(looked, ""), Cell(outcome, "strong"),
-        Cell("; ".join(p for p in (exam.reason, measured, holes) if p) or details, "quote"),
+        cell(looked), Cell(outcome, "strong"),
+        Cell("; ".join(p for p in (exam.reason, measured, holes) if p) or "–", "quote"),
         Cell(short_rate(exam.error_rate, t),
              link=rate_anchor(origin.method, origin.version, stratum)), cell("–"),
     )]  # fmt: skip
-    for finding, identity in zip(exam, known.ids, strict=True):
+    for number, (finding, identity) in enumerate(zip(exam, known.ids, strict=True)):
         observed = finding.observation
         note = f" {observed.note}" if observed.note else ""
+        # Two findings alike in everything are one place; a name may stand only once.
+        first = identity not in known.ids[:number]
         digest = origin.inputs[0] if len(origin.inputs) == 1 else ""
+        condition = stratum_of(finding.error_rate, observed.stratum)
         rows.append((
-            Cell(identity[:12], "code", anchor=f"finding-{identity}"), item, method,
+            Cell(identity[:12], "code", anchor=f"finding-{identity}" if first else ""),
+            item, method,
             cell(when(finding, digest, alignment, t)),
             Cell(describe(observed.what, t, record.names), "quote"),
             Cell(f"{spoken_values(observed, t)}.{note}\n{t('a10.alternatives')}: "
                  f"{alternatives(observed.what, t)}", "quote"),
             Cell(short_rate(finding.error_rate, t),
-                 link=rate_anchor(origin.method, origin.version, observed.stratum)),
+                 link=rate_anchor(origin.method, origin.version, condition)),
             _review(record, identity, t),
         ))  # fmt: skip
     return rows
@@ -121,6 +124,7 @@ def _results(record: RunRecord, t: Words, prints: Prints) -> Section:
             )
             for v in record.verdicts
         )  # fmt: skip
+        columns: tuple[str, ...]
         columns = (t("a10.claim"), t("a10.outcome"), t("a10.margin"), t("reason"), t("a10.for"),
                    t("a10.against"))  # fmt: skip
         blocks.append(Table("", columns, rows, (3, 1.2, 2, 3, 1.3, 1.3)))
@@ -180,10 +184,8 @@ def _sheets(
     keyframes = any(isinstance(f.observation.what, Keyframe) for f in exam)
     key = "a10.contact" if keyframes else "a10.evidence"
     caption = t(key, item=_items(record, known, t), method=exam.origin.method)
-    sheets: list[Block] = []
-    for start in range(0, len(figures), _SHEET):
-        sheets.append(Sheet(caption, tuple(figures[start : start + _SHEET])))
-    return sheets
+    starts = range(0, len(figures), _SHEET)
+    return [Sheet(caption, tuple(figures[start : start + _SHEET])) for start in starts]
 
 
 def _alignment(record: RunRecord, t: Words) -> Section:
@@ -206,10 +208,12 @@ def _alignment(record: RunRecord, t: Words) -> Section:
     )))  # fmt: skip
     rows = tuple(
         (Cell(names.get(p.clip, p.clip[:12]), "quote"), cell(p.offset), cell(p.drift_ppm),
-         cell(t.maybe("basis", p.basis)), Cell("; ".join(p.support) or "–", "quote"),
+         cell(t.maybe("basis", p.basis)),
+         Cell("; ".join(names.get(s, s) for s in p.support) or "–", "quote"),
          cell(p.component))
         for p in alignment.placements
     )  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a3.item"), t("a11.offset"), t("a11.drift"), t("a11.basis"), t("a11.support"),
                t("a11.component"))  # fmt: skip
     blocks.append(Table(t("a11.placements"), columns, rows, (1.5, 2.4, 2.2, 1, 2.5, 0.8)))
@@ -291,8 +295,8 @@ def _visible(record: RunRecord, t: Words, prints: Prints) -> Section:
             ))  # fmt: skip
             candidates = what.candidates if isinstance(what, Sighting) else ()
             if isinstance(what, Sighting) and not candidates:
-                compared.append((link, cell(t("a12.no-reference", kind=t.maybe("marking",
-                                 what.kind))), cell("–"), cell("–"), cell("–"), cell("–")))  # fmt: skip
+                none = t("a12.no-reference", kind=t.maybe("marking", what.kind))
+                compared.append((link, cell(none), *(cell("–") for _ in range(4))))
             for rank, candidate in enumerate(candidates[:2], start=1):
                 note = sources.get(candidate.entry)
                 origin = (
@@ -306,6 +310,7 @@ def _visible(record: RunRecord, t: Words, prints: Prints) -> Section:
                     Cell("; ".join(candidate.similarities) or "–", "quote"),
                     Cell("; ".join(candidate.differences) or "–", "quote"),
                 ))  # fmt: skip
+    columns: tuple[str, ...]
     columns = (t("a10.finding"), t("a3.item"), t("a12.seen"), t("a12.size"), t("a12.conditions"))
     if rows:
         blocks.append(Table(t("a12.visible"), columns, tuple(rows), (1.2, 1.2, 4, 1.3, 3)))

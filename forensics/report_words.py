@@ -37,7 +37,8 @@ class Words:
 
     def maybe(self, prefix: str, name: str) -> str:
         """As `of`, or the name itself where no phrase exists (a kind added since)."""
-        return self.phrases.get(f"{prefix}.{name.replace(' ', '-')}", name.replace("-", " "))
+        plain = name.replace("-", " ").replace("_", " ")
+        return self.phrases.get(f"{prefix}.{name.replace(' ', '-')}", plain)
 
 
 @functools.cache

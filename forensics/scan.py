@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forensics.clip import check_unchanged, open_container
 from forensics.errors import ClipRefused, ClipUnreadable
-from forensics.model import Clip, Coverage, Progress, Span, VideoStream
+from forensics.model import Clip, Progress, VideoStream
+from forensics.scan_cache import disk_cache, forget, measurements
+from forensics.scan_measured import Measurements
 from forensics.scan_packets import Decoder, Packets, read_packets, video_stream
 from forensics.scan_pictures import Picture, iter_pictures, read_pictures, read_stretch
 from forensics.scan_sound import Sound, iter_sound, read_sound
@@ -32,8 +32,11 @@ __all__ = [
     "Picture",
     "Sound",
     "View",
+    "disk_cache",
+    "forget",
     "iter_pictures",
     "iter_sound",
+    "measurements",
     "read_packets",
     "read_pictures",
     "read_sound",
@@ -99,56 +102,6 @@ class Detector(Protocol):
     def measure(self, view: View) -> Sequence[float]:
         """The numbers for one frame, in the order of `columns`."""
         ...
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """One row per frame in presentation order, from one decode.
-
-    `columns` maps a detector's column to a float64 array of that length; `decode_failures` counts
-    packets the decoder refused, `sizes` lists (ordinal, width, height) where the size changes,
-    `planes` maps a name to an array whose first axis is the frame.
-    """
-
-    clip: str
-    stream: VideoStream
-    pts: NDArray[np.int64]
-    picture_type: NDArray[np.uint8]
-    key: NDArray[np.bool_]
-    packet: NDArray[np.int64]
-    packets: Packets
-    columns: dict[str, NDArray[np.float64]]
-    decode_failures: int
-    sizes: tuple[tuple[int, int, int], ...]
-    failures: tuple[str, ...] = field(default=())
-    planes: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.pts)
-
-    @property
-    def seconds(self) -> NDArray[np.float64]:
-        """Presentation times in seconds, for arithmetic that needs no exactness."""
-        return self.pts.astype("float64") * float(self.stream.time_base)
-
-    def time(self, ordinal: int) -> Fraction:
-        """Exact presentation time of a frame in seconds."""
-        return int(self.pts[ordinal]) * self.stream.time_base
-
-    def span(self, first: int, last: int) -> Span:
-        """From the presentation of frame `first` to that of frame `last`."""
-        return Span(self.time(first), self.time(last))
-
-    def position(self, ordinal: int) -> int | None:
-        """Byte offset in the file of the packet a frame came from, where known."""
-        row = int(self.packet[ordinal])
-        where = int(self.packets.position[row]) if row >= 0 else -1
-        return where if where >= 0 else None
-
-    def coverage(self) -> Coverage:
-        """What was seen."""
-        span = self.span(0, len(self) - 1) if len(self) else None
-        return Coverage(span, len(self), "frames", self.decode_failures)
 
 
 def _luma_plane(frame: Any) -> NDArray[np.uint8]:

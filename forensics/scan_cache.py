@@ -24,7 +24,7 @@ import msgspec
 from forensics.clip import check_unchanged
 from forensics.errors import ClipRefused
 from forensics.model import Clip, VideoStream, canonical_json, from_json
-from forensics.scan import Measurements
+from forensics.scan_measured import Measurements
 from forensics.scan_packets import Packets
 
 if TYPE_CHECKING:

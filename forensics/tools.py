@@ -108,7 +108,8 @@ def run_tool(
 def _environment() -> dict[str, str]:
     # A fixed locale keeps output parseable; a private HOME keeps start-up files from running.
     kept = {k: v for k, v in os.environ.items() if k in ("PATH", "TESSDATA_PREFIX", "TMPDIR")}
-    return kept | {"LC_ALL": "C.UTF-8", "HOME": os.devnull}
+    # One thread: two cores shared by several Tesseracts are slower than one each, by far.
+    return kept | {"LC_ALL": "C.UTF-8", "HOME": os.devnull, "OMP_THREAD_LIMIT": "1"}
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

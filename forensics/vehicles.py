@@ -7,7 +7,6 @@ same vehicle: they are *compatible*, or something contradicts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -44,7 +43,8 @@ __all__ = [
 ]  # fmt: skip
 
 _TYPES = {"train": "vehicle"}
-_LONE_FLOOR = 0.42
+#: Least score where only one of the detectors sees a vehicle.
+LONE_FLOOR = 0.34
 
 
 class Resighting(Value, frozen=True):
@@ -60,6 +60,12 @@ def plates_agree(first: PlateReading, second: PlateReading) -> bool | None:
     """Whether two readings can be of one plate; None if one of them says too little.
 
     Characters agree if any of the alternatives at a place is shared.
+
+    When it errs
+    ------------
+    Two plates that differ in a pair of twins (8 and B) can agree when one reading is partial;
+    one plate read with a character too many contradicts itself (ASTM E3016: inaccuracy,
+    association).
     """
     if "insufficient" in (first.verdict, second.verdict) or not first.text or not second.text:
         return None
@@ -211,7 +217,7 @@ def find_vehicles(
     tiles
         2 also looks at overlapping quarters, for small vehicles, at five times the cost.
     detector_floor
-        Least score where both detectors agree; one alone needs 0.42.
+        Least score where both detectors agree; one alone needs 0.34.
 
     Returns
     -------
@@ -265,7 +271,7 @@ def find_vehicles(
             hit for hit in detector.detect(
                 picture.rgb, floor=detector_floor, tiles=tiles, labels=detector.VEHICLES
             )
-            if (len(hit.sources) > 1 or hit.score >= _LONE_FLOOR)
+            if (len(hit.sources) > 1 or hit.score >= LONE_FLOOR)
             and not any(hit.box.overlap(b.box) > 0.5 for b in own)
         ]  # fmt: skip
         kept.append(hits)
@@ -286,13 +292,3 @@ def find_vehicles(
         seen, coverage=Coverage(span, count, "frames", not_testable=gaps),
         reason="; ".join(said_why + untested),
     )  # fmt: skip
-
-
-def group_tracks(seen: Sequence[Observation]) -> dict[str, list[VehicleSighting]]:
-    """Sightings by track; boxed ones without a track stand alone."""
-    groups: dict[str, list[VehicleSighting]] = {}
-    for number, observation in enumerate(seen):
-        if isinstance(observation.what, VehicleSighting):
-            name = observation.what.track or f"box {number + 1}"
-            groups.setdefault(name, []).append(observation.what)
-    return groups

@@ -13,13 +13,21 @@ from forensics.errors import SignalTooShort
 from forensics.model import Clip, Cut, Examination, Observation, Progress, Quantity
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements
+from forensics.video_activity import find_activity
 from forensics.video_cuts import find_shots
 from forensics.video_judge import judge_frames, observe
 from forensics.video_keyframes import find_keyframes
 from forensics.video_measure import frame_rate_hz, measure_frames
+from forensics.video_spikes import shipped_model
 from forensics.video_testable import map_not_testable
 
-__all__ = ["find_cuts", "find_discontinuities", "find_keyframes", "measure_frames"]
+__all__ = [
+    "find_activity",
+    "find_cuts",
+    "find_discontinuities",
+    "find_keyframes",
+    "measure_frames",
+]
 
 
 def _rate(measured: Measurements) -> float:
@@ -84,7 +92,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
     ),
 )  # fmt: skip
 def find_discontinuities(
-    clip: Clip, *, least_score: float = 0.5, removed_s: float = 2.0,
+    clip: Clip, *, least_score: float | None = None, removed_s: float = 2.0,
     progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Find where the pictures of a continuous view do not continue: removed, copied, frozen.
@@ -99,7 +107,8 @@ def find_discontinuities(
     clip
         An opened clip.
     least_score
-        Leave out bare steps below this score (0 to 1).
+        Leave out bare steps below this score (0 to 1); by default the threshold that allowed five
+        alarms an hour when the model was fitted, see ``measures``.
     removed_s
         Length of the deletion the not-testable map imagines, in seconds.
     progress
@@ -123,7 +132,8 @@ def find_discontinuities(
     in part of the view, or something crosses the view within one frame interval: these are real
     steps of another cause (ASTM E3016: misinterpretation). Calls a copy what a machine in view
     repeats exactly. Misses a deletion when nothing moves at that place (see the not-testable map),
-    when few frames are removed, or behind constant fast motion; misses a copy when less than
+    when few frames are removed, or behind constant fast motion; takes an insert of up to four
+    frames for a flash; misses a copy when less than
     0.8 s of it moves, or when it was mirrored, slowed down or relit (incompleteness). Says
     nothing about edits inside a picture, and nothing about who cut or why.
     """
@@ -150,5 +160,9 @@ def find_discontinuities(
             "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
                                  "clip's own pictures; measure_power makes real ones"),
             "frame_rate": Quantity(rate, "Hz", note="from the median step of the stamps"),
+            "least_score": Quantity.exact(
+                shipped_model().least_score if least_score is None else least_score, "",
+                note=f"threshold of bare steps; model fitted {shipped_model().fitted}",
+            ),
         },
     )  # fmt: skip

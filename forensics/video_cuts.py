@@ -22,14 +22,17 @@ __all__ = [
     "find_hard_cuts",
     "find_shots",
     "measure_steps",
+    "same_view",
 ]
 
 #: A new shot differs by at least this many grey levels (of 255), mean over the picture…
 LEAST_CHANGE = 9.0
 #: …and by this many times more than any step nearby.
 LEAST_RATIO = 2.2
-#: Pearson correlation of what is seen before and after a cut: above this it is the same view.
+#: Two pictures are the same view if they correlate this much, or agree in this share of what
+#: there is to see.
 SAME_VIEW = 0.9
+SAME_SHARE = 0.65
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,21 @@ def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(a @ b) / size if size > 1e-6 else 0.0
 
 
+def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two thumbnails show one view, whatever walks through it and however bright it is."""
+    import numpy as np
+
+    if _correlation(one, other) > SAME_VIEW:
+        return True
+    a, b = one.astype(np.float32), other.astype(np.float32)
+    a, b = a - np.median(a), b - np.median(b)
+    # Two dark pictures agree wherever they are dark: only what stands out counts.
+    seen = (np.abs(a) > 8) | (np.abs(b) > 8)
+    if seen.mean() < 0.05:
+        return False
+    return float((np.abs(a - b) <= 9)[seen].mean()) > SAME_SHARE
+
+
 def find_hard_cuts(
     thumbs: NDArray[np.uint8], chroma: NDArray[np.float64], rate_hz: float
 ) -> list[Boundary]:
@@ -102,9 +120,9 @@ def find_hard_cuts(
             continue
         # A flash or a damaged frame comes back to what was there before.
         ahead, behind = min(len(thumbs) - 1, t + 2), max(0, t - 3)
-        if _correlation(thumbs[t - 1], thumbs[ahead]) > SAME_VIEW:
+        if same_view(thumbs[t - 1], thumbs[ahead]):
             continue
-        if t + 1 < len(thumbs) and _correlation(thumbs[behind], thumbs[t]) > SAME_VIEW:
+        if t + 1 < len(thumbs) and same_view(thumbs[behind], thumbs[t]):
             continue
         strength = min(1.0, 0.5 + 0.1 * float(np.log2(ratio[t] / LEAST_RATIO) + steps[t] / 20))
         found.append(Boundary("cut", t, t - 1, t, strength))

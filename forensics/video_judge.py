@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
-from forensics.video_cuts import find_shots
+from forensics.video_cuts import find_shots, same_view
 from forensics.video_repeats import Freeze, Repeat, find_doubles, find_freezes, find_repeats
-from forensics.video_spikes import measure_candidates, score_steps
+from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from forensics.scan import Measurements
 
 __all__ = ["Seen", "explain", "judge_frames", "observe"]
-
-SAME_VIEW = 0.85
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,10 @@ class Seen:
     strength: float = 0.0
 
 
-def _alike(thumbs: NDArray[np.uint8], one: int, other: int) -> float:
-    import numpy as np
-
-    a, b = thumbs[one].astype(float).ravel(), thumbs[other].astype(float).ravel()
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 1e-6 else 0.0
-
-
 def judge_frames(
-    measured: Measurements, rate_hz: float, *, least_score: float = 0.5
-) -> list[Seen]:
+    measured: Measurements, rate_hz: float, *, least_score: float | None = None,
+    model: StepModel | None = None,
+) -> list[Seen]:  # fmt: skip
     """Every discontinuity the pictures show, each once, in order of time.
 
     Parameters
@@ -62,20 +52,29 @@ def judge_frames(
     rate_hz
         Frames a second.
     least_score
-        Bare steps below this score are left out.
+        Bare steps below this score are left out; the model's own threshold by default.
+    model
+        Another model of steps than the one shipped, for measuring.
     """
     import numpy as np
 
     thumbs, columns = measured.planes["thumbs"], measured.columns
     count = len(thumbs)
+    model = model or shipped_model()
+    least_score = model.least_score if least_score is None else least_score
     steps = measure_candidates(measured, rate_hz)
-    scores = score_steps(steps)
+    scores = score_steps(steps, model)
     odds = dict(zip(steps.frames.tolist(), scores.tolist(), strict=True))
     cuts = find_shots(thumbs, columns["level"], columns["chroma"], rate_hz)
     views = [b.first for b in cuts if b.kind == "cut"]
     found = _inserted(thumbs, views, columns["spread"])
     taken = {b for seen in found for b in seen.boundaries}
-    freezes, _ = find_freezes(columns["diff"], rate_hz)
+    # A still picture that somebody put in is already named, and is no freeze of this view.
+    foreign = [(seen.first, seen.last) for seen in found]
+    freezes = [
+        f for f in find_freezes(columns["diff"], rate_hz)[0]
+        if not any(low - 2 <= f.first and f.last <= high + 2 for low, high in foreign)
+    ]  # fmt: skip
     found += [_freeze(f, odds) for f in freezes]
     # A picture that stands still repeats itself at every lag.
     frozen = np.zeros(count, dtype=bool)
@@ -86,6 +85,8 @@ def judge_frames(
             found.append(_copy(repeat, odds))
     for seen in found:
         taken.update(seen.boundaries)
+    for frame in [f for f in odds if _returns(thumbs, f)]:
+        del odds[frame]
     left = []
     for frame, score in odds.items():
         near_taken = any(abs(frame - other) <= 2 for other in taken)
@@ -95,13 +96,40 @@ def judge_frames(
     left = _strongest_of_each(left, max(2, round(rate_hz / 8)))
     produced = [v for v in views if v not in taken]
     bare = [(f, s) for f, s in left if all(abs(f - v) > 2 for v in produced)]
-    found += _order(thumbs, bare)
+    # A weak step counts when putting the stretches back makes it vanish together with others.
+    weak = [
+        (f, s) for f, s in odds.items()
+        if s >= 0.15 and all(abs(f - b) > 2 for b in (*taken, *produced))
+    ]  # fmt: skip
+    found += _order(thumbs, _strongest_of_each(weak, max(2, round(rate_hz / 8))), least_score)
     taken = {b for seen in found for b in seen.boundaries}
     for frame, score in bare:
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
     found += _doubles(columns["diff"], frozen)
     return sorted(found, key=lambda seen: (seen.first, seen.last))
+
+
+def _returns(thumbs: NDArray[np.uint8], frame: int) -> bool:
+    """A flash, a knock or a damaged picture: within four frames all is as it was before.
+
+    Looked at from both ends, so that the way back is recognised like the way there.
+    """
+    import numpy as np
+
+    def apart(one: int, others: range) -> float:
+        inside = [n for n in others if 0 <= n < len(thumbs)]
+        if not inside:
+            return np.inf
+        change = thumbs[inside].astype(np.float32) - thumbs[one]
+        change -= np.median(change, axis=(1, 2), keepdims=True)
+        flat = np.sort(np.abs(change).reshape(len(inside), -1), axis=1)
+        return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
+
+    step = apart(frame - 1, range(frame, frame + 1))
+    ahead = apart(frame - 1, range(frame + 1, frame + 5))
+    behind = apart(frame, range(frame - 5, frame - 1))
+    return min(ahead, behind) < 0.5 * step
 
 
 def _strongest_of_each(steps: list[tuple[int, float]], near: int) -> list[tuple[int, float]]:
@@ -122,8 +150,7 @@ def _inserted(
         if start in used or start < 1:
             continue
         for end in views[number + 1 :]:
-            alike = _alike(thumbs, start - 1, min(len(thumbs) - 1, end + 1))
-            if alike > SAME_VIEW:
+            if same_view(thumbs[start - 1], thumbs[min(len(thumbs) - 1, end)]):
                 inside = spread[start:end]
                 empty = float(inside.max(initial=0.0)) < 6.0
                 kind: DiscontinuityKind = "inserted-black" if empty else "splice"
@@ -131,8 +158,7 @@ def _inserted(
                 others = sum(start < v < end for v in views)
                 score = 0.97 if others == 0 else 0.6
                 found.append(
-                    Seen(kind, start, end, score, ("change of view", "return"), (start, end),
-                         strength=alike)
+                    Seen(kind, start, end, score, ("change of view", "return"), (start, end))
                 )  # fmt: skip
                 used.update((start, end))
                 break
@@ -179,7 +205,9 @@ def _copy(repeat: Repeat, odds: dict[int, float]) -> Seen:
                 source, repeat.sharpness)  # fmt: skip
 
 
-def _order(thumbs: NDArray[np.uint8], steps: Sequence[tuple[int, float]]) -> list[Seen]:
+def _order(
+    thumbs: NDArray[np.uint8], steps: Sequence[tuple[int, float]], least_score: float
+) -> list[Seen]:
     """Three steps that vanish when the two stretches between them change places."""
     import numpy as np
 
@@ -199,6 +227,8 @@ def _order(thumbs: NDArray[np.uint8], steps: Sequence[tuple[int, float]]) -> lis
             for k in range(j + 1, min(len(frames), j + 6)):
                 b, c = frames[j], frames[k]
                 if used & {a, b, c} or c > last or a < 1:
+                    continue
+                if max(scores[a], scores[b], scores[c]) < least_score:
                     continue
                 now = [gap(a - 1, a), gap(b - 1, b), gap(c - 1, c)]
                 put_back = [gap(a - 1, b), gap(c - 1, a), gap(b - 1, c)]

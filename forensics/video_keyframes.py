@@ -22,7 +22,9 @@ Reason: TypeAlias = Literal["shot", "newcomer", "event", "interval", "sharpest"]
 
 #: A frame is new when this much of the thumbnail (grey levels, strongest tenth) differs from
 #: every frame picked before it in the same shot.
-NEW_LEVELS = 14.0
+NEW_LEVELS = 16.0
+#: Seconds from a picked frame within which something must be newer still to be picked.
+APART_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,12 @@ def pick_frames(
         # fourth of a second is tried, so a newcomer of half a second cannot slip through.
         rows = np.arange(low, high, max(1, reach // 2))
         nearest = _distance(thumbs[first], thumbs[rows])
+        away = np.abs(rows - first)
         for _ in range(min(40, len(rows))):
-            best = int(np.argmax(nearest))
-            if nearest[best] < NEW_LEVELS:
+            # Right beside a frame already picked, only something very different is news.
+            news = nearest * np.clip(away / (APART_S * rate_hz), 0.2, 1.0)
+            best = int(np.argmax(news))
+            if news[best] < NEW_LEVELS:
                 break
             worth = float(min(1.0, nearest[best] / 80))
             at = int(rows[best])
@@ -103,6 +108,7 @@ def pick_frames(
                 chosen = at
             picks.append(Pick(chosen, "newcomer", worth))
             nearest = np.minimum(nearest, _distance(thumbs[chosen], thumbs[rows]))
+            away = np.minimum(away, np.abs(rows - chosen))
             nearest[best] = 0
     usual = float(np.median(diff[diff > 0])) if (diff > 0).any() else 0.0
     spread = float(np.median(np.abs(diff - usual))) + 0.05

@@ -22,6 +22,8 @@ __all__ = ["Freeze", "Repeat", "find_doubles", "find_freezes", "find_repeats"]
 COMPONENTS = 20
 #: A pair of frames is worth checking when their motion differs by less than this share of it.
 NEAR = 0.45
+#: Pairs come most alike first: after so many that were no copies, the rest are none.
+PATIENCE = 40
 #: A copy is this many times more alike at its own lag than at the lags beside it.
 LEAST_SHARPNESS = 2.0
 
@@ -62,6 +64,18 @@ def _motion(
     return change
 
 
+def _principal(moves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The directions in which motion differs most, from the smaller of the two Gram matrices."""
+    import numpy as np
+
+    centred = moves - moves.mean(axis=0)
+    _, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    axes = centred.T @ vectors[:, ::-1][:, :COMPONENTS]
+    sizes = np.sqrt((axes**2).sum(axis=0)) + 1e-9
+    scaled: NDArray[np.float32] = (axes / sizes).astype(np.float32)
+    return scaled
+
+
 def find_repeats(
     thumbs: NDArray[np.uint8], rate_hz: float, *, least_s: float = 0.8, most: int = 50
 ) -> list[Repeat]:
@@ -90,13 +104,11 @@ def find_repeats(
     least = max(4, round(least_s * rate_hz))
     if count < 3 * least:
         return []
-    sample = np.linspace(step, count - 1, min(count - step, 600)).astype(np.int64)
+    sample = np.linspace(step, count - 1, min(count - step, 400)).astype(np.int64)
     moves = _motion(thumbs, sample, step)
     # Pixels of noise add up over a thumbnail: below this nothing can be told to move.
     floor = max(2.0 * thumbs[0].size, 3.0 * float(np.median((moves**2).sum(axis=1))) * 0.05)
-    centre = moves.mean(axis=0)
-    _, _, axes = np.linalg.svd(moves - centre, full_matrices=False)
-    axes = axes[:COMPONENTS].T.astype(np.float32)
+    axes = _principal(moves)
     points = np.empty((count, axes.shape[1]), np.float32)
     energy = np.empty(count, np.float32)
     for low in range(0, count, 4096):
@@ -109,6 +121,7 @@ def find_repeats(
     pairs = _near_pairs(points, telling, queries, least)
     found: list[Repeat] = []
     seen: set[tuple[int, int]] = set()
+    failures = 0
     for first, lag in pairs:
         if any(r.lag == lag and r.first <= first < r.last for r in found):
             continue
@@ -117,6 +130,9 @@ def find_repeats(
             continue
         seen.add(mark)
         repeat = _extend(thumbs, telling, first, lag, step, least)
+        failures = 0 if repeat is not None else failures + 1
+        if failures > PATIENCE + count // 1000:
+            break
         if repeat is not None:
             found = [r for r in found if r.lag != lag or r.last < repeat.first or
                      r.first > repeat.last] + [repeat]  # fmt: skip
@@ -149,7 +165,29 @@ def _near_pairs(
         for i, j in zip(*np.nonzero(values < NEAR), strict=True):
             found.append((float(values[i, j]), int(rows[i]), int(places[best[i, j]] - rows[i])))
     found.sort()
-    return [(first, lag) for _, first, lag in found]
+    pairs = np.array([(first, lag) for _, first, lag in found], dtype=np.int64).reshape(-1, 2)
+    return [(int(f), int(lag)) for f, lag in pairs[_sharp(points, pairs)]]
+
+
+def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Pairs whose own lag agrees better than the lags beside it; slow motion agrees at all."""
+    import numpy as np
+
+    last = len(points) - 1
+
+    def apart(away: int) -> NDArray[np.float64]:
+        total = np.zeros(len(pairs))
+        for shift in (-1, 0, 1):
+            one = np.clip(pairs[:, 0] + shift, 0, last)
+            other = np.clip(pairs[:, 0] + pairs[:, 1] + shift + away, 0, last)
+            total += ((points[one] - points[other]) ** 2).sum(axis=1)
+        return total
+
+    if not len(pairs):
+        return np.zeros(0, dtype=bool)
+    beside = np.min([apart(away) for away in (-4, -3, 3, 4)], axis=0)
+    sharp: NDArray[np.bool_] = beside > 1.3 * apart(0)
+    return sharp
 
 
 def _apart(
@@ -203,16 +241,15 @@ def _extend(
             room *= 4
             continue
         break
-    own_sum = own[start:end][telling[low + start : low + end]]
-    beside_sum = beside[start:end][telling[low + start : low + end]]
-    # The motion of the first half second of a copy still looks back across its beginning.
-    begin, finish = max(0, low + start - step), low + end
-    if len(own_sum) < max(3, least // 3) or finish - begin < least:
+    within = telling[low + start : low + end]
+    own_mean = own[start:end][within]
+    beside_mean = beside[start:end][within]
+    if len(own_mean) < max(3, least // 3):
         return None
-    sharpness = float((beside_sum.mean() + 0.05) / (own_sum.mean() + 0.05))
-    if sharpness < LEAST_SHARPNESS:
+    sharpness = float((beside_mean.mean() + 0.05) / (own_mean.mean() + 0.05))
+    begin, finish = _edges(thumbs, low + start, low + end, lag, step)
+    if sharpness < LEAST_SHARPNESS or finish - begin < least:
         return None
-    begin = _first_alike(thumbs, begin, low + start, lag, float(own_sum.mean()))
     return Repeat(begin, finish, lag, sharpness)
 
 
@@ -233,20 +270,32 @@ def _walk(
     return last
 
 
-def _first_alike(
-    thumbs: NDArray[np.uint8], low: int, high: int, lag: int, noise: float
-) -> int:
-    """Where the pictures themselves, not their motion, begin to agree at this lag."""
+def _edges(
+    thumbs: NDArray[np.uint8], first: int, last: int, lag: int, step: int
+) -> tuple[int, int]:
+    """Where the pictures themselves, not their motion, begin and cease to agree at this lag.
+
+    Motion looks back half a second: at the beginning of a copy it still disagrees, just after its
+    end it still half agrees.
+    """
     import numpy as np
 
-    index = np.arange(low, high + 1)
-    one, other = thumbs[index].astype(np.float32), thumbs[index + lag].astype(np.float32)
-    change = (one - other).reshape(len(index), -1)
-    change -= change.mean(axis=1, keepdims=True)
-    strongest = np.sort(np.abs(change), axis=1)[:, -max(3, change.shape[1] // 50) :].mean(axis=1)
-    limit = max(2.0, 2.0 * float(strongest[-min(3, len(strongest)) :].mean()) + noise)
-    bad = np.flatnonzero(strongest > limit)
-    return int(index[bad[-1]] + 1) if len(bad) else low
+    low, high = max(0, first - step - 2), min(len(thumbs) - lag, last + 2)
+    index = np.arange(low, high)
+    change = thumbs[index].astype(np.float32) - thumbs[index + lag]
+    change -= np.median(change, axis=(1, 2), keepdims=True)
+    flat = np.abs(change).reshape(len(index), -1)
+    few = max(3, flat.shape[1] // 60)
+    strongest = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:].mean(axis=1)
+    core_low, core_high = first - low, max(first - low + 2, last - step - low)
+    core = strongest[core_low:core_high]
+    limit = 1.5 * float(np.median(core)) + 2.0
+    middle = core_low + int(np.argmin(core))
+    bad = strongest > limit
+    before, after = np.flatnonzero(bad[:middle]), np.flatnonzero(bad[middle:])
+    begin = low + (int(before[-1]) + 1 if len(before) else 0)
+    finish = low + middle + int(after[0]) if len(after) else high
+    return begin, finish
 
 
 def _without_echoes(found: list[Repeat], most: int) -> list[Repeat]:

@@ -23,6 +23,7 @@ FLOORS = (
     "boxes",
     "clip",
     "scan gallery",
+    "detector",
     "container video clock events continuity enf insignia vehicles redact",
     "edits audio copies",
     "incident",

@@ -49,7 +49,7 @@ def _outline(kind: int) -> list[tuple[float, float]]:
 
 def _charge(draw: ImageDraw.ImageDraw, rng: np.random.Generator, colour: tuple[int, ...]) -> None:
     """A heraldic charge, mirrored: a beast-like silhouette with holes, bars or stars."""
-    ink = tuple(int(c) for c in colour) + (255,)
+    ink = (*tuple(int(c) for c in colour), 255)
     count = int(rng.integers(5, 9))
     heights = np.linspace(0.27, 0.73, count)
     half = rng.uniform(0.03, 0.22, count)
@@ -58,14 +58,17 @@ def _charge(draw: ImageDraw.ImageDraw, rng: np.random.Generator, colour: tuple[i
     draw.polygon([(x * SIZE, y * SIZE) for x, y in shape], fill=ink)
     for _ in range(int(rng.integers(2, 6))):
         x, y, r = rng.uniform(0.3, 0.5), rng.uniform(0.3, 0.7), rng.uniform(0.015, 0.05)
-        tone = tuple(int(v) for v in rng.choice(COLOURS)) + (255,)
+        tone = (*tuple(int(v) for v in rng.choice(COLOURS)), 255)
         for side in (x, 1 - x):
             box = [(side - r) * SIZE, (y - r) * SIZE, (side + r) * SIZE, (y + r) * SIZE]
             (draw.ellipse if rng.random() < 0.5 else draw.rectangle)(box, fill=tone)
     for _ in range(int(rng.integers(0, 3))):
         y0, y1 = rng.uniform(0.25, 0.75, 2)
         for lean in (-1, 1):
-            ends = [((0.5 - lean * 0.24) * SIZE, y0 * SIZE), ((0.5 + lean * 0.24) * SIZE, y1 * SIZE)]
+            ends = [
+                ((0.5 - lean * 0.24) * SIZE, y0 * SIZE),
+                ((0.5 + lean * 0.24) * SIZE, y1 * SIZE),
+            ]
             draw.line(ends, fill=ink, width=8)
 
 
@@ -79,7 +82,9 @@ def emblem(seed: int, *, family: int | None = None, icon: np.ndarray | None = No
     kind = int(shared.integers(0, 6))
     points = [(x * SIZE, y * SIZE) for x, y in _outline(kind)]
     draw.polygon(points, fill=(*ground, 255), outline=(*edge, 255), width=11)
-    small = [(SIZE / 2 + (x - SIZE / 2) * 0.66, SIZE / 2 + (y - SIZE / 2) * 0.66) for x, y in points]
+    small = [
+        (SIZE / 2 + (x - SIZE / 2) * 0.66, SIZE / 2 + (y - SIZE / 2) * 0.66) for x, y in points
+    ]
     draw.polygon(small, fill=(*inner, 255), outline=(*edge, 255), width=6)
     tone = (225, 225, 220) if sum(inner) < 330 else (25, 25, 28)
     if icon is None:
@@ -110,6 +115,24 @@ def emblem(seed: int, *, family: int | None = None, icon: np.ndarray | None = No
     grain = own.normal(0, 3, (SIZE, SIZE, 1))
     picture[..., :3] = np.clip(picture[..., :3] * cloth[..., None] + grain, 0, 255).astype(np.uint8)
     return picture
+
+
+def plate(text: str) -> np.ndarray:
+    """A number plate of 520 x 112 mm with letters of 76 mm, two pixels a millimetre, RGBA."""
+    letters = Image.new("L", (2400, 400), 0)
+    face = font(209)
+    ImageDraw.Draw(letters).text((40, 320), text, fill=255, font=face, anchor="ls")
+    box = letters.getbbox()
+    assert box is not None
+    cut = letters.crop((box[0], 320 - 152, box[2], 322))
+    wide = min(900, round(cut.width * 0.72))
+    cut = cut.resize((wide, 154), Image.Resampling.LANCZOS)
+    image = Image.new("RGBA", (1040, 224), (238, 238, 232, 255))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle([3, 3, 1036, 220], 18, outline=(20, 20, 20), width=7)
+    draw.rectangle([12, 12, 84, 212], fill=(40, 60, 150))
+    image.paste(Image.new("RGBA", cut.size, (16, 16, 20, 255)), (562 - wide // 2, 36), cut)
+    return np.array(image)
 
 
 def write_entry(folder: Path, unit: str, picture: np.ndarray, *, alike: tuple[str, ...] = (),

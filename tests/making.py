@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -101,3 +105,34 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(
         tmp_path_factory.mktemp("moving") / "moving.mp4", moving_square(), sound=sound
     )
+
+
+@pytest.fixture(scope="session")
+def staged(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The quick staged incident, built once a run by the command line as a person would."""
+    base = tmp_path_factory.getbasetemp()
+    home = base if worker_id == "master" else base.parent
+    out, done, lock = home / "staged", home / "staged.done", home / "staged.lock"
+    try:
+        os.mkdir(lock)
+    except FileExistsError:
+        # Another test process is building it.
+        deadline = time.monotonic() + 900
+        while not done.exists():
+            if time.monotonic() > deadline:
+                pytest.fail("the staged incident was not built by the other test process")
+            time.sleep(0.5)
+        assert done.read_text() == "", done.read_text()
+        return out
+    script = Path(__file__).resolve().parent.parent / "samples" / "make.py"
+    built = subprocess.run(
+        [sys.executable, str(script), str(out), "--quick", "--seed", "1"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    wrong = built.stderr[-2000:] if built.returncode else built.stdout
+    done.write_text(wrong)
+    assert wrong == "", wrong
+    return out

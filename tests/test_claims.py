@@ -122,6 +122,10 @@ def test_at_once() -> None:
 def test_not_seen_is_never_not_there() -> None:
     assert _outcome(Visible("marking:x"), _line()) == "undecided"
     assert _outcome(Visible("marking:x", never=True), _line()) == "undecided"
+    near = judge(
+        Claim("c", "text", "source", Visible("marking:x")), _line(_seen("possible-marking:x", 3.0))
+    )
+    assert near.outcome == "undecided" and near.for_
     found = _seen("marking:x", 3.0)
     assert _outcome(Visible("marking:x"), _line(found)) == "supported"
     assert _outcome(Visible("marking:x", never=True), _line(found)) == "contradicted"

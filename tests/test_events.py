@@ -46,7 +46,9 @@ def street(rng: np.random.Generator, seconds: float) -> np.ndarray:
     return 0.02 * swell * noise / noise.std()
 
 
-def scene(times: tuple[float, ...], level: float = 0.3, seed: int = 3, seconds: float = 20) -> np.ndarray:
+def scene(
+    times: tuple[float, ...], level: float = 0.3, seed: int = 3, seconds: float = 20
+) -> np.ndarray:
     rng = np.random.default_rng(seed)
     out = street(rng, seconds)
     for moment in times:

@@ -13,7 +13,15 @@ from PIL import Image, ImageDraw
 
 from .optics import font, generator, noise_field
 
-__all__ = ["EMBLEM_ON_SHIELD", "UNITS", "Unit", "emblem", "shield_back", "shield_face", "write_gallery"]
+__all__ = [
+    "EMBLEM_ON_SHIELD",
+    "UNITS",
+    "Unit",
+    "emblem",
+    "shield_back",
+    "shield_face",
+    "write_gallery",
+]
 
 SIZE = 512
 
@@ -30,21 +38,46 @@ class Unit:
 
 
 UNITS = (
-    Unit("badger-detachment", "Атрад «Барсук»", "Отряд «Барсук»", "Badger Detachment (invented)",
-         ("raccoon-detachment",)),
-    Unit("raccoon-detachment", "Атрад «Янот»", "Отряд «Енот»", "Raccoon Detachment (invented)",
-         ("badger-detachment",)),
-    Unit("three-keys-company", "Рота «Тры ключы»", "Рота «Три ключа»",
-         "Three Keys Company (invented)"),
+    Unit(
+        "badger-detachment",
+        "Атрад «Барсук»",
+        "Отряд «Барсук»",
+        "Badger Detachment (invented)",
+        ("raccoon-detachment",),
+    ),
+    Unit(
+        "raccoon-detachment",
+        "Атрад «Янот»",
+        "Отряд «Енот»",
+        "Raccoon Detachment (invented)",
+        ("badger-detachment",),
+    ),
+    Unit(
+        "three-keys-company",
+        "Рота «Тры ключы»",
+        "Рота «Три ключа»",
+        "Three Keys Company (invented)",
+    ),
     Unit("heron-watch", "Варта «Чапля»", "Дозор «Цапля»", "Heron Watch (invented)"),
-    Unit("north-bolt-group", "Група «Паўночны бліскавіца»", "Группа «Северная молния»",
-         "North Bolt Group (invented)"),
+    Unit(
+        "north-bolt-group",
+        "Група «Паўночны бліскавіца»",
+        "Группа «Северная молния»",
+        "North Bolt Group (invented)",
+    ),
 )
 EMBLEM_ON_SHIELD = {"shield-1": "badger-detachment", "shield-2": "badger-detachment"}
 
 
-def _ring_text(image: Image.Image, text: str, radius: float, size: int, colour: tuple, start: float,
-               sweep: float) -> None:
+def _ring_text(
+    image: Image.Image,
+    text: str,
+    radius: float,
+    size: int,
+    colour: tuple,
+    start: float,
+    sweep: float,
+) -> None:
     face = font(size)
     for k, letter in enumerate(text):
         angle = start + sweep * (k / max(1, len(text) - 1) - 0.5)
@@ -76,8 +109,14 @@ def _beast(draw: ImageDraw.ImageDraw, raccoon: bool) -> None:
         draw.polygon(_points(*[(1 - x if mirror else x, y) for x, y in ear]), fill=black)
     outline = [(0.50, 0.32), (0.40, 0.33), (0.33, 0.42), (0.34, 0.52), (0.42, 0.64), (0.47, 0.72)]
     if raccoon:
-        outline = [(0.50, 0.33), (0.41, 0.33), (0.31, 0.46), (0.29, 0.55), (0.41, 0.62),
-                   (0.47, 0.68)]
+        outline = [
+            (0.50, 0.33),
+            (0.41, 0.33),
+            (0.31, 0.46),
+            (0.29, 0.55),
+            (0.41, 0.62),
+            (0.47, 0.68),
+        ]
     draw.polygon(_points(*_mirror(outline)), fill=fur)
     if raccoon:
         mask = [(0.48, 0.47), (0.40, 0.44), (0.31, 0.50), (0.33, 0.56), (0.44, 0.56)]
@@ -85,8 +124,14 @@ def _beast(draw: ImageDraw.ImageDraw, raccoon: bool) -> None:
             draw.polygon(_points(*[(1 - x if mirror else x, y) for x, y in mask]), fill=black)
         draw.polygon(_points((0.48, 0.34), (0.52, 0.34), (0.51, 0.50), (0.49, 0.50)), fill=black)
     else:
-        stripe = [(0.44, 0.33), (0.38, 0.37), (0.37, 0.48), (0.43, 0.60), (0.46, 0.61),
-                  (0.45, 0.48)]
+        stripe = [
+            (0.44, 0.33),
+            (0.38, 0.37),
+            (0.37, 0.48),
+            (0.43, 0.60),
+            (0.46, 0.61),
+            (0.45, 0.48),
+        ]
         for mirror in (False, True):
             draw.polygon(_points(*[(1 - x if mirror else x, y) for x, y in stripe]), fill=black)
     for x in (0.415, 0.585):
@@ -95,7 +140,9 @@ def _beast(draw: ImageDraw.ImageDraw, raccoon: bool) -> None:
         draw.ellipse(box, fill=(235, 190, 60, 255))
         draw.ellipse([box[0] + 5, box[1] + 3, box[2] - 5, box[3] - 3], fill=black)
     nose = 0.66 if raccoon else 0.70
-    draw.ellipse([0.465 * SIZE, (nose - 0.03) * SIZE, 0.535 * SIZE, (nose + 0.03) * SIZE], fill=black)
+    draw.ellipse(
+        [0.465 * SIZE, (nose - 0.03) * SIZE, 0.535 * SIZE, (nose + 0.03) * SIZE], fill=black
+    )
 
 
 @lru_cache(maxsize=8)
@@ -112,35 +159,69 @@ def emblem(key: str) -> np.ndarray:
         draw.ellipse(inner, fill=(112, 30, 30, 255), outline=gold, width=8)
         for turn in range(0, 360, 30):
             a, b = np.radians(turn), np.radians(turn + 15)
-            draw.polygon([(SIZE / 2, SIZE / 2),
-                          (SIZE / 2 + 158 * np.sin(a), SIZE / 2 + 158 * np.cos(a)),
-                          (SIZE / 2 + 158 * np.sin(b), SIZE / 2 + 158 * np.cos(b))],
-                         fill=(136, 42, 36, 255))
+            draw.polygon(
+                [
+                    (SIZE / 2, SIZE / 2),
+                    (SIZE / 2 + 158 * np.sin(a), SIZE / 2 + 158 * np.cos(a)),
+                    (SIZE / 2 + 158 * np.sin(b), SIZE / 2 + 158 * np.cos(b)),
+                ],
+                fill=(136, 42, 36, 255),
+            )
         for lean in (-1, 1):
             draw.line(_points((0.5 - lean * 0.27, 0.75), (0.5 + lean * 0.25, 0.26)), gold, 12)
             draw.line(_points((0.5 - lean * 0.24, 0.63), (0.5 - lean * 0.15, 0.72)), gold, 10)
         _beast(draw, raccoon)
-        _ring_text(image, "АТРАД ЯНОТ" if raccoon else "АТРАД БАРСУК", 204, 52, gold, 0,
-                   150 if raccoon else 176)
+        _ring_text(
+            image,
+            "АТРАД ЯНОТ" if raccoon else "АТРАД БАРСУК",
+            204,
+            52,
+            gold,
+            0,
+            150 if raccoon else 176,
+        )
         _ring_text(image, "2017" if raccoon else "1994", 204, 46, gold, 180, -52)
     elif key == "three-keys-company":
-        draw.polygon(_points((0.06, 0.04), (0.94, 0.04), (0.94, 0.58), (0.5, 0.98), (0.06, 0.58)),
-                     fill=(26, 40, 92, 255), outline=(225, 225, 225, 255), width=16)
+        draw.polygon(
+            _points((0.06, 0.04), (0.94, 0.04), (0.94, 0.58), (0.5, 0.98), (0.06, 0.58)),
+            fill=(26, 40, 92, 255),
+            outline=(225, 225, 225, 255),
+            width=16,
+        )
         draw.rectangle([60, 60, SIZE - 60, 138], fill=(188, 188, 196, 255))
         draw.text((SIZE / 2, 99), "ТРЫ КЛЮЧЫ", fill=(26, 40, 92, 255), font=font(54), anchor="mm")
         for k, x in enumerate((0.28, 0.5, 0.72)):
             top, low = 0.34, (0.70, 0.86, 0.70)[k]
-            draw.ellipse([x * SIZE - 42, top * SIZE - 30, x * SIZE + 42, top * SIZE + 54],
-                         outline=gold, width=17)
+            draw.ellipse(
+                [x * SIZE - 42, top * SIZE - 30, x * SIZE + 42, top * SIZE + 54],
+                outline=gold,
+                width=17,
+            )
             draw.line(_points((x, top + 0.10), (x, low)), gold, 17)
             for tooth in (0.02, 0.08):
                 draw.line(_points((x, low - tooth), (x + 0.07, low - tooth)), gold, 14)
     elif key == "heron-watch":
-        draw.polygon(_points((0.5, 0.02), (0.97, 0.5), (0.5, 0.98), (0.03, 0.5)),
-                     fill=(208, 212, 206, 255), outline=(32, 84, 120, 255), width=18)
+        draw.polygon(
+            _points((0.5, 0.02), (0.97, 0.5), (0.5, 0.98), (0.03, 0.5)),
+            fill=(208, 212, 206, 255),
+            outline=(32, 84, 120, 255),
+            width=18,
+        )
         ink = (28, 62, 92, 255)
-        draw.polygon(_points((0.40, 0.30), (0.56, 0.24), (0.47, 0.34), (0.52, 0.46), (0.62, 0.54),
-                             (0.60, 0.66), (0.48, 0.66), (0.40, 0.56), (0.44, 0.44)), fill=ink)
+        draw.polygon(
+            _points(
+                (0.40, 0.30),
+                (0.56, 0.24),
+                (0.47, 0.34),
+                (0.52, 0.46),
+                (0.62, 0.54),
+                (0.60, 0.66),
+                (0.48, 0.66),
+                (0.40, 0.56),
+                (0.44, 0.44),
+            ),
+            fill=ink,
+        )
         draw.polygon(_points((0.42, 0.30), (0.26, 0.35), (0.43, 0.345)), fill=(220, 150, 40, 255))
         draw.line(_points((0.50, 0.66), (0.48, 0.84)), ink, 9)
         draw.line(_points((0.55, 0.66), (0.58, 0.76), (0.53, 0.84)), ink, 9)
@@ -149,13 +230,29 @@ def emblem(key: str) -> np.ndarray:
             draw.line(_points(*wave), (60, 130, 170, 255), 8)
         draw.text((0.66 * SIZE, 0.36 * SIZE), "IX", fill=ink, font=font(66), anchor="mm")
     else:
-        draw.polygon(_points((0.5, 0.03), (0.97, 0.90), (0.03, 0.90)), fill=(44, 44, 50, 255),
-                     outline=(200, 70, 30, 255), width=18)
-        draw.polygon(_points((0.55, 0.24), (0.37, 0.58), (0.49, 0.58), (0.42, 0.84), (0.64, 0.50),
-                             (0.52, 0.50), (0.60, 0.28)), fill=(240, 200, 50, 255))
+        draw.polygon(
+            _points((0.5, 0.03), (0.97, 0.90), (0.03, 0.90)),
+            fill=(44, 44, 50, 255),
+            outline=(200, 70, 30, 255),
+            width=18,
+        )
+        draw.polygon(
+            _points(
+                (0.55, 0.24),
+                (0.37, 0.58),
+                (0.49, 0.58),
+                (0.42, 0.84),
+                (0.64, 0.50),
+                (0.52, 0.50),
+                (0.60, 0.28),
+            ),
+            fill=(240, 200, 50, 255),
+        )
         for x, y in ((0.30, 0.74), (0.72, 0.74), (0.22, 0.83), (0.80, 0.83)):
-            star = [(x + r * np.sin(a), y - r * np.cos(a)) for a, r in
-                    zip(np.radians(np.arange(0, 360, 36)), [0.045, 0.018] * 5, strict=True)]
+            star = [
+                (x + r * np.sin(a), y - r * np.cos(a))
+                for a, r in zip(np.radians(np.arange(0, 360, 36)), [0.045, 0.018] * 5, strict=True)
+            ]
             draw.polygon(_points(*star), fill=(225, 225, 225, 255))
     picture = np.array(image)
     rng = generator(7, "cloth", key)
@@ -176,16 +273,22 @@ def shield_face(seed: int, role: str) -> np.ndarray:
     picture += 3.5 * noise_field(rng, height, width, (2, 9, 60), 0.8)[..., None]
     image = Image.fromarray(np.clip(picture[..., ::-1], 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
-    draw.rounded_rectangle([40, 40, width - 40, 130], 18, fill=(118, 124, 128), outline=(20, 20, 22),
-                           width=5)
+    draw.rounded_rectangle(
+        [40, 40, width - 40, 130], 18, fill=(118, 124, 128), outline=(20, 20, 22), width=5
+    )
     draw.line([60, 110, 180, 58], fill=(170, 176, 180), width=7)
     draw.text((width / 2, 192), "МИЛИЦИЯ", fill=(226, 226, 222), font=font(53), anchor="mm")
     if role in EMBLEM_ON_SHIELD:
         patch = Image.fromarray(emblem(EMBLEM_ON_SHIELD[role])).resize((252, 252))
         image.paste(patch, (54, 246), patch)
     number = {"shield-1": "417", "shield-2": "406", "shield-3": "422", "shield-4": "431"}[role]
-    draw.text((width / 2, 555 if role in EMBLEM_ON_SHIELD else 420), number, fill=(205, 205, 200),
-              font=font(58), anchor="mm")
+    draw.text(
+        (width / 2, 555 if role in EMBLEM_ON_SHIELD else 420),
+        number,
+        fill=(205, 205, 200),
+        font=font(58),
+        anchor="mm",
+    )
     for _ in range(46):
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         dx, dy = rng.normal(0, 26, 2)

@@ -1,4 +1,4 @@
-"""Files: encoding as a recorder does it, cutting as an editor does it, re-uploading as a platform."""
+"""Files: encoding as a recorder does, cutting as an editor does, re-uploading as a platform."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from av.bitstream import BitStreamFilterContext
 
 __all__ = ["Recorder", "cut_out", "digest_of", "probe", "re_encode", "write_clip"]
 
-_EXACT = {"flags": "+bitexact", "fflags": "+bitexact"}
+
+Picture = np.ndarray | av.VideoFrame
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,24 @@ class Recorder:
 
 
 def write_clip(
-    path: Path, frames: Iterable[tuple[np.ndarray, float]], recorder: Recorder,
+    path: Path,
+    frames: Iterable[tuple[Picture, float]],
+    recorder: Recorder,
     sound: np.ndarray | None = None,
 ) -> None:
     """Write planar YUV frames (H * 3 / 2, W) with their times, and sound (n,) float32 at 48 kHz."""
     feed = iter(frames)
     first = next(feed)
-    height, width = first[0].shape[0] * 2 // 3, first[0].shape[1]
-    options = {} if path.suffix == ".mkv" else {"movflags": "+faststart", **recorder.container_options}
-    with av.open(str(path), "w", options={}, container_options={**options, "fflags": "+bitexact"}) as out:
+    if isinstance(first[0], av.VideoFrame):
+        height, width = first[0].height, first[0].width
+    else:
+        height, width = first[0].shape[0] * 2 // 3, first[0].shape[1]
+    options = (
+        {} if path.suffix == ".mkv" else {"movflags": "+faststart", **recorder.container_options}
+    )
+    with av.open(
+        str(path), "w", options={}, container_options={**options, "fflags": "+bitexact"}
+    ) as out:
         out.metadata.update(recorder.metadata)
         stream = out.add_stream(recorder.video, rate=recorder.rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -79,9 +89,12 @@ def write_clip(
             while pending is not None and pending[1] <= time_s:
                 out.mux(voice.encode(pending[0]))
                 pending = next(heard, None)
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame = planes
+            if not isinstance(frame, av.VideoFrame):
+                frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pict_type = av.video.frame.PictureType.NONE
             frame.time_base = recorder.time_base
-            frame.pts = int(round(time_s / recorder.time_base))
+            frame.pts = round(time_s / recorder.time_base)
             put(stream.encode(frame))
         while pending is not None:
             out.mux(voice.encode(pending[0]))
@@ -94,7 +107,7 @@ def write_clip(
             out.mux(voice.encode(None))
 
 
-def _chain(first: tuple[np.ndarray, float], rest: Iterator) -> Iterator[tuple[np.ndarray, float]]:
+def _chain(first: tuple[Picture, float], rest: Iterator) -> Iterator[tuple[Picture, float]]:
     yield first
     yield from rest
 
@@ -109,11 +122,11 @@ def _sound_frames(sound: np.ndarray, rate: int) -> Iterator[tuple[av.AudioFrame,
         yield frame, start / 48000
 
 
-def _decoded(path: Path) -> Iterator[tuple[np.ndarray, float]]:
+def _decoded(path: Path) -> Iterator[tuple[Picture, float]]:
     with av.open(str(path)) as source:
         source.streams.video[0].thread_count = 1
         for frame in source.decode(video=0):
-            yield frame.to_ndarray(format="yuv420p"), float(frame.time)
+            yield frame, float(frame.time)
 
 
 def _sound_of(path: Path) -> np.ndarray | None:
@@ -125,7 +138,7 @@ def _sound_of(path: Path) -> np.ndarray | None:
         parts = []
         for frame in source.decode(audio=0):
             if not parts and frame.time and frame.time > 0:
-                parts.append(np.zeros(int(round(frame.time * 48000)), np.float32))
+                parts.append(np.zeros(round(frame.time * 48000), np.float32))
             parts.extend(piece.to_ndarray()[0] for piece in convert.resample(frame))
         parts.extend(piece.to_ndarray()[0] for piece in convert.resample(None))
     return np.concatenate(parts)
@@ -135,7 +148,7 @@ def cut_out(source: Path, target: Path, first: int, last: int, recorder: Recorde
     """Drop frames first..last-1 of source, close the gap, encode again; returns frames written."""
     kept = 0
 
-    def frames() -> Iterator[tuple[np.ndarray, float]]:
+    def frames() -> Iterator[tuple[Picture, float]]:
         nonlocal kept
         for index, (planes, _) in enumerate(_decoded(source)):
             if not first <= index < last:
@@ -146,20 +159,21 @@ def cut_out(source: Path, target: Path, first: int, last: int, recorder: Recorde
     return kept
 
 
-def re_encode(source: Path, target: Path, recorder: Recorder, scale: tuple[int, int] | None = None) -> None:
+def re_encode(
+    source: Path, target: Path, recorder: Recorder, scale: tuple[int, int] | None = None
+) -> None:
     """Encode the whole clip again, as a platform or a converter does; nothing is taken out."""
 
-    def frames() -> Iterator[tuple[np.ndarray, float]]:
+    def frames() -> Iterator[tuple[Picture, float]]:
         with av.open(str(source)) as opened:
             opened.streams.video[0].thread_count = 1
             for frame in opened.decode(video=0):
+                time_s = float(frame.time)
                 if scale is not None:
-                    time = frame.time
-                    frame = frame.reformat(width=scale[0], height=scale[1], interpolation="BICUBIC",
-                                           threads=1)
-                    yield frame.to_ndarray(), float(time)
-                else:
-                    yield frame.to_ndarray(format="yuv420p"), float(frame.time)
+                    frame = frame.reformat(
+                        width=scale[0], height=scale[1], interpolation="BICUBIC", threads=1
+                    )
+                yield frame, time_s
 
     write_clip(target, frames(), recorder, _sound_of(source) if recorder.audio else None)
 
@@ -175,13 +189,17 @@ def probe(path: Path) -> dict[str, object]:
     with av.open(str(path)) as source:
         video = source.streams.video[0]
         packets = [p.pts for p in source.demux(video) if p.pts is not None]
+        span_s = float((max(packets) - min(packets)) * video.time_base)
         found: dict[str, object] = {
-            "video_codec": video.codec_context.name, "width_px": video.width,
-            "height_px": video.height, "frames": len(packets),
-            "average_fps": round(float(video.average_rate), 4),
-            "duration_s": round(float((max(packets) - min(packets)) * video.time_base), 6),
+            "video_codec": video.codec_context.name,
+            "width_px": video.width,
+            "height_px": video.height,
+            "frames": len(packets),
+            "average_fps": round((len(packets) - 1) / span_s, 4),
+            "first_to_last_frame_s": round(span_s, 6),
             "size_bytes": path.stat().st_size,
-            "audio_codec": None, "audio_rate_hz": None,
+            "audio_codec": None,
+            "audio_rate_hz": None,
         }
         if source.streams.audio:
             audio = source.streams.audio[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,8 +13,16 @@ import numpy as np
 from PIL import ImageFont
 
 __all__ = [
-    "Camera", "add_quad", "composite", "draw_glow", "font", "generator", "light_step",
-    "noise_field", "tone", "warp_quad",
+    "Camera",
+    "add_quad",
+    "composite",
+    "draw_glow",
+    "font",
+    "generator",
+    "light_step",
+    "noise_field",
+    "tone",
+    "warp_quad",
 ]
 
 
@@ -41,7 +50,7 @@ class Camera:
     @cached_property
     def middle(self) -> np.ndarray:
         """The principal point in pixels."""
-        return np.array(self.centre if self.centre else (self.width / 2, self.height / 2))
+        return np.array(self.centre or (self.width / 2, self.height / 2))
 
     def window(self, x: int, y: int, width: int, height: int) -> Camera:
         """The same camera, seeing only this part of its picture."""
@@ -126,7 +135,7 @@ def draw_glow(
     if radius < 1:
         return
     size = int(np.ceil(radius))
-    x0, y0 = int(round(x)) - size, int(round(y)) - size
+    x0, y0 = round(x) - size, round(y) - size
     left, top = max(0, x0), max(0, y0)
     right, bottom = min(canvas.shape[1], x0 + 2 * size), min(canvas.shape[0], y0 + 2 * size)
     if right <= left or bottom <= top:
@@ -151,9 +160,9 @@ def _half(texture: np.ndarray) -> np.ndarray:
     return known[1]
 
 
-def light_step(light: np.ndarray) -> tuple[int, ...]:
-    """A key under which things lit alike are kept: steps of 6 %."""
-    return tuple(np.round(np.log(np.maximum(light, 1e-4)) * 17.2).astype(int).tolist())
+def light_step(light: np.ndarray, percent: float = 6.0) -> tuple[int, ...]:
+    """A key under which things lit alike are kept: steps of so many percent."""
+    return tuple(round(math.log(max(v, 1e-4)) * 100.0 / percent) for v in light.tolist())
 
 
 @lru_cache(maxsize=1)
@@ -188,8 +197,12 @@ def warp_quad(
     corners = np.float32([[0, 0], [cols, 0], [cols, rows], [0, rows]])
     matrix = cv2.getPerspectiveTransform(corners, quad - low.astype(np.float32))
     patch = cv2.warpPerspective(
-        texture, matrix, (width, height), flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0),
+        texture,
+        matrix,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0, 0, 0, 0),
     )
     alpha = patch[..., 3]
     colour = patch[..., :3] / np.maximum(alpha, 1e-3)[..., None] * gain

@@ -13,13 +13,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .optics import composite, font, generator, light_step, noise_field, tone
+from .looks import COLUMNS, ROWS, look_textures
+from .optics import composite, light_step, tone
 
 __all__ = ["Pose", "Sprite", "draw_sprite", "joints_of", "sprite_of"]
 
-STEP = 20  # gait phases kept
-TURN = 15.0  # degrees between the views kept
-COLUMNS, ROWS = 64, 48
+STEP = 16  # gait phases kept
+TURN = 18.0  # degrees between the views kept
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Pose:
     arms: str = "free"  # free, shield, aim, film, fend
 
 
+@lru_cache(maxsize=1024)
 def joints_of(pose: Pose) -> dict[str, np.ndarray]:
     """Joint positions in the body frame."""
     phi = 2 * np.pi * pose.phase / STEP
@@ -60,14 +61,16 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
             thigh, knee = np.radians(82), np.radians(84)
         elif pose.mode == "lie":
             thigh, knee = np.radians(62 - 25 * side), np.radians(70 - 18 * side)
-        hip = pelvis + [side * 0.095, 0.0, 0.0]
+        hip = pelvis + np.array([side * 0.095, 0.0, 0.0])
         spread = side * (0.035 if still else 0.012)
         knee_at = hip + 0.43 * np.array([spread, -np.cos(thigh), np.sin(thigh)])
         ankle = knee_at + 0.42 * np.array([spread, -np.cos(thigh - knee), np.sin(thigh - knee)])
         tilt = (thigh - knee) * 0.7
         joint[f"hip_{name}"], joint[f"knee_{name}"] = hip, knee_at
         joint[f"ankle_{name}"] = ankle
-        joint[f"toe_{name}"] = ankle + 0.20 * np.array([side * 0.15, np.sin(tilt) - 0.22, np.cos(tilt)])
+        joint[f"toe_{name}"] = ankle + 0.20 * np.array(
+            [side * 0.15, np.sin(tilt) - 0.22, np.cos(tilt)]
+        )
         shoulder = neck + side * 0.172 * across + [0.0, -0.055, 0.0]
         upper = -0.85 * swing * np.sin(own) + np.radians(4)
         elbow = np.radians(80 if run else 16)
@@ -98,8 +101,8 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
         _topple(joint, pose.amount / 12)
     elif pose.mode != "sit":
         drop = 0.085 - min(joint["ankle_r"][1], joint["ankle_l"][1])
-        for name in joint:
-            joint[name] = joint[name] + [0.0, drop, 0.0]
+        for name, at in joint.items():
+            joint[name] = at + np.array([0.0, drop, 0.0])
     return joint
 
 
@@ -110,11 +113,13 @@ def _topple(joint: dict[str, np.ndarray], fallen: float) -> None:
     cosine, sine = np.cos(angle), np.sin(angle)
     for name, at in joint.items():
         x, y, z = at
-        joint[name] = np.array([x * cosine + y * sine, -x * sine + y * cosine,
-                                z * (1 - 0.25 * eased) + 0.50 * eased])
+        joint[name] = np.array(
+            [x * cosine + y * sine, -x * sine + y * cosine, z * (1 - 0.25 * eased) + 0.50 * eased]
+        )
     lowest = min(at[1] for at in joint.values())
-    for name in joint:
-        joint[name] = joint[name] + [0.0, 0.09 - lowest if eased > 0.15 or lowest < 0.09 else 0.0, 0.0]
+    lift = np.array([0.0, 0.09 - lowest if eased > 0.15 or lowest < 0.09 else 0.0, 0.0])
+    for name, at in joint.items():
+        joint[name] = at + lift
 
 
 # limb: from, to, radius (m), profile of relative radius along it, texture, flattening seen sideways
@@ -139,13 +144,39 @@ _LIMBS = (
 )
 # (along: 0 at the first joint, 1 at the second, radius relative to the limb's)
 _PROFILES = {
-    "limb": ((-0.17, 0.0), (-0.12, 0.66), (0.0, 1.0), (0.35, 0.98), (0.85, 0.74), (1.0, 0.70),
-             (1.08, 0.5), (1.13, 0.0)),
+    "limb": (
+        (-0.17, 0.0),
+        (-0.12, 0.66),
+        (0.0, 1.0),
+        (0.35, 0.98),
+        (0.85, 0.74),
+        (1.0, 0.70),
+        (1.08, 0.5),
+        (1.13, 0.0),
+    ),
     "even": ((-0.35, 0.0), (-0.22, 0.8), (0.0, 1.0), (1.0, 0.85), (1.18, 0.6), (1.28, 0.0)),
-    "trunk": ((-0.14, 0.25), (-0.06, 0.34), (0.02, 0.72), (0.09, 1.0), (0.3, 1.0), (0.62, 0.84),
-              (0.8, 0.80), (1.0, 0.90), (1.16, 0.82), (1.26, 0.0)),
-    "head": ((-0.82, 0.0), (-0.72, 0.55), (-0.5, 0.86), (-0.15, 1.0), (0.2, 0.96), (0.5, 0.74),
-             (0.68, 0.45), (0.75, 0.0)),
+    "trunk": (
+        (-0.14, 0.25),
+        (-0.06, 0.34),
+        (0.02, 0.72),
+        (0.09, 1.0),
+        (0.3, 1.0),
+        (0.62, 0.84),
+        (0.8, 0.80),
+        (1.0, 0.90),
+        (1.16, 0.82),
+        (1.26, 0.0),
+    ),
+    "head": (
+        (-0.82, 0.0),
+        (-0.72, 0.55),
+        (-0.5, 0.86),
+        (-0.15, 1.0),
+        (0.2, 0.96),
+        (0.5, 0.74),
+        (0.68, 0.45),
+        (0.75, 0.0),
+    ),
     "ball": ((-1.0, 0.0), (-0.7, 0.7), (0.0, 1.0), (0.7, 0.7), (1.0, 0.0)),
 }
 
@@ -161,7 +192,7 @@ def _shape(profile: str, width: int, height: int) -> tuple[np.ndarray, ...]:
     across = np.clip(u / radius, -0.995, 0.995).astype(np.float32)
     normal = np.sqrt(1 - across**2).astype(np.float32)
     rows = np.clip((along - table[0, 0]) / (table[-1, 0] - table[0, 0]) * ROWS, 0, ROWS - 1)
-    return cover, across, normal, np.arcsin(across), rows.astype(int)[:, None]
+    return cover, across, normal, np.arcsin(across), rows.astype(np.intp)[:, None]
 
 
 @dataclass
@@ -175,19 +206,38 @@ class Sprite:
     kept: tuple[tuple, np.ndarray] | None = None
 
     def lit(self, light: np.ndarray, exposure: float) -> np.ndarray:
-        """The picture (uint8 BGR) in this light (linear RGB)."""
-        key = (exposure, *light_step(light))
+        """The picture (uint8 BGR and cover) in this light (linear RGB)."""
+        key = (exposure, *light_step(light, 6.0 if self.scale < 90 else 12.0))
         if self.kept is None or self.kept[0] != key:
-            picture = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)
-            self.kept = (key, picture.astype(np.uint8))
+            picture = np.empty((*self.alpha.shape, 4), np.uint8)
+            picture[..., :3] = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)
+            picture[..., 3] = self.alpha * 255
+            self.kept = (key, picture)
         return self.kept[1]
 
 
-_SPRITES: dict[tuple, Sprite] = {}
+class _Shelf(dict):
+    """Sprites kept for reuse; when they grow past 300 MB together, the oldest go."""
+
+    held_bytes = 0
+
+    def keep(self, key: tuple, sprite: Sprite) -> None:
+        self[key] = sprite
+        self.held_bytes += sprite.alpha.size * 16
+        while self.held_bytes > 300e6 and len(self) > 1:
+            self.held_bytes -= self.pop(next(iter(self))).alpha.size * 16
+
+
+_SPRITES = _Shelf()
 
 
 def sprite_of(
-    seed: int, look: str, pose: Pose, azimuth_deg: float, elevation_deg: float, scale: float,
+    seed: int,
+    look: str,
+    pose: Pose,
+    azimuth_deg: float,
+    elevation_deg: float,
+    scale: float,
     lamp: np.ndarray,
 ) -> Sprite:
     """The nearest kept view of this look and pose; drawn once, on first use.
@@ -195,28 +245,35 @@ def sprite_of(
     azimuth_deg: heading against the viewing direction (0: walks away, 180: towards the camera);
     scale: pixels a metre; lamp: direction to the light in the camera's right, up, towards-us.
     """
-    turn = int(round(azimuth_deg / TURN)) % int(360 / TURN)
-    tilt = int(round(elevation_deg / 8.0))
-    level = int(round(np.log(max(scale, 4.0)) / np.log(1.25)))
-    sector = int(round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 45.0)) % 8
+    if scale < 60 and pose.mode in ("walk", "run"):
+        azimuth_deg = round(azimuth_deg / 36.0) * 36.0
+    turn = round(azimuth_deg / TURN) % int(360 / TURN)
+    tilt = round(elevation_deg / 12.0)
+    level = int(np.ceil(np.log(max(scale, 4.0)) / np.log(1.5) - (0.15 if scale < 90 else 0.6)))
+    sector = round(np.degrees(np.arctan2(lamp[0], lamp[2])) / 60.0) % 6
     key = (seed, look, pose, turn, tilt, level, sector)
     found = _SPRITES.get(key)
     if found is None:
-        side = np.radians(sector * 45.0)
+        side = np.radians(sector * 60.0)
         direction = np.array([np.sin(side) * 0.8, 0.6, np.cos(side) * 0.8])
-        found = _draw(seed, look, pose, turn * TURN, tilt * 8.0, 1.25**level, direction)
-        _SPRITES[key] = found
+        found = _draw(seed, look, pose, turn * TURN, tilt * 12.0, 1.5**level, direction)
+        _SPRITES.keep(key, found)
     return found
 
 
 def _draw(
-    seed: int, look: str, pose: Pose, azimuth_deg: float, elevation_deg: float, scale: float,
+    seed: int,
+    look: str,
+    pose: Pose,
+    azimuth_deg: float,
+    elevation_deg: float,
+    scale: float,
     lamp: np.ndarray,
 ) -> Sprite:
     joint = joints_of(pose)
     azimuth, tilt = np.radians([azimuth_deg, elevation_deg])
     textures = look_textures(seed, look)
-    fine = 2 if scale < 130 else 1
+    fine = 2 if scale < 60 else 1
     unit = scale * fine
     names = list(joint)
     body = np.array([joint[name] for name in names])
@@ -238,8 +295,10 @@ def _draw(
     for name, first, second, radius, profile, texture, flat in _LIMBS:
         if first not in spot or second not in spot:
             continue
-        if (name == "gadget") != (pose.arms == "film") and name == "gadget":
+        if name == "gadget" and pose.arms != "film":
             continue
+        if scale < 40 and name in ("throat", "palm_r", "palm_l"):
+            continue  # less than two pixels
         nearness = 0.5 * (deep[first] + deep[second])
         if name.startswith(("fore", "palm", "gun", "gadget")):
             nearness -= 0.03
@@ -251,21 +310,39 @@ def _draw(
     for _, name, first, second, radius, profile, texture, flat in sorted(limbs, reverse=True):
         if name == "head" and textures.get("helmet") is not None:
             radius *= 1.28
-        if name in ("trunk",) or name.startswith(("upper", "fore", "thigh")):
+        if name.startswith(("trunk", "upper", "fore", "thigh")):
             radius *= bulk
         wide = radius * (1 - (1 - flat) * sideways) * unit
-        _limb(picture, spot[first], spot[second], wide, profile, textures[texture], facing, lamp,
-              radius * unit)
+        _limb(
+            picture,
+            spot[first],
+            spot[second],
+            wide,
+            profile,
+            textures[texture],
+            facing,
+            lamp,
+            radius * unit,
+        )
     if fine > 1:
         picture = cv2.resize(picture, (width // fine, height // fine), interpolation=cv2.INTER_AREA)
     alpha = np.clip(picture[..., 3], 0, 1)
     colour = picture[..., :3] / np.maximum(alpha, 1e-3)[..., None]
-    return Sprite(colour, alpha, (-x0 * scale, y0 * scale), scale)
+    return Sprite(
+        colour.astype(np.float16), alpha.astype(np.float32), (-x0 * scale, y0 * scale), scale
+    )
 
 
 def _limb(
-    picture: np.ndarray, start: np.ndarray, end: np.ndarray, wide: float, profile: str,
-    texture: np.ndarray, facing: float, lamp: np.ndarray, radius: float,
+    picture: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    wide: float,
+    profile: str,
+    texture: np.ndarray,
+    facing: float,
+    lamp: np.ndarray,
+    radius: float,
 ) -> None:
     table = _PROFILES[profile]
     vector = end - start
@@ -283,13 +360,16 @@ def _limb(
     columns = 8 if wide < 5 else 16 if wide < 14 else 40
     rows = 12 if span < 16 else 24 if span < 60 else 72
     cover, u, normal, angle, row = _shape(profile, columns, rows)
-    column = ((facing - angle) / (2 * np.pi) * COLUMNS + COLUMNS / 2).astype(int) % COLUMNS
-    shade = 0.30 + 0.95 * np.maximum(
-        0.0, u * float(across[0] * lamp[0] - across[1] * lamp[1]) + normal * float(lamp[2])
-        + 0.30 * float(lamp[1])
-    )
+    column = ((facing - angle) * (COLUMNS / (2 * np.pi)) + COLUMNS / 2).astype(np.intp)
+    shade = u * np.float32(across[0] * lamp[0] - across[1] * lamp[1])
+    shade += normal * np.float32(lamp[2])
+    shade += np.float32(0.30 * lamp[1])
+    np.maximum(shade, 0, out=shade)
+    shade *= np.float32(0.95)
+    shade += np.float32(0.30)
+    shade *= cover
     tile = np.empty((rows, columns, 4), np.float32)
-    tile[..., :3] = texture[row, column] * (shade * cover)[..., None]
+    np.multiply(texture[row, column & (COLUMNS - 1)], shade[..., None], out=tile[..., :3])
     tile[..., 3] = cover
     matrix = np.empty((2, 3))
     matrix[:, 0] = across * (2 * wide / columns)
@@ -309,7 +389,12 @@ def _limb(
 
 
 def draw_sprite(
-    canvas: np.ndarray, sprite: Sprite, x: float, y: float, scale: float, light: np.ndarray,
+    canvas: np.ndarray,
+    sprite: Sprite,
+    x: float,
+    y: float,
+    scale: float,
+    light: np.ndarray,
     exposure: float,
 ) -> tuple[int, int, int, int] | None:
     """Place a sprite with its ground point at x, y; returns the box (x, y, w, h) it covers."""
@@ -320,108 +405,19 @@ def draw_sprite(
     out = (int(width * ratio) + 2, int(height * ratio) + 2)
     if x0 > canvas.shape[1] or y0 > canvas.shape[0] or x0 + out[0] < 0 or y0 + out[1] < 0:
         return None
+    skip = (max(0, -x0), max(0, -y0))  # only what is inside the picture
+    x0, y0 = x0 + skip[0], y0 + skip[1]
+    out = (min(out[0] - skip[0], canvas.shape[1] - x0), min(out[1] - skip[1], canvas.shape[0] - y0))
+    if out[0] < 1 or out[1] < 1:
+        return None
     matrix = np.array([[ratio, 0, left - x0], [0, ratio, top - y0]])
-    patch = cv2.warpAffine(sprite.lit(light, exposure), matrix, out, flags=cv2.INTER_LINEAR,
-                           borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(sprite.alpha, matrix, out, flags=cv2.INTER_LINEAR)
-    composite(canvas, patch, alpha, x0, y0)
+    patch = cv2.warpAffine(
+        sprite.lit(light, exposure),
+        matrix,
+        out,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    alpha = cv2.extractChannel(patch, 3) * np.float32(1 / 255)
+    composite(canvas, cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR), alpha, x0, y0)
     return x0, y0, out[0], out[1]
-
-
-_CIVIL = {  # jacket, trousers, hair (linear RGB albedo), hood
-    "civil-1": ((0.20, 0.05, 0.045), (0.045, 0.055, 0.09), (0.05, 0.035, 0.025), False),
-    "civil-2": ((0.30, 0.29, 0.27), (0.04, 0.045, 0.06), (0.09, 0.06, 0.035), False),
-    "civil-3": ((0.05, 0.09, 0.14), (0.10, 0.09, 0.075), (0.03, 0.025, 0.02), True),
-    "civil-4": ((0.22, 0.17, 0.07), (0.05, 0.05, 0.055), (0.16, 0.11, 0.06), False),
-    "civil-5": ((0.08, 0.12, 0.08), (0.05, 0.06, 0.10), (0.05, 0.04, 0.03), True),
-    "civil-6": ((0.17, 0.17, 0.18), (0.03, 0.03, 0.035), (0.04, 0.03, 0.025), False),
-    "civil-7": ((0.10, 0.06, 0.12), (0.05, 0.06, 0.09), (0.06, 0.045, 0.03), True),
-    "civil-8": ((0.26, 0.12, 0.05), (0.04, 0.04, 0.05), (0.03, 0.025, 0.02), False),
-}
-
-
-@lru_cache(maxsize=32)
-def look_textures(seed: int, look: str) -> dict[str, np.ndarray | None]:
-    """Cylinder textures (rows along, columns around, front in the middle; linear BGR) of a look."""
-    rng = generator(seed, "look", look)
-    cloth = 1 + 0.14 * noise_field(rng, ROWS, COLUMNS, (2, 6, 20), 0.8)[..., None]
-
-    def plain(rgb: tuple[float, float, float]) -> np.ndarray:
-        return (np.float32(rgb[::-1]) * cloth).astype(np.float32)
-
-    skin = plain((0.36, 0.23, 0.16))
-    dark = plain((0.018, 0.018, 0.02))
-    made: dict[str, np.ndarray | None] = {
-        "skin": skin, "hand": skin.copy(), "gun": dark, "gadget": dark, "helmet": None,
-        "boot": plain((0.03, 0.028, 0.026)),
-    }
-    front = COLUMNS // 2
-    head = skin.copy()
-    if look.startswith("civil"):
-        jacket, trousers, hair, hood = _CIVIL[look]
-        made["arm"], made["leg"], made["trunk"] = plain(jacket), plain(trousers), plain(jacket)
-        trunk = made["trunk"]
-        trunk[:, front - 1 : front + 1] *= 0.45
-        trunk[36:] = plain(trousers)[36:] * 0.8
-        trunk[34:36] *= 0.5
-        trunk[20:24, front - 14 : front - 6] *= 0.75
-        trunk[20:24, front + 6 : front + 14] *= 0.75
-        if look == "civil-2":
-            trunk[12:16] *= 0.35
-        if look == "civil-4":
-            trunk[6:32, : front - 24] *= (0.5, 0.35, 0.35)
-            trunk[6:32, front + 24 :] *= (0.5, 0.35, 0.35)
-        cover = plain(jacket) * 0.9 if hood else plain(hair)
-        around = np.abs(np.arange(COLUMNS) - front)
-        head[:, around > (11 if hood else 14)] = cover[:, around > (11 if hood else 14)]
-        head[: (13 if hood else 15)] = cover[: (13 if hood else 15)]
-        head[21:24, front - 7 : front - 3] *= 0.3
-        head[21:24, front + 3 : front + 7] *= 0.3
-        made["boot"] = plain((0.16, 0.15, 0.14)) if look in ("civil-2", "civil-5") else made["boot"]
-    else:
-        dark_look = look.startswith("dark")
-        base = (0.030, 0.031, 0.034) if dark_look else (0.035, 0.040, 0.052)
-        made["arm"], made["trunk"] = plain(base), plain(base)
-        made["leg"] = plain((0.040, 0.046, 0.060) if look == "dark-1" else base)
-        made["hand"] = plain((0.02, 0.02, 0.022))
-        head = plain((0.022, 0.022, 0.024))
-        head[20:24, front - 9 : front + 10] = skin[20:24, front - 9 : front + 10]
-        head[21:23, front - 6 : front - 3] *= 0.25
-        head[21:23, front + 4 : front + 7] *= 0.25
-        trunk = made["trunk"]
-        if not dark_look:
-            blotch = noise_field(rng, ROWS, COLUMNS, (7, 3), 0.5)
-            for part in ("arm", "leg", "trunk"):
-                made[part][blotch > 0.7] *= 1.9
-                made[part][blotch < -0.8] *= 0.6
-            trunk[6:32] = plain((0.020, 0.021, 0.024))[6:32]
-            for left in (front - 15, front - 5, front + 6):
-                trunk[18:27, left : left + 8] *= 1.9
-                trunk[18:19, left : left + 8] *= 0.4
-            trunk[32:35] = dark[32:35]
-            trunk[32:35, front - 2 : front + 2] *= 6
-            face = font(15)
-            mask = face.getmask("МИЛИЦИЯ")
-            letters = np.array(mask, np.float32).reshape(mask.size[::-1]) / 255
-            letters = cv2.resize(letters, (26, 6), interpolation=cv2.INTER_AREA)
-            back = np.roll(trunk, COLUMNS // 2, axis=1)
-            area = back[10:16, front - 13 : front + 13]
-            area += letters[..., None] * np.float32([0.5, 0.5, 0.5])
-            made["trunk"] = np.roll(back, COLUMNS // 2, axis=1)
-            made["leg"][20:27, front - 9 : front + 9] = dark[20:27, front - 9 : front + 9] * 1.6
-            helmet = plain((0.045, 0.047, 0.055))
-            helmet[4:9] *= 1.7
-            around = np.abs(np.arange(COLUMNS) - front)
-            visor = around < 15
-            helmet[18:36, visor] = np.float32([0.11, 0.10, 0.085]) * cloth[18:36, visor]
-            helmet[19:23, front - 10 : front + 3] = 0.30
-            helmet[17:18, visor] *= 0.4
-            helmet[36:] = head[36:]
-            head = helmet
-            made["helmet"] = helmet
-            made["helmet"][14:16, front + 24 : front + 30] *= 3.0
-        else:
-            trunk[:, front - 1 : front + 1] *= 0.5
-            trunk[33:35] *= 0.4
-    made["head"] = np.ascontiguousarray(head)
-    return made

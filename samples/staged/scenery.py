@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -11,29 +10,35 @@ import numpy as np
 from .optics import Camera, font, generator, noise_field, tone
 from .plan import BENCH, LAMPS, TREES
 
-__all__ = ["Layer", "ground_light", "layers_of", "light_at", "render_background"]
+__all__ = ["ground_light", "light_at", "render_background"]
 
 GROUND = (-46.0, 46.0, -6.0, 50.0)  # x0, x1, z0, z1 covered by the ground texture
-GROUND_PPM = 30.0  # pixels a metre
+GROUND_PPM = 23.0  # pixels a metre
 WALL_PPM = 26.0
 # axis, place, extent along the wall, height, seed word
-WALLS = [("z", 33.0, (-46.0, 46.0), 13.5, "north"), ("z", -2.0, (-46.0, 46.0), 15.0, "south"),
-         ("x", -44.0, (-6.0, 50.0), 17.0, "west"), ("x", 45.0, (-6.0, 50.0), 12.0, "east")]
+WALLS = [
+    ("z", 33.0, (-46.0, 46.0), 13.5, "north"),
+    ("z", -2.0, (-46.0, 46.0), 15.0, "south"),
+    ("x", -44.0, (-6.0, 50.0), 17.0, "west"),
+    ("x", 45.0, (-6.0, 50.0), 12.0, "east"),
+]
 AMBIENT = np.array([0.020, 0.028, 0.050], np.float32)  # linear RGB of the dusk sky
 
 
+_LAMP_PLACES = np.array([lamp[:3] for lamp in LAMPS])
+_LAMP_POWER = np.array([lamp[3] for lamp in LAMPS]) / 12.0
+_LAMP_COLOURS = np.array([lamp[4] for lamp in LAMPS])
+
+
 def light_at(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear RGB light (..., 3) at world points and the direction (..., 3) most of it comes from."""
+    """Linear RGB light (..., 3) at world points, and the direction (..., 3) of most of it."""
     points = np.asarray(points, float)
-    total = np.zeros((*points.shape[:-1], 3)) + AMBIENT * 2.2
-    pull = np.zeros_like(points)
-    for x, y, z, strength, colour in LAMPS:
-        ray = np.array([x, y, z]) - points
-        square = (ray**2).sum(-1) + 1.5
-        amount = strength / square / 12.0
-        total += amount[..., None] * np.array(colour)
-        pull += (amount / np.sqrt(square))[..., None] * ray
-    return total, pull / (np.linalg.norm(pull, axis=-1, keepdims=True) + 1e-9)
+    ray = _LAMP_PLACES - points[..., None, :]
+    square = np.einsum("...k,...k", ray, ray) + 1.5
+    amount = _LAMP_POWER / square
+    total = amount @ _LAMP_COLOURS + AMBIENT * 2.2
+    pull = np.einsum("...k,...kd->...d", amount / np.sqrt(square), ray)
+    return total, pull / (np.sqrt((pull * pull).sum(-1, keepdims=True)) + 1e-9)
 
 
 @lru_cache(maxsize=2)
@@ -54,9 +59,7 @@ def ground_light(seed: int) -> np.ndarray:
         for bx, by, bz, radius in blockers:
             # distance of the blocker's middle from the line ground point - lamp
             along = ((bx - gx) * dx + by * y + (bz - gz) * dz) / square
-            miss = (
-                (bx - gx - along * dx) ** 2 + (by - along * y) ** 2 + (bz - gz - along * dz) ** 2
-            )
+            miss = (bx - gx - along * dx) ** 2 + (by - along * y) ** 2 + (bz - gz - along * dz) ** 2
             covered = 0.5 - 0.5 * np.tanh((np.sqrt(miss) - radius) * 3.5)
             amount = amount * (1 - 0.72 * covered * ((along > 0) & (along < 1)))
         total += amount[..., None] * np.float32(colour)
@@ -86,8 +89,10 @@ def _ground_texture(seed: int) -> np.ndarray:
         row = np.floor(z / size)
         column = np.floor((x + (row % 2) * size * 0.5) / size)
         joint = (np.abs(z / size - np.round(z / size)) < 0.035) | (
-            np.abs((x + (row % 2) * size * 0.5) / size
-                   - np.round((x + (row % 2) * size * 0.5) / size)) < 0.035
+            np.abs(
+                (x + (row % 2) * size * 0.5) / size - np.round((x + (row % 2) * size * 0.5) / size)
+            )
+            < 0.035
         )
         tint = 0.88 + 0.24 * np.modf(np.abs(np.sin(column * 12.99 + row * 78.2)) * 437.5)[0]
         albedo[mask] *= np.broadcast_to(tint, mask.shape)[mask][:, None]
@@ -104,7 +109,9 @@ def _ground_texture(seed: int) -> np.ndarray:
     albedo[road & cracks] *= 0.6
     dashes = (np.abs(z - 22.6) < 0.07) & (np.modf((x + 100) / 4.0)[0] < 0.5)
     lines = (np.abs(z - 18.75) < 0.06) | (np.abs(z - 26.45) < 0.06)
-    crossing = (np.abs(x - 12.0) < 1.9) & (np.modf((z + 0.2) / 1.0)[0] < 0.5) & (z > 19) & (z < 26.4)
+    crossing = (
+        (np.abs(x - 12.0) < 1.9) & (np.modf((z + 0.2) / 1.0)[0] < 0.5) & (z > 19) & (z < 26.4)
+    )
     paint(road & (dashes | lines | crossing) & (grain > -1.1), (0.42, 0.42, 0.40), 0.12)
     slabs(every & (z >= 27.0), 0.6, (0.18, 0.175, 0.17))
     for kerb in (18.1, 27.05):
@@ -112,19 +119,27 @@ def _ground_texture(seed: int) -> np.ndarray:
         paint(stone, (0.30, 0.30, 0.29), 0.10)
         albedo[stone & (np.modf((x + 100) / 1.0)[0] < 0.03)] *= 0.5
     leaves = (noise_field(rng, height, width, (3,)) > 2.15) & ((z < 18) | (z > 27))
-    albedo[leaves] = np.float32([0.26, 0.17, 0.05]) * (0.7 + 0.3 * rng.random(leaves.sum())[:, None])
+    albedo[leaves] = np.float32([0.26, 0.17, 0.05]) * (
+        0.7 + 0.3 * rng.random(leaves.sum())[:, None]
+    )
     puddles = road & (noise_field(rng, height, width, (70, 30)) > 1.75)
     albedo[puddles] *= 0.45
     return np.clip(albedo, 0.012, 0.7)
 
 
-def _wall_texture(seed: int, name: str, extent: float, tall: float) -> tuple[np.ndarray, np.ndarray]:
+def _wall_texture(
+    seed: int, name: str, extent: float, tall: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Albedo and own light (RGB, row 0 at the top) of a facade with windows, doors and a shop."""
     rng = generator(seed, "wall", name)
     width, height = int(extent * WALL_PPM), int(tall * WALL_PPM)
     grain = noise_field(rng, height, width, (2, 7, 30, 160), 0.8)
-    tint = {"north": (0.24, 0.205, 0.16), "south": (0.20, 0.17, 0.155), "west": (0.16, 0.17, 0.18),
-            "east": (0.22, 0.18, 0.15)}.get(name, (0.2, 0.2, 0.2))
+    tint = {
+        "north": (0.24, 0.205, 0.16),
+        "south": (0.20, 0.17, 0.155),
+        "west": (0.16, 0.17, 0.18),
+        "east": (0.22, 0.18, 0.15),
+    }.get(name, (0.2, 0.2, 0.2))
     albedo = np.float32(tint) * (1 + 0.12 * grain)[..., None]
     glow = np.zeros_like(albedo)
     ppm = WALL_PPM
@@ -134,7 +149,7 @@ def _wall_texture(seed: int, name: str, extent: float, tall: float) -> tuple[np.
     )
     if name in ("south", "east"):
         albedo[brick] *= 0.78
-    albedo[height - int(0.9 * ppm):] *= 0.6  # plinth
+    albedo[height - int(0.9 * ppm) :] *= 0.6  # plinth
     for ledge in np.arange(0.35, tall - 3.0, 3.1):
         albedo[int(ledge * ppm) : int((ledge + 0.16) * ppm)] *= 1.35
         albedo[int((ledge + 0.16) * ppm) : int((ledge + 0.3) * ppm)] *= 0.6
@@ -160,8 +175,12 @@ def _wall_texture(seed: int, name: str, extent: float, tall: float) -> tuple[np.
             bar = y0 + (y1 - y0) // 3
             glow[bar - 1 : bar + 1, x0:x1] *= 0.2
     base = height - int(3.4 * ppm)
-    for left, span, lit, word in ((18.0, 7.0, 0.9, "ХЛЕБ"), (34.0, 8.5, 0.15, "КНИГИ"),
-                                  (50.0, 5.0, 0.35, "АПТЕКА"), (68.0, 9.0, 0.1, "РЕМОНТ")):
+    for left, span, lit, word in (
+        (18.0, 7.0, 0.9, "ХЛЕБ"),
+        (34.0, 8.5, 0.15, "КНИГИ"),
+        (50.0, 5.0, 0.35, "АПТЕКА"),
+        (68.0, 9.0, 0.1, "РЕМОНТ"),
+    ):
         if left + span > extent:
             continue
         x0, x1 = int(left * ppm), int((left + span) * ppm)
@@ -171,8 +190,8 @@ def _wall_texture(seed: int, name: str, extent: float, tall: float) -> tuple[np.
         for shelf in range(y0 + (y1 - y0) // 4, y1 - 4, max(6, (y1 - y0) // 4)):
             for item in range(x0 + 2, x1 - 6, 7):
                 tall_px = int(rng.integers(4, 11))
-                glow[max(y0, shelf + 12 - tall_px) : shelf + 12, item : item + 5] *= (
-                    rng.uniform(0.15, 0.9, 3)
+                glow[max(y0, shelf + 12 - tall_px) : shelf + 12, item : item + 5] *= rng.uniform(
+                    0.15, 0.9, 3
                 )
             glow[shelf + 12 : shelf + 14, x0:x1] *= 0.3
         for bar in np.linspace(x0, x1, 4).astype(int):
@@ -207,6 +226,19 @@ def _sample(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return found.reshape(rows * columns, -1)[:count]
 
 
+def _wall_light(
+    axis: str, place: float, extent: tuple[float, float], tall: float, points: np.ndarray
+) -> np.ndarray:
+    """Lamp light on a facade, worked out on a half-metre grid and read off it."""
+    along = np.arange(extent[0], extent[1] + 0.5, 0.5)
+    up = np.arange(0.0, tall + 0.5, 0.5)
+    grid = np.empty((len(up), len(along), 3))
+    k, j = (0, 2) if axis == "z" else (2, 0)
+    grid[..., k], grid[..., j], grid[..., 1] = along, place, up[:, None]
+    received, _ = light_at(grid)
+    return _sample(received.astype(np.float32), (points[:, k] - extent[0]) * 2, points[:, 1] * 2)
+
+
 def render_background(
     camera: Camera, seed: int, *, exposure: float, oversample: int = 2
 ) -> np.ndarray:
@@ -232,10 +264,9 @@ def render_background(
     clouds = noise_field(generator(seed, "sky"), 256, 1024, (120, 50, 20, 8), 0.6)
     angle = np.arctan2(rays[sky, 0], rays[sky, 2])
     puff = _sample(clouds, (angle / 6.2832 + 0.5) * 1023, (1 - np.clip(up, 0, 1)) * 255)[:, 0]
-    light[sky] = (
-        np.exp(-up * 5.5)[:, None] * np.float32([0.25, 0.13, 0.085])
-        + np.float32([0.020, 0.032, 0.075]) * (1 + 0.35 * puff[:, None])
-    )
+    light[sky] = np.exp(-up * 5.5)[:, None] * np.float32([0.25, 0.13, 0.085]) + np.float32(
+        [0.020, 0.032, 0.075]
+    ) * (1 + 0.35 * puff[:, None])
     ground = which == 0
     x = origin[0] + nearest[ground] * rays[ground, 0]
     z = origin[2] + nearest[ground] * rays[ground, 2]
@@ -255,7 +286,7 @@ def render_background(
         if name in ("south", "east"):  # seen from inside the square these run right to left
             along = (high - low) - along
         u, v = along * WALL_PPM, (tall - points[:, 1]) * WALL_PPM
-        received, _ = light_at(points)
+        received = _wall_light(axis, place, (low, high), tall, points)
         light[hit] = _sample(colour, u, v) * received * 3.0 + _sample(glow, u, v) * 0.8
     picture = light.reshape(camera.height * oversample, camera.width * oversample, 3)
     picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
@@ -277,156 +308,3 @@ def _ground(seed: int) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _wall(seed: int, name: str, extent: float, tall: float) -> tuple[np.ndarray, np.ndarray]:
     return _wall_texture(seed, name, extent, tall)
-
-
-@dataclass
-class Layer:
-    """Something static that figures can pass behind: picture, cover and how far away it is."""
-
-    patch: np.ndarray  # (h, w, 3) uint8 BGR
-    alpha: np.ndarray  # (h, w) float32
-    x: int
-    y: int
-    depth: float
-    sways: bool = False
-
-
-def layers_of(camera: Camera, seed: int, *, exposure: float) -> list[Layer]:
-    """Trees, bench and lamp posts seen by this camera, as separate layers with a depth."""
-    layers: list[Layer] = []
-    for number, (x, z) in enumerate(TREES):
-        for points, radii, colours, sways in _tree(seed, number, x, z):
-            layer = _draw_blobs(camera, points, radii, colours, exposure, sways)
-            if layer is not None:
-                layers.append(layer)
-    for x, y, z, _, _ in LAMPS:
-        if y > 4.5:
-            heights = np.linspace(0.0, y + 0.15, 400)
-            points = np.stack([np.full(400, x), heights, np.full(400, z)], 1)
-            colours = np.tile([[0.09, 0.09, 0.10]], (400, 1))
-            layer = _draw_blobs(camera, points, np.full(400, 0.055), colours, exposure, False, True)
-            if layer is not None:
-                layers.append(layer)
-    layers.extend(_bench(camera, exposure))
-    return layers
-
-
-def _tree(seed: int, number: int, x: float, z: float) -> list[tuple]:
-    """Trunk and two clouds of leaves (centres, radii in metres, linear RGB albedo)."""
-    rng = generator(seed, "tree", number)
-    heights = np.linspace(0, 2.3, 40)
-    bend = 0.12 * np.sin(heights * 1.3 + number)
-    trunk = np.stack([x + bend, heights, z + 0.05 * heights], 1)
-    bark = np.tile([[0.085, 0.065, 0.05]], (40, 1)) * rng.uniform(0.7, 1.2, (40, 1))
-    parts = [(trunk, np.linspace(0.15, 0.07, 40), bark, False)]
-    for _ in range(1):
-        count = 3600
-        clusters = rng.normal(size=(22, 3)) * [0.62, 0.62, 0.58] + [x + 0.1, 2.95, z]
-        chosen = rng.integers(0, 22, count)
-        leaves = clusters[chosen] + rng.normal(size=(count, 3)) * 0.30
-        leaves[:, 1] = np.maximum(leaves[:, 1], 1.35)
-        inner = np.clip(np.linalg.norm(leaves - [x, 2.95, z], axis=1) / 1.5, 0.25, 1.1)
-        colour = np.array([[0.12, 0.15, 0.045]]) * inner[:, None] ** 1.5
-        colour = colour * rng.uniform(0.55, 1.35, (count, 1))
-        autumn = rng.random(count) < 0.2
-        colour[autumn] = colour[autumn] * [2.0, 1.1, 0.6]
-        parts.append((leaves, rng.uniform(0.025, 0.052, count), colour, True))
-    return parts
-
-
-def _draw_blobs(
-    camera: Camera, points: np.ndarray, radii: np.ndarray, colours: np.ndarray, exposure: float,
-    sways: bool, solid: bool = False,
-) -> Layer | None:
-    pixels, depth = camera.project(points)
-    if depth.mean() < 0.8 or depth.min() < 0.4:
-        return None
-    margin = 40 if sways else 6
-    low = np.floor(pixels.min(0)).astype(int) - margin
-    high = np.ceil(pixels.max(0)).astype(int) + margin
-    low = np.maximum(low, [-margin, -margin])
-    high = np.minimum(high, [camera.width + margin, camera.height + margin])
-    width, height = (high - low).tolist()
-    if width <= 2 * margin or height <= 2 * margin:
-        return None
-    light, towards = light_at(points)
-    lit = colours * light * 3.2
-    if sways:  # leaves on the lamp's side catch more of it
-        outward = points - points.mean(0)
-        outward /= np.linalg.norm(outward, axis=1, keepdims=True) + 1e-9
-        lit *= (0.55 + 0.65 * np.clip((outward * towards).sum(1), -0.4, 1))[:, None]
-    shades = tone(lit[:, ::-1], exposure)
-    scale = 2
-    picture = np.zeros((height * scale, width * scale, 4), np.uint8)
-    picture[..., :3] = shades.mean(0)
-    order = np.argsort(-depth)
-    centres = np.round((pixels - low) * scale * 16).astype(int)
-    sizes = radii * camera.focal_px / depth * scale
-    for k in order:
-        shade = (*shades[k].tolist(), 255)
-        size = max(1.0, sizes[k])
-        if solid or not sways:
-            cv2.circle(picture, centres[k].tolist(), int(size * 16), shade, -1, cv2.LINE_8, 4)
-        else:
-            axes = (int(size * 16), int(size * 9))
-            cv2.ellipse(picture, (int(centres[k][0]) // 16, int(centres[k][1]) // 16),
-                        (max(1, axes[0] // 16), max(1, axes[1] // 16)), float(k * 37 % 180),
-                        0, 360, shade, -1)
-    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    alpha = picture[..., 3].astype(np.float32) / 255
-    return Layer(np.ascontiguousarray(picture[..., :3]), alpha, int(low[0]), int(low[1]),
-                 float(depth.mean()), sways)
-
-
-def _bench(camera: Camera, exposure: float) -> list[Layer]:
-    """Seat and back of the bench as two layers, so that who sits is between them."""
-    x, z = BENCH
-    seat = [((x - 0.95, 0.42 + 0.0, z - 0.45 + d), (x + 0.95, 0.46, z - 0.36 + d), 0.20)
-            for d in (0.0, 0.13, 0.26)]
-    legs = [((x + s - 0.04, 0.0, z - 0.4), (x + s + 0.04, 0.44, z - 0.02), 0.07)
-            for s in (-0.75, 0.75)]
-    back = [((x - 0.95, h, z + 0.06), (x + 0.95, h + 0.12, z + 0.10), 0.20)
-            for h in (0.52, 0.68, 0.84)]
-    posts = [((x + s - 0.03, 0.0, z + 0.05), (x + s + 0.03, 0.98, z + 0.12), 0.07)
-             for s in (-0.75, 0.75)]
-    found = []
-    for boxes, where in ((legs + seat, z - 0.25), (posts + back, z + 0.08)):
-        corners = np.array([_corners(low, high) for low, high, _ in boxes])
-        pixels, depth = camera.project(corners)
-        if depth.min() < 0.4:
-            continue
-        low = np.floor(pixels.reshape(-1, 2).min(0)).astype(int) - 3
-        high = np.ceil(pixels.reshape(-1, 2).max(0)).astype(int) + 3
-        width, height = (high - low).tolist()
-        if width > 3000 or height > 3000:
-            continue
-        scale = 3
-        picture = np.zeros((height * scale, width * scale, 4), np.uint8)
-        light, _ = light_at(np.array([x, 0.6, z]))
-        order = np.argsort(-depth.mean(1))
-        for k in order:
-            albedo = np.array([1.0, 0.72, 0.45]) * boxes[k][2]
-            if boxes[k][2] < 0.1:
-                albedo = np.array([0.07, 0.07, 0.075])
-            for face, shade in ((slice(0, 4), 1.15), ((0, 1, 5, 4), 0.55), ((3, 2, 6, 7), 0.75),
-                                (slice(4, 8), 0.4)):
-                colour = tone((albedo * light * 3.2 * shade)[::-1], exposure)
-                points = ((pixels[k][face if isinstance(face, slice) else list(face)] - low)
-                          * scale * 16).round().astype(np.int32)
-                cv2.fillConvexPoly(picture, points, (*colour.tolist(), 255), cv2.LINE_8, 4)
-            top = ((pixels[k][:4] - low) * scale * 16).round().astype(np.int32)
-            colour = tone((albedo * light * 3.6)[::-1], exposure)
-            cv2.fillConvexPoly(picture, top, (*colour.tolist(), 255), cv2.LINE_8, 4)
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        alpha = picture[..., 3].astype(np.float32) / 255
-        colour = picture[..., :3] / np.maximum(alpha, 0.02)[..., None]
-        _, away = camera.project(np.array([x, 0.5, where]))
-        found.append(Layer(np.clip(colour, 0, 255).astype(np.uint8), alpha, int(low[0]),
-                           int(low[1]), float(away)))
-    return found
-
-
-def _corners(low: tuple[float, ...], high: tuple[float, ...]) -> list[tuple[float, float, float]]:
-    (x0, y0, z0), (x1, y1, z1) = low, high
-    return [(x0, y1, z0), (x1, y1, z0), (x1, y1, z1), (x0, y1, z1),
-            (x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)]

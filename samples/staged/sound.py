@@ -20,11 +20,20 @@ from .stage import Stage
 __all__ = ["RATE", "Source", "arrival_s", "hear", "hear_stranger", "shot_place", "sources_of"]
 
 RATE = 48000
-LENGTH_S = 68.0
 _FACADES = (("z", 33.0), ("z", -2.0), ("x", -44.0), ("x", 45.0))
 # vowel formants, Hz: (F1, F2, F3)
-_VOWELS = np.array([(730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410),
-                    (300, 870, 2240), (490, 1350, 1690), (660, 1720, 2410)], float)
+_VOWELS = np.array(
+    [
+        (730, 1090, 2440),
+        (530, 1840, 2480),
+        (270, 2290, 3010),
+        (570, 840, 2410),
+        (300, 870, 2240),
+        (490, 1350, 1690),
+        (660, 1720, 2410),
+    ],
+    float,
+)
 
 
 @dataclass
@@ -38,8 +47,9 @@ class Source:
     bounce: float = 1.0  # how much of it the facades return
 
 
-def _fixed(samples: np.ndarray, start_s: float, place: tuple[float, float, float],
-           bounce: float = 1.0) -> Source:
+def _fixed(
+    samples: np.ndarray, start_s: float, place: tuple[float, float, float], bounce: float = 1.0
+) -> Source:
     return Source(samples.astype(np.float32), start_s, np.array([0.0]), np.array([place]), bounce)
 
 
@@ -47,19 +57,22 @@ def _band(samples: np.ndarray, low: float, high: float, order: int = 2) -> np.nd
     return sosfilt(butter(order, [low, high], "bandpass", fs=RATE, output="sos"), samples)
 
 
-def _syllable(rng: np.random.Generator, pitch: float, length_s: float, vowel: np.ndarray,
-              effort: float) -> np.ndarray:
+def _syllable(
+    rng: np.random.Generator, pitch: float, length_s: float, vowel: np.ndarray, effort: float
+) -> np.ndarray:
     """A consonant and a vowel: pulses through formants."""
     count = int(length_s * RATE)
     times = np.arange(count) / RATE
-    glide = pitch * (1 + 0.10 * np.sin(np.pi * times / length_s + rng.uniform(0, 3))
-                     - 0.12 * times / length_s)
+    glide = pitch * (
+        1 + 0.10 * np.sin(np.pi * times / length_s + rng.uniform(0, 3)) - 0.12 * times / length_s
+    )
     phase = np.cumsum(glide / RATE + 0.0006 * rng.standard_normal(count) / 8)
-    pulse = np.diff((phase % 1.0) ** 3, prepend=0.0)
+    pulse = np.diff((phase % 1.0) ** 3, prepend=0.0)  # a saw whose edge is the closing glottis
     breath = 0.02 * rng.standard_normal(count)
     out = np.zeros(count)
-    for formant, gain in zip(vowel * rng.uniform(0.92, 1.1), (1.0, 0.55 + 0.4 * effort, 0.3 + 0.4 * effort),
-                             strict=True):
+    for formant, gain in zip(
+        vowel * rng.uniform(0.92, 1.1), (1.0, 0.55 + 0.4 * effort, 0.3 + 0.4 * effort), strict=True
+    ):
         width = 60 + 0.06 * formant
         radius = np.exp(-np.pi * width / RATE)
         poles = [1, -2 * radius * np.cos(2 * np.pi * formant / RATE), radius**2]
@@ -73,10 +86,20 @@ def _syllable(rng: np.random.Generator, pitch: float, length_s: float, vowel: np
     return out / (np.abs(out).max() + 1e-9)
 
 
-def _babble(rng: np.random.Generator, pitch: float, length_s: float, talkative: float) -> np.ndarray:
+def _babble(
+    rng: np.random.Generator, pitch: float, length_s: float, talkative: float
+) -> np.ndarray:
     """Somebody talking without words: phrases of syllables and pauses."""
-    kit = [_syllable(rng, pitch * rng.uniform(0.85, 1.25), rng.uniform(0.11, 0.30),
-                     _VOWELS[rng.integers(len(_VOWELS))], 0.2) for _ in range(26)]
+    kit = [
+        _syllable(
+            rng,
+            pitch * rng.uniform(0.85, 1.25),
+            rng.uniform(0.11, 0.30),
+            _VOWELS[rng.integers(len(_VOWELS))],
+            0.2,
+        )
+        for _ in range(26)
+    ]
     out = np.zeros(int(length_s * RATE) + RATE)
     at = rng.uniform(0, 2)
     while at < length_s - 1:
@@ -92,8 +115,16 @@ def _babble(rng: np.random.Generator, pitch: float, length_s: float, talkative: 
 
 
 def _shout(rng: np.random.Generator, pitch: float, beats: int) -> np.ndarray:
-    parts = [_syllable(rng, pitch * rng.uniform(0.95, 1.35), rng.uniform(0.22, 0.6),
-                       _VOWELS[rng.integers(4)], 1.0) for _ in range(beats)]
+    parts = [
+        _syllable(
+            rng,
+            pitch * rng.uniform(0.95, 1.35),
+            rng.uniform(0.22, 0.6),
+            _VOWELS[rng.integers(4)],
+            1.0,
+        )
+        for _ in range(beats)
+    ]
     return np.concatenate(parts)
 
 
@@ -117,33 +148,53 @@ def shot_place(stage: Stage, shot_s: float, role: str) -> tuple[float, float, fl
 
 
 @lru_cache(maxsize=1)
-def sources_of(seed: int) -> tuple[list[Source], list[Source]]:
-    """The sound field of the staged minute: (everything but the shots, the shots)."""
+def sources_of(seed: int, begin_s: float, end_s: float) -> tuple[list[Source], list[Source]]:
+    """The sound field from story begin_s to end_s: (everything but the shots, the shots)."""
     stage = Stage(seed)
     rng = generator(seed, "sound")
-    whole = np.arange(int(LENGTH_S * RATE)) / RATE
+    span_s = end_s - begin_s
+    whole = begin_s + np.arange(int(span_s * RATE)) / RATE
     found: list[Source] = []
-    talkers = [((12.5, 1.6, 29.8), 118, 0.7), ((-9.0, 1.6, 30.2), 205, 0.9),
-               ((20.0, 5.5, 31.5), 180, 0.6), ((-15.0, 1.6, 10.0), 132, 0.8),
-               ((3.7, 1.6, 13.6), 125, 0.5), ((8.5, 1.6, 5.0), 220, 0.8)]
+    talkers = [
+        ((12.5, 1.6, 29.8), 118, 0.7),
+        ((-9.0, 1.6, 30.2), 205, 0.9),
+        ((20.0, 5.5, 31.5), 180, 0.6),
+        ((-15.0, 1.6, 10.0), 132, 0.8),
+        ((3.7, 1.6, 13.6), 125, 0.5),
+        ((8.5, 1.6, 5.0), 220, 0.8),
+    ]
     for place, pitch, talkative in talkers:
-        voice = _babble(rng, pitch, LENGTH_S, talkative)
-        found.append(_fixed(0.055 * voice, 0.0, place))
-    shouts = [(6.2, (11.0, 1.6, 28.6), 210, 2), (13.5, (-8.0, 1.7, 29.8), 260, 3),
-              (19.6, (-6.8, 1.7, 19.5), 160, 2), (22.3, (-5.4, 1.7, 16.8), 170, 3),
-              (24.6, (-2.2, 1.7, 13.6), 185, 2), (26.9, (0.6, 1.7, 13.8), 195, 3),
-              (28.6, (0.9, 1.7, 12.2), 230, 2), (29.7, (0.7, 1.7, 13.9), 200, 2),
-              (31.9, (1.3, 1.6, 12.0), 330, 2), (32.6, (12.0, 1.6, 29.0), 380, 3),
-              (35.3, (-12.0, 5.0, 31.0), 300, 3), (36.4, (1.0, 1.7, 14.0), 180, 3),
-              (38.2, (20.0, 5.5, 31.5), 290, 2), (40.7, (1.6, 1.7, 12.4), 175, 2),
-              (44.1, (-9.0, 1.6, 30.2), 320, 4), (49.4, (2.0, 1.7, 14.6), 165, 3),
-              (55.8, (14.0, 1.6, 28.8), 250, 2)]
+        voice = _babble(rng, pitch, span_s, talkative)
+        found.append(_fixed(0.055 * voice, begin_s, place))
+    shouts = [
+        (6.2, (11.0, 1.6, 28.6), 210, 2),
+        (13.5, (-8.0, 1.7, 29.8), 260, 3),
+        (19.6, (-6.8, 1.7, 19.5), 160, 2),
+        (22.3, (-5.4, 1.7, 16.8), 170, 3),
+        (24.6, (-2.2, 1.7, 13.6), 185, 2),
+        (26.9, (0.6, 1.7, 13.8), 195, 3),
+        (28.6, (0.9, 1.7, 12.2), 230, 2),
+        (29.7, (0.7, 1.7, 13.9), 200, 2),
+        (31.9, (1.3, 1.6, 12.0), 330, 2),
+        (32.6, (12.0, 1.6, 29.0), 380, 3),
+        (35.3, (-12.0, 5.0, 31.0), 300, 3),
+        (36.4, (1.0, 1.7, 14.0), 180, 3),
+        (38.2, (20.0, 5.5, 31.5), 290, 2),
+        (40.7, (1.6, 1.7, 12.4), 175, 2),
+        (44.1, (-9.0, 1.6, 30.2), 320, 4),
+        (49.4, (2.0, 1.7, 14.6), 165, 3),
+        (55.8, (14.0, 1.6, 28.8), 250, 2),
+    ]
     for start, place, pitch, beats in shouts:
+        if not begin_s - 3 < start < end_s:
+            continue
         found.append(_fixed(0.34 * _shout(rng, pitch, beats), start, place))
     rumble = _band(rng.standard_normal(len(whole)), 45, 320)
     slow = 1 + 0.5 * np.interp(whole, np.arange(0, 70, 1.7), rng.uniform(-1, 1, 42))
-    found.append(_fixed(0.30 * rumble / rumble.std() * slow, 0.0, (60.0, 2.0, 23.0), 0.3))
+    found.append(_fixed(0.30 * rumble / rumble.std() * slow, begin_s, (60.0, 2.0, 23.0), 0.3))
     for start, speed, lane, _ in CAR_PASSES:
+        if not begin_s - 12 < start < end_s + 2:
+            continue
         times = np.arange(start - 2, start + 12, 0.1)
         x = -np.sign(speed) * 42 + speed * (times - start)
         tyre = _band(rng.standard_normal(int(14 * RATE)), 250, 2600, 1)
@@ -152,39 +203,52 @@ def sources_of(seed: int) -> tuple[list[Source], list[Source]]:
         sound = (0.09 * tyre / tyre.std() + 0.05 * engine / engine.std()) * edge
         places = np.stack([x, np.full(len(x), 0.5), np.full(len(x), lane)], 1)
         found.append(Source(sound.astype(np.float32), start - 2, times, places, 0.6))
-    times = np.arange(11.0, 66.0, 0.1)
+    since = max(11.0, begin_s)
+    times = np.arange(since, end_s, 0.1)
     x = np.asarray(minibus_x(times))
-    seconds = np.arange(int(55 * RATE)) / RATE
+    seconds = since - 11.0 + np.arange(int((end_s - since) * RATE)) / RATE
     turn = 2 * np.pi * np.cumsum(np.interp(seconds, [0, 5, 6.5, 55], [62, 55, 27, 27])) / RATE
     diesel = np.tanh(2.2 * np.sin(turn)) + 0.5 * np.sin(2 * turn + 0.4) + 0.35 * np.sin(0.5 * turn)
     diesel = diesel + 0.5 * _band(rng.standard_normal(len(seconds)), 80, 1500)
     diesel *= np.interp(seconds, [0, 1.5, 6, 7.5, 55], [0, 1, 0.9, 0.42, 0.42])
     places = np.stack([x, np.full(len(x), 0.6), np.full(len(x), 20.3)], 1)
-    found.append(Source((0.05 * diesel).astype(np.float32), 11.0, times, places, 0.5))
-    slam = rng.standard_normal(int(0.25 * RATE)) * np.exp(-np.arange(int(0.25 * RATE)) / RATE / 0.03)
+    found.append(Source((0.05 * diesel).astype(np.float32), since, times, places, 0.5))
+    slam = rng.standard_normal(int(0.25 * RATE)) * np.exp(
+        -np.arange(int(0.25 * RATE)) / RATE / 0.03
+    )
     slam = _band(slam, 90, 1400)
-    for start in (18.55, 58.9):  # the minibus door: an impulse that is no shot
-        found.append(_fixed(0.35 * slam / np.abs(slam).max(), start, (-4.2, 1.2, 21.3)))
-    found.extend(_footsteps(rng, stage))
-    for start in (2.3, 2.75, 3.3, 15.1, 15.5, 27.7, 37.0, 37.35, 37.8, 38.3, 52.2, 52.7):
-        found.append(_fixed(0.9 * _bark(rng), start, (-37.0, 0.5, -1.0), 0.8))
+    slam = 0.35 * slam / np.abs(slam).max()  # the minibus door: an impulse that is no shot
+    found.extend(_fixed(slam, start, (-4.2, 1.2, 21.3)) for start in (18.55, 47.2))
+    found.extend(_footsteps(rng, stage, begin_s, end_s))
+    barks = (2.3, 2.75, 3.3, 15.1, 15.5, 27.7, 37.0, 37.35, 37.8, 38.3, 52.2, 52.7)
+    found.extend(_fixed(0.9 * _bark(rng), start, (-37.0, 0.5, -1.0), 0.8) for start in barks)
     wail = 2 * np.pi * np.cumsum(780 + 330 * np.sin(2 * np.pi * whole / 4.6)) / RATE
-    siren = np.tanh(1.6 * np.sin(wail)) * np.interp(whole, [0, 36, 46, 60, 68], [0.1, 0.2, 0.8, 1, 0.5])
-    found.append(_fixed(0.55 * siren, 0.0, (120.0, 2.0, 60.0), 0.2))
-    shots = [_fixed(14.0 * shot_blast(rng), shot_s, shot_place(stage, shot_s, role), 1.1)
-             for shot_s, role in SHOTS]
+    siren = np.tanh(1.6 * np.sin(wail)) * np.interp(
+        whole, [0, 36, 46, 60, 68], [0.1, 0.2, 0.8, 1, 0.5]
+    )
+    found.append(_fixed(0.55 * siren, begin_s, (120.0, 2.0, 60.0), 0.2))
+    shots = [
+        _fixed(14.0 * shot_blast(rng), shot_s, shot_place(stage, shot_s, role), 1.1)
+        for shot_s, role in SHOTS
+    ]
     return found, shots
 
 
-def _footsteps(rng: np.random.Generator, stage: Stage) -> list[Source]:
+def _footsteps(
+    rng: np.random.Generator, stage: Stage, begin_s: float, end_s: float
+) -> list[Source]:
     found = []
     for track in stage.tracks:
         strike = np.flatnonzero(np.diff(np.floor(track.phase * 2 % 2)) != 0)
-        strike = strike[track.speed[strike] > 0.3]
+        strike = strike[
+            (track.speed[strike] > 0.3) & (strike > begin_s * 50) & (strike < (end_s - 0.2) * 50)
+        ]
+        if len(strike) == 0:
+            continue
         if len(strike) == 0 or track.actor.look in ("civil-3", "civil-4", "civil-6"):
             continue  # the far pavement is out of earshot
-        times = strike / 50.0
-        sound = np.zeros(int(LENGTH_S * RATE), np.float32)
+        times = strike / 50.0 - begin_s
+        sound = np.zeros(int((end_s - begin_s) * RATE), np.float32)
         size = int(0.06 * RATE)
         heavy = 1.6 if track.actor.look.startswith(("shield", "dark")) else 1.0
         decay = np.exp(-np.arange(size) / RATE / 0.012)
@@ -194,9 +258,10 @@ def _footsteps(rng: np.random.Generator, stage: Stage) -> list[Source]:
         sound = _band(sound, 150, 3500, 1)
         grid = np.arange(0, 66, 0.25)
         index = np.minimum((grid * 50).astype(int), len(track.place) - 1)
-        places = np.stack([track.place[index, 0], np.full(len(grid), 0.05),
-                           track.place[index, 1]], 1)
-        found.append(Source(sound.astype(np.float32), 0.0, grid, places, 0.0))
+        places = np.stack(
+            [track.place[index, 0], np.full(len(grid), 0.05), track.place[index, 1]], 1
+        )
+        found.append(Source(sound.astype(np.float32), begin_s, grid, places, 0.0))
     return found
 
 
@@ -205,10 +270,12 @@ def _bark(rng: np.random.Generator) -> np.ndarray:
     times = np.arange(count) / RATE
     pitch = 2 * np.pi * np.cumsum(430 + 260 * np.exp(-times / 0.05)) / RATE
     voice = np.tanh(3 * np.sin(pitch)) + 0.6 * rng.standard_normal(count)
-    return _band(voice, 450, 2600) * np.exp(-((times - 0.05) / 0.06) ** 2)
+    return _band(voice, 450, 2600) * np.exp(-(((times - 0.05) / 0.06) ** 2))
 
 
-def arrival_s(place: tuple[float, float, float], phone: Phone, start_s: float, shot_s: float) -> float:
+def arrival_s(
+    place: tuple[float, float, float], phone: Phone, start_s: float, shot_s: float
+) -> float:
     """When a sound made at story shot_s is in the phone's clip, in clip seconds."""
     distance = float(np.linalg.norm(np.array(place) - np.array(phone.position)))
     return (shot_s + distance / SOUND_SPEED - start_s) * (1 + phone.drift_ppm * 1e-6)
@@ -244,9 +311,7 @@ def _receive(
     return out, room
 
 
-def _delayed(
-    source: Source, distance: float, start_s: float, count: int
-) -> tuple[int, np.ndarray]:
+def _delayed(source: Source, distance: float, start_s: float, count: int) -> tuple[int, np.ndarray]:
     """A source that stands still: whole samples moved, the rest by two-point interpolation."""
     begin = (source.start_s + distance / SOUND_SPEED - start_s) * RATE
     whole = int(np.floor(begin))
@@ -303,9 +368,17 @@ def _record(field: np.ndarray, rng: np.random.Generator, name: str) -> np.ndarra
     seconds = np.arange(count) / RATE
     hiss = rng.standard_normal(count) * trait["noise"]
     wind = _band(rng.standard_normal(count), 25, 170, 1)
-    gusts = np.clip(np.interp(seconds, np.arange(0, seconds[-1] + 2, 0.8),
-                              rng.normal(0.1, 0.7, int(seconds[-1] / 0.8) + 4)[
-                                  : len(np.arange(0, seconds[-1] + 2, 0.8))]), 0, None)
+    gusts = np.clip(
+        np.interp(
+            seconds,
+            np.arange(0, seconds[-1] + 2, 0.8),
+            rng.normal(0.1, 0.7, int(seconds[-1] / 0.8) + 4)[
+                : len(np.arange(0, seconds[-1] + 2, 0.8))
+            ],
+        ),
+        0,
+        None,
+    )
     sound = field + hiss + wind / wind.std() * gusts * trait["noise"] * 2.2
     for _ in range(int(seconds[-1] / 6) + 1):  # fingers on the case
         at = int(rng.uniform(0, count - RATE))
@@ -331,12 +404,17 @@ def _record(field: np.ndarray, rng: np.random.Generator, name: str) -> np.ndarra
     return np.tanh(sound * 1.05) * 0.95
 
 
+def _span(plan: Plan) -> tuple[float, float]:
+    windows = [plan.phone_window(phone) for phone in plan.phones]
+    return min(w[0] for w in windows) - 1.0, max(w[0] + w[1] for w in windows) + 1.0
+
+
 def hear(plan: Plan, phone: Phone) -> np.ndarray:
     """The phone's recording, (n,) float32 at 48 kHz of its own clock, -1..1."""
     start_s, length_s, _ = plan.phone_window(phone)
     rng = generator(plan.seed, phone.name, "microphone")
     count = int(length_s * RATE) + 200
-    steady, shots = sources_of(plan.seed)
+    steady, shots = sources_of(plan.seed, *_span(plan))
     dry, room = _receive(steady + shots, np.array(phone.position), start_s, count)
     tail = _tail(rng, 0.75).astype(np.float32)
     field = dry + _CHARACTER[phone.name]["tail"] * oaconvolve(room, tail)[:count]

@@ -10,10 +10,11 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from .emblems import EMBLEM_ON_SHIELD, shield_back, shield_face
+from .layers import Layer
 from .optics import Camera, composite, draw_glow, light_step, tone, warp_quad
 from .people import STEP, Pose, draw_sprite, joints_of, sprite_of
 from .plan import ACTORS, FALLS, LAMPS, SHOTS, Actor
-from .scenery import Layer, light_at
+from .scenery import light_at
 from .traffic import vehicles_at
 
 __all__ = ["Seen", "Stage", "State", "emblem_quad", "shield_quad"]
@@ -63,10 +64,12 @@ class _Track:
         held = np.where(stands & (not actor.facing_deg), np.nan, 1.0)
         known = np.flatnonzero(~np.isnan(held))
         if len(known):  # somebody who stops keeps looking where they went
-            vector = vector[known[np.clip(np.searchsorted(known, np.arange(len(grid))), 0,
-                                          len(known) - 1)]]
+            vector = vector[
+                known[np.clip(np.searchsorted(known, np.arange(len(grid))), 0, len(known) - 1)]
+            ]
         heading = np.degrees(np.angle(gaussian_filter1d(vector, 0.25 * RATE, mode="nearest")))
         stride = np.where(speed > 2.4, 2.3, 1.35) * actor.height_m / 1.75
+        self.own = hash_of(actor.role) % 7 / 7
         self.phase = np.cumsum(speed / RATE / stride) % 1.0
         self.place, self.speed, self.heading = place, speed, heading
 
@@ -74,7 +77,7 @@ class _Track:
         actor = self.actor
         if not self.first <= story_s <= self.last:
             return None
-        k = min(len(self.speed) - 1, int(round(story_s * RATE)))
+        k = min(len(self.speed) - 1, round(story_s * RATE))
         speed = float(self.speed[k])
         action = ""
         for since, name in actor.actions:
@@ -82,7 +85,7 @@ class _Track:
                 action = name
         phase = int(self.phase[k] * STEP) % STEP
         arms = {"shield": "shield", "aim": "aim", "film": "film"}.get(action, "free")
-        sway = int((story_s * 0.23 + (hash_of(actor.role) % 7) / 7) * STEP) % STEP
+        sway = int((story_s * 0.23 + self.own) * STEP) % STEP
         fell = FALLS.get(actor.role)
         if fell is not None and story_s >= fell:
             pose = Pose("lie", 0, int(np.clip((story_s - fell) / 0.95, 0, 1) * 12))
@@ -91,11 +94,18 @@ class _Track:
         elif speed > 2.4 and action == "run":
             pose = Pose("run", phase)
         elif speed > 0.18:
-            pose = Pose("walk", phase, max(4, min(12, int(round(speed / 1.3 * 4)) * 3)), arms)
+            pose = Pose("walk", phase, 12 if speed > 0.75 else 7, arms)
         else:
             pose = Pose("stand", sway // 2 * 2, 12, arms)
-        return State(actor.role, actor.look, float(self.place[k, 0]), float(self.place[k, 1]),
-                     float(self.heading[k]), actor.height_m, pose)
+        return State(
+            actor.role,
+            actor.look,
+            float(self.place[k, 0]),
+            float(self.place[k, 1]),
+            float(self.heading[k]),
+            actor.height_m,
+            pose,
+        )
 
 
 def hash_of(text: str) -> int:
@@ -112,13 +122,17 @@ def _body_to_world(state: State, points: np.ndarray) -> np.ndarray:
 
 
 def shield_quad(state: State) -> np.ndarray:
-    """World corners of the carried shield's face: top left, top right, bottom right, bottom left."""
+    """World corners of the shield's face: top left, top right, bottom right, bottom left."""
     joint = joints_of(state.pose)
     grip = joint["hand_l"]
     wide, tall, top = 0.31, 1.05, 0.42
     centre = np.array([grip[0] + 0.10, grip[1], grip[2] + 0.07])
-    corners = [(wide, top, 0.02), (-wide, top, 0.02), (-wide, top - tall, -0.06),
-               (wide, top - tall, -0.06)]
+    corners = [
+        (wide, top, 0.02),
+        (-wide, top, 0.02),
+        (-wide, top - tall, -0.06),
+        (wide, top - tall, -0.06),
+    ]
     return _body_to_world(state, centre + np.array(corners))
 
 
@@ -148,31 +162,64 @@ class Stage:
 
     def state(self, role: str, story_s: float) -> State | None:
         """One figure by role."""
-        return next((s for s in self.states(story_s) if s.role == role), None)
+        return next((t.at(story_s) for t in self.tracks if t.actor.role == role), None)
 
     def draw(
-        self, canvas: np.ndarray, camera: Camera, layers: list[Layer], story_s: float, *,
-        exposure: float, without: str = "", shutter_s: float = 0.04, origin: tuple[int, int] = (0, 0),
+        self,
+        canvas: np.ndarray,
+        camera: Camera,
+        layers: list[Layer],
+        story_s: float,
+        *,
+        exposure: float,
+        without: str = "",
+        shutter_s: float = 0.04,
+        origin: tuple[int, int] = (0, 0),
     ) -> Seen:
         """Draw figures, vehicles and the layers among them onto canvas (uint8 BGR), far to near."""
         seen = Seen([], [])
         jobs: list[tuple[float, str, object]] = []
-        for layer in layers:
-            x, y = layer.x - origin[0], layer.y - origin[1]
-            if (x < canvas.shape[1] and y < canvas.shape[0] and x + layer.alpha.shape[1] > 0
-                    and y + layer.alpha.shape[0] > 0):
-                jobs.append((layer.depth, "layer", layer))
+        moving: list[tuple[float, float, float, float, float]] = []  # depth, left, top, right, low
         for state in self.states(story_s):
             if state.role != without:
-                spot, depth = camera.project(np.array([[state.x, 0, state.z],
-                                                       [state.x, state.height_m, state.z]]))
+                spot, depth = camera.project(
+                    np.array([[state.x, 0, state.z], [state.x, state.height_m, state.z]])
+                )
                 slack = camera.focal_px / max(float(depth[0]), 0.3)
-                if (depth.min() > 0.9 and -slack < spot[0, 0] < camera.width + slack
-                        and spot[1, 1] < camera.height and spot[0, 1] > -slack):
+                if (
+                    depth.min() > 0.9
+                    and -slack < spot[0, 0] < camera.width + slack
+                    and spot[1, 1] < camera.height
+                    and spot[0, 1] > -slack
+                ):
                     jobs.append((float(depth[0]), "figure", state))
+                    moving.append(
+                        (
+                            float(depth[0]),
+                            spot[0, 0] - 0.9 * slack,
+                            spot[1, 1] - 0.6 * slack,
+                            spot[0, 0] + 0.9 * slack,
+                            spot[0, 1] + 0.6 * slack,
+                        )
+                    )
         vehicles = vehicles_at(story_s) if self.street else []
         for vehicle in vehicles:
-            jobs.append((vehicle.depth(camera), "vehicle", vehicle))
+            box = vehicle.box(camera)
+            if box is not None:
+                jobs.append((vehicle.depth(camera), "vehicle", vehicle))
+                moving.append((jobs[-1][0], box[0], box[1], box[0] + box[2], box[1] + box[3]))
+                seen.vehicles.append((vehicle.kind, box))
+        for layer in layers:
+            x, y = layer.x - origin[0], layer.y - origin[1]
+            high, wide = layer.alpha.shape
+            if x >= canvas.shape[1] or y >= canvas.shape[0] or x + wide <= 0 or y + high <= 0:
+                continue
+            # a still layer is in the background already: again only where it hides what moves
+            if layer.sways or any(
+                far > layer.depth and left < x + wide and right > x and top < y + high and low > y
+                for far, left, top, right, low in moving
+            ):
+                jobs.append((layer.depth, "layer", layer))
         for _, kind, thing in jobs:
             if kind == "figure":
                 self._shadow(canvas, camera, thing)
@@ -181,9 +228,6 @@ class Stage:
                 self._layer(canvas, thing, story_s, origin)
             elif kind == "vehicle":
                 thing.draw(canvas, camera, exposure)
-                box = thing.box(camera)
-                if box is not None:
-                    seen.vehicles.append((thing.kind, box))
             else:
                 self._figure(canvas, camera, thing, exposure, seen)
         for x, y, z, strength, colour in LAMPS:
@@ -202,32 +246,45 @@ class Stage:
         if layer.sways:  # wind: a gust that never repeats exactly, more at the top
             size = alpha.shape[0]
             own = layer.depth + layer.x * 0.013
-            gust = (np.sin(story_s * 0.9 + own) + 0.6 * np.sin(story_s * 2.137 + 2 * own)
-                    + 0.35 * np.sin(story_s * 4.71 + 3 * own))
+            gust = (
+                np.sin(story_s * 0.9 + own)
+                + 0.6 * np.sin(story_s * 2.137 + 2 * own)
+                + 0.35 * np.sin(story_s * 4.71 + 3 * own)
+            )
             lift = 0.5 * np.sin(story_s * 1.7 + own)
             push = gust * 0.006
-            matrix = np.float32([[1 + push * 0.3, -push * 1.4, push * size * 1.2],
-                                 [0, 1 + lift * 0.004, -lift * 0.004 * size]])
+            matrix = np.float32(
+                [
+                    [1 + push * 0.3, -push * 1.4, push * size * 1.2],
+                    [0, 1 + lift * 0.004, -lift * 0.004 * size],
+                ]
+            )
             flags = cv2.INTER_LINEAR
-            patch = cv2.warpAffine(patch, matrix, (alpha.shape[1], size), flags=flags,
-                                   borderMode=cv2.BORDER_REPLICATE)
+            patch = cv2.warpAffine(
+                patch, matrix, (alpha.shape[1], size), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            )
             alpha = cv2.warpAffine(alpha, matrix, (alpha.shape[1], size), flags=flags)
         composite(canvas, patch, alpha, layer.x - origin[0], layer.y - origin[1])
 
     def _shadow(self, canvas: np.ndarray, camera: Camera, state: State) -> None:
         foot = np.array([state.x, 0.0, state.z])
         tall = state.height_m * (0.5 if state.pose.mode in ("sit", "lie") else 0.95)
-        for x, y, z, strength, _ in LAMPS[:6]:
+        nearby = sorted(
+            (float(np.hypot(x - state.x, z - state.z)), x, y, z)
+            for x, y, z, strength, _ in LAMPS
+            if strength > 10
+        )
+        for distance, x, y, z in nearby[:1]:
             reach = np.array([x, 0, z]) - foot
-            distance = float(np.hypot(reach[0], reach[2]))
-            if distance > 11 or strength < 10 or y <= tall:
+            if distance > 11:
                 continue
             away = -reach / max(distance, 0.3)
             length = min(5.0, distance * tall / (y - tall) + 0.15)
             side = np.array([away[2], 0, -away[0]]) * 0.20
             tip = foot + away * length
-            quad, depth = camera.project(np.array([foot - side, tip - 1.3 * side, tip + 1.3 * side,
-                                                   foot + side]))
+            quad, depth = camera.project(
+                np.array([foot - side, tip - 1.3 * side, tip + 1.3 * side, foot + side])
+            )
             if depth.min() < 0.7:
                 continue
             weight = 0.50 * min(1.0, 36.0 / (distance**2 + y * y))
@@ -238,11 +295,14 @@ class Stage:
             if (high - low).min() < 2 or (high - low).max() > 1500:
                 continue
             mask = np.zeros((high - low)[::-1], np.uint8)
-            cv2.fillConvexPoly(mask, ((quad - low) * 16).round().astype(np.int32),
-                               int(255 * weight), cv2.LINE_8, 4)
+            cv2.fillConvexPoly(
+                mask, ((quad - low) * 16).round().astype(np.int32), int(255 * weight), cv2.LINE_8, 4
+            )
             mask = cv2.blur(mask, (7, 7))
             view = canvas[low[1] : high[1], low[0] : high[0]]
-            view[:] = cv2.multiply(view, cv2.cvtColor(255 - mask, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+            view[:] = cv2.multiply(
+                view, cv2.cvtColor(255 - mask, cv2.COLOR_GRAY2BGR), scale=1 / 255
+            )
 
     def _figure(
         self, canvas: np.ndarray, camera: Camera, state: State, exposure: float, seen: Seen
@@ -255,19 +315,21 @@ class Stage:
         elevation = float(np.degrees(np.arctan2(-gaze[1], flat)))
         middle, depth = camera.project(at)
         scale = camera.focal_px / float(depth) * state.height_m / 1.75
-        light, lamp = light_at(at + [0, 0.2, 0])
+        light, lamp = light_at(at + np.array([0, 0.2, 0]))
         toward = -gaze / np.linalg.norm(gaze)
         right = np.array([np.cos(np.radians(view_deg)), 0, -np.sin(np.radians(view_deg))])
         local = np.array([lamp @ right, lamp[1], lamp @ toward])
-        sprite = sprite_of(self.seed, state.look, state.pose, state.heading_deg - view_deg,
-                           elevation, scale, local)
+        sprite = sprite_of(
+            self.seed, state.look, state.pose, state.heading_deg - view_deg, elevation, scale, local
+        )
         rise = scale * np.cos(np.radians(elevation)) * 1.0  # ground point from the body's middle
         box = None
 
         def body() -> None:
             nonlocal box
-            box = draw_sprite(canvas, sprite, float(middle[0]), float(middle[1]) + rise, scale,
-                              light, exposure)
+            box = draw_sprite(
+                canvas, sprite, float(middle[0]), float(middle[1]) + rise, scale, light, exposure
+            )
 
         if state.pose.arms != "shield":
             body()
@@ -286,14 +348,20 @@ class Stage:
                 seen.emblems.append((EMBLEM_ON_SHIELD[state.role], patch.round(1).tolist()))
 
     def _shield(
-        self, canvas: np.ndarray, state: State, quad: np.ndarray, near: np.ndarray, face_on: bool,
-        light: np.ndarray, exposure: float,
+        self,
+        canvas: np.ndarray,
+        state: State,
+        quad: np.ndarray,
+        near: np.ndarray,
+        face_on: bool,
+        light: np.ndarray,
+        exposure: float,
     ) -> None:
         if near.min() < 0.5:
             return
         if not face_on:
             quad = quad[[1, 0, 3, 2]]
-        key = (state.role, face_on, exposure, *light_step(light))
+        key = (state.role, face_on, exposure, *light_step(light, 15.0))
         lit = self._shields.get(key)
         if lit is None:
             make = shield_face if face_on else shield_back
@@ -306,14 +374,14 @@ class Stage:
             self._shields[key] = lit
         warp_quad(canvas, lit, quad)
 
-    def _flash(
-        self, canvas: np.ndarray, camera: Camera, story_s: float, shutter_s: float
-    ) -> None:
+    def _flash(self, canvas: np.ndarray, camera: Camera, story_s: float, shutter_s: float) -> None:
         for shot_s, role in SHOTS:
             age = story_s + shutter_s - shot_s  # how long ago, when the shutter closes
-            strength = 1.0 if 0 <= age < shutter_s else 0.16 if shutter_s <= age < 2 * shutter_s else 0
-            state = self.state(role, story_s)
-            if strength == 0 or state is None:
+            strength = (
+                1.0 if 0 <= age < shutter_s else 0.16 if shutter_s <= age < 2 * shutter_s else 0
+            )
+            state = self.state(role, story_s) if strength else None
+            if state is None:
                 continue
             joint = joints_of(Pose("stand", 0, 12, "aim"))
             muzzle = _body_to_world(state, joint["muzzle"][None] + [[0, 0.0, 0.15]])[0]
@@ -321,7 +389,9 @@ class Stage:
             if depth < 0.5:
                 continue
             unit = camera.focal_px / float(depth)
-            draw_glow(canvas, *pixel.tolist(), unit * 1.1, tuple(strength * v for v in (200, 235, 255)))
+            draw_glow(
+                canvas, *pixel.tolist(), unit * 1.1, tuple(strength * v for v in (200, 235, 255))
+            )
             reach = int(unit * 7)
             x0, y0 = int(pixel[0]) - reach, int(pixel[1]) - reach
             left, top = max(0, x0), max(0, y0)
@@ -337,5 +407,5 @@ class Stage:
 
 
 def _area(quad: np.ndarray) -> float:
-    x, y = quad[:, 0], quad[:, 1]
-    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = quad.tolist()
+    return (cx - ax) * (dy - by) - (dx - bx) * (cy - ay)

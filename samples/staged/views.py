@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter1d
 
-from .optics import Camera, font, generator, noise_field
+from .layers import bake, layers_of
+from .optics import Camera, font, generator
 from .plan import Actor, Phone, Plan
-from .scenery import layers_of, render_background
+from .scenery import render_background
 from .stage import Seen, Stage
 
 __all__ = ["CLOCK_FORMAT", "FixedView", "Frame", "PhoneView", "StrangerView", "fixed_camera"]
@@ -40,14 +41,21 @@ def fixed_camera(plan: Plan) -> Camera:
 class _Sensor:
     """Noise, flicker and colour of one camera, applied while going to YUV."""
 
-    def __init__(self, rng: np.random.Generator, width: int, height: int, sigma: float,
-                 tint_bgr: tuple[float, float, float]) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        width: int,
+        height: int,
+        sigma: float,
+        tint_bgr: tuple[float, float, float],
+    ) -> None:
         self.rng, self.width, self.height = rng, width, height
         grain = rng.standard_normal((height + 192, width + 192)).astype(np.float32)
         grain = cv2.GaussianBlur(grain, (0, 0), 0.6)
         self.grain = (grain / grain.std() * sigma).round().astype(np.int16)
-        coarse = cv2.GaussianBlur(rng.standard_normal((height // 2 + 96, width // 2 + 96))
-                                  .astype(np.float32), (0, 0), 1.2)
+        coarse = cv2.GaussianBlur(
+            rng.standard_normal((height // 2 + 96, width // 2 + 96)).astype(np.float32), (0, 0), 1.2
+        )
         self.colour = (coarse / coarse.std() * sigma * 0.45).round().astype(np.int16)
         levels = np.arange(256, dtype=np.float32)
         self.tables = [np.clip(levels * t, 0, 255).astype(np.uint8) for t in tint_bgr]
@@ -56,8 +64,9 @@ class _Sensor:
     def expose(self, picture: np.ndarray, gain: float) -> np.ndarray:
         """BGR uint8 to YUV 4:2:0 planes with this frame's own noise."""
         if self.tinted:
-            picture = cv2.merge([cv2.LUT(p, t) for p, t in
-                                 zip(cv2.split(picture), self.tables, strict=True)])
+            picture = cv2.merge(
+                [cv2.LUT(p, t) for p, t in zip(cv2.split(picture), self.tables, strict=True)]
+            )
         planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
         height, width = self.height, self.width
         top, left = self.rng.integers(0, 190, 2).tolist()
@@ -65,7 +74,9 @@ class _Sensor:
         if abs(gain - 1) > 1e-3:
             table = np.clip((np.arange(256) - 16) * gain + 16.5, 16, 235).astype(np.uint8)
             luma[:] = cv2.LUT(luma, table)
-        luma[:] = cv2.add(luma, self.grain[top : top + height, left : left + width], dtype=cv2.CV_8U)
+        luma[:] = cv2.add(
+            luma, self.grain[top : top + height, left : left + width], dtype=cv2.CV_8U
+        )
         chroma = planes[height:].reshape(2, height // 2, width // 2)
         for plane in chroma:
             top, left = self.rng.integers(0, 94, 2).tolist()
@@ -82,7 +93,7 @@ class FixedView:
         self.exposure = 1.05
         self.stage = Stage(plan.seed)
         self.rate = plan.frame_rate
-        self.count = int(round(plan.length_s * self.rate))
+        self.count = round(plan.length_s * self.rate)
         self.start = datetime.fromisoformat(plan.wall_start) + timedelta(seconds=plan.start_s)
         rng = generator(plan.seed, "fixed-flicker")
         slow = gaussian_filter1d(rng.standard_normal(self.count), 9)
@@ -91,7 +102,8 @@ class FixedView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        picture = render_background(self.camera, self.plan.seed, exposure=self.exposure)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
@@ -118,14 +130,26 @@ class FixedView:
                 continue
             story = self.plan.start_s + k / self.rate
             canvas = self.background.copy()
-            seen = self.stage.draw(canvas, self.camera, self.layers, story,
-                                   exposure=self.exposure, shutter_s=1 / self.rate)
+            seen = self.stage.draw(
+                canvas,
+                self.camera,
+                self.layers,
+                story,
+                exposure=self.exposure,
+                shutter_s=1 / self.rate,
+            )
             planes = sensor.expose(canvas, float(self.flicker[k]))
             now = self.start + timedelta(seconds=k / self.rate)
             _burn(planes, self.camera.height, now.strftime(CLOCK_FORMAT), self._size, x, y)
             mark = _text_mask("CAM 04", self._size).shape[1]
-            _burn(planes, self.camera.height, "CAM 04", self._size,
-                  self.camera.width - mark - x, self.camera.height - y - self._size - 8)
+            _burn(
+                planes,
+                self.camera.height,
+                "CAM 04",
+                self._size,
+                self.camera.width - mark - x,
+                self.camera.height - y - self._size - 8,
+            )
             yield Frame(planes, k / self.rate, seen)
 
 
@@ -164,8 +188,15 @@ def _burn(planes: np.ndarray, height: int, text: str, size: int, x: int, y: int)
 class PhoneView:
     """A phone in somebody's hand: pans, trembles, flinches at the shots."""
 
-    def __init__(self, plan: Plan, phone: Phone, stage: Stage | None = None, *,
-                 scene_seed: int | None = None, jolts: bool = True) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        phone: Phone,
+        stage: Stage | None = None,
+        *,
+        scene_seed: int | None = None,
+        jolts: bool = True,
+    ) -> None:
         self.plan, self.phone = plan, phone
         self.seed = plan.seed if scene_seed is None else scene_seed
         self.stage = stage or Stage(plan.seed)
@@ -179,12 +210,14 @@ class PhoneView:
         self.yaw = np.interp(story, keys[:, 0], keys[:, 1])
         self.pitch = np.interp(story, keys[:, 0], keys[:, 2])
         grid = np.arange(0, self.length_s + 1, 0.01)
-        wander = np.stack([
-            gaussian_filter1d(rng.standard_normal(len(grid)), 55) * 9
-            + gaussian_filter1d(rng.standard_normal(len(grid)), 14) * 1.3
-            + gaussian_filter1d(rng.standard_normal(len(grid)), 4) * 0.22
-            for _ in range(3)
-        ])
+        wander = np.stack(
+            [
+                gaussian_filter1d(rng.standard_normal(len(grid)), 55) * 9
+                + gaussian_filter1d(rng.standard_normal(len(grid)), 14) * 1.3
+                + gaussian_filter1d(rng.standard_normal(len(grid)), 4) * 0.22
+                for _ in range(3)
+            ]
+        )
         wander /= wander.std(axis=1, keepdims=True)
         if jolts:
             for shot_s in (31.0, 33.62, 34.55):
@@ -198,9 +231,12 @@ class PhoneView:
     def _times(self) -> np.ndarray:
         """Presentation times, s; a phone that drops and delays frames has irregular ones."""
         if not self.phone.vfr:
-            return np.arange(int(self.length_s * 30)) / 30.0
+            rate = self.plan.phone_rate
+            return np.arange(int(self.length_s * rate)) / rate
         rng = generator(self.plan.seed, self.phone.name, "vfr")
-        steps = rng.choice([1 / 30, 1 / 30, 1 / 24, 1 / 20, 1 / 15], int(self.length_s * 32))
+        steps = (
+            rng.choice([0.8, 0.8, 1.0, 1.2, 1.6], int(self.length_s * 40)) / self.plan.phone_rate
+        )
         steps = steps + rng.uniform(-0.004, 0.004, len(steps))
         steps[rng.random(len(steps)) < 0.006] += rng.uniform(0.08, 0.25)
         times = np.concatenate([[0.0], np.cumsum(steps)])
@@ -227,7 +263,10 @@ class PhoneView:
 
     @cached_property
     def background(self) -> np.ndarray:
-        return render_background(self.canvas_camera, self.seed, exposure=self.phone.exposure)
+        wide = self.canvas_camera
+        fine = 1 if wide.width * wide.height > 900_000 else 2  # it is resampled once more anyway
+        picture = render_background(wide, self.seed, exposure=self.phone.exposure, oversample=fine)
+        return bake(picture, self.layers)
 
     @cached_property
     def layers(self) -> list:
@@ -235,9 +274,15 @@ class PhoneView:
 
     def camera_at(self, k: int) -> Camera:
         """Where frame k looks."""
-        return Camera(self.phone.position, float(self.yaw[k] + self.shake[0, k]),
-                      float(self.pitch[k] + self.shake[1, k]), self.width, self.height,
-                      self.focal_px, roll_deg=float(self.shake[2, k] * 0.8))
+        return Camera(
+            self.phone.position,
+            float(self.yaw[k] + self.shake[0, k]),
+            float(self.pitch[k] + self.shake[1, k]),
+            self.width,
+            self.height,
+            self.focal_px,
+            roll_deg=float(self.shake[2, k] * 0.8),
+        )
 
     def frames(self, only: set[int] | None = None) -> Iterator[Frame]:
         """All frames in order, upright; ``media`` turns the portrait ones on their side."""
@@ -253,18 +298,33 @@ class PhoneView:
             w, h = self.width, self.height
             corners = back @ np.array([[0, w, w, 0], [0, 0, h, h], [1, 1, 1, 1.0]])
             corners = corners[:2] / corners[2]
-            low = np.clip(np.floor(corners.min(1)).astype(int) - 2, 0, [wide.width - 9, wide.height - 9])
-            high = np.clip(np.ceil(corners.max(1)).astype(int) + 3, low + 8, [wide.width, wide.height])
+            low = np.clip(
+                np.floor(corners.min(1)).astype(int) - 2, 0, [wide.width - 9, wide.height - 9]
+            )
+            high = np.clip(
+                np.ceil(corners.max(1)).astype(int) + 3, low + 8, [wide.width, wide.height]
+            )
             x, y = low.tolist()
             canvas = self.background[y : high[1], x : high[0]].copy()
             part = wide.window(x, y, canvas.shape[1], canvas.shape[0])
-            seen = self.stage.draw(canvas, part, self.layers, float(self.story(time_s)),
-                                   exposure=self.phone.exposure, without=self.phone.holder,
-                                   shutter_s=1 / 30, origin=(x, y))
+            seen = self.stage.draw(
+                canvas,
+                part,
+                self.layers,
+                float(self.story(time_s)),
+                exposure=self.phone.exposure,
+                without=self.phone.holder,
+                shutter_s=1 / self.plan.phone_rate,
+                origin=(x, y),
+            )
             shift = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
-            picture = cv2.warpPerspective(canvas, shift @ back, (w, h),
-                                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                                          borderMode=cv2.BORDER_REPLICATE)
+            picture = cv2.warpPerspective(
+                canvas,
+                shift @ back,
+                (w, h),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
             forward = np.linalg.inv(shift @ back)
             seen.emblems = [(key, _move(forward, quad)) for key, quad in seen.emblems]
             seen.vehicles = [(kind, _move_box(forward, box, w, h)) for kind, box in seen.vehicles]
@@ -291,8 +351,12 @@ _ELSEWHERE = (
     Actor("walker-1", "civil-5", ((0.0, 27.0, 9.0), (40.0, -10.0, 4.5))),
     Actor("walker-2", "civil-2", ((0.0, 2.0, 3.0), (40.0, 34.0, 6.0))),
     Actor("walker-3", "civil-6", ((5.0, 30.0, 2.2), (45.0, 2.0, 2.6))),
-    Actor("walker-4", "civil-8", ((0.0, 17.0, 5.0), (15.0, 16.0, 5.5), (40.0, 16.0, 5.5)),
-          facing_deg=((15.0, 60.0),)),
+    Actor(
+        "walker-4",
+        "civil-8",
+        ((0.0, 17.0, 5.0), (15.0, 16.0, 5.5), (40.0, 16.0, 5.5)),
+        facing_deg=((15.0, 60.0),),
+    ),
 )
 
 
@@ -300,8 +364,28 @@ class StrangerView(PhoneView):
     """Another street on another evening: nothing in it belongs to the incident."""
 
     def __init__(self, plan: Plan) -> None:
-        phone = Phone("stranger", "nobody", (9.0, 1.62, 12.5), 2.0, 34.0, 4.0, 15.0, 0.0,
-                      ((0, 132, 2), (15, 150, 3), (40, 140, 1)), (854, 480), (640, 360), 0.9, 0.6,
-                      1.9, 2.6, (0.92, 1.0, 1.08))
-        super().__init__(plan, phone, Stage(plan.seed + 77, _ELSEWHERE, street=False),
-                         scene_seed=plan.seed + 77, jolts=False)
+        phone = Phone(
+            "stranger",
+            "nobody",
+            (9.0, 1.62, 12.5),
+            2.0,
+            22.0,
+            4.0,
+            12.0,
+            0.0,
+            ((0, 132, 2), (15, 150, 3), (40, 140, 1)),
+            (854, 480),
+            (640, 360),
+            0.9,
+            0.6,
+            1.9,
+            2.6,
+            (0.92, 1.0, 1.08),
+        )
+        super().__init__(
+            plan,
+            phone,
+            Stage(plan.seed + 77, _ELSEWHERE, street=False),
+            scene_seed=plan.seed + 77,
+            jolts=False,
+        )

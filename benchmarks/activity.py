@@ -1,0 +1,327 @@
+"""What happens in regions of a fixed view, flashes, and silent clips placed without sound.
+
+Four questions: crossings of two regions of vtest.avi, labelled by hand frame by frame before the
+detector saw those regions; falls, on the staged incident and on footage in which nobody falls;
+flashes composed onto real footage; clips of one silent scene placed by movement. Prints what it
+writes to results/activity.json; rows go to results/rates_activity.json.
+
+    python benchmarks/activity.py [--staged FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import overlay
+
+from forensics import clip as clips
+from forensics.audio_silent import pair_by_flash, pair_by_motion
+from forensics.calibration import Row, hourly_rate, item_rate
+from forensics.events_flash import find_flashes
+from forensics.model import Region, to_builtins
+from forensics.scan import View, scan
+from forensics.video_activity import find_activity
+
+MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared/media"))
+REGIONS = (
+    Region("east", ((560, 230), (768, 230), (768, 470), (560, 470))),
+    Region("lawn", ((0, 345), (130, 350), (400, 440), (640, 576), (0, 576))),
+)
+#: Seconds at which a foot crosses into or out of a region, by eye, one frame a second; +-1 s.
+CROSSINGS = {
+    ("east", "enters"): (1.2, 1.7, 4.0, 11.6, 12.5, 13.1, 17.7, 18.8, 21.9, 22.8, 30.5, 30.6, 36.2,
+                         37.6, 42.0, 46.1, 47.2, 49.6, 50.5, 65.4, 69.1, 73.5, 77.8),
+    ("east", "leaves"): (1.1, 4.6, 5.2, 9.6, 13.3, 14.8, 15.7, 20.8, 22.6, 25.0, 25.9, 36.7, 37.2,
+                         39.6, 40.9, 45.4, 50.6, 52.3, 63.3, 67.2, 67.3, 74.4),
+    ("lawn", "enters"): (51.6, 51.9),
+    ("lawn", "leaves"): (59.3, 71.6),
+}  # fmt: skip
+#: Somebody stands on the region's edge here; neither answer would be wrong.
+UNDECIDED = {"east": (54.5, 62.0)}
+FALL_FREE = ("debian_opencv_doc/vtest.avi", "cctv_misc/intel/one-by-one-person-detection.mp4",
+             "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam01.mp4")  # fmt: skip
+FLASH = {
+    "tune": ("debian_opencv_doc/vtest.avi", "cctv_misc/intel/car-detection.mp4"),
+    "report": ("cctv_misc/intel/one-by-one-person-detection.mp4",
+               "cctv_misc/intel/bottle-detection.mp4", "cctv_misc/bgslibrary/dataset/video.avi",
+               "debian_kivy/cityCC0.mpg", "cctv_misc/dvrscan/traffic_camera.mp4",
+               "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam02.mp4"),
+}  # fmt: skip
+CAMERAS = "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam0{}.mp4"
+
+
+def matched(truth: list[float], found: list[float], tolerance_s: float) -> int:
+    """Largest number of pairs within the tolerance."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not truth or not found:
+        return 0
+    gap = np.abs(np.array(truth)[:, None] - np.array(found)[None, :])
+    rows, columns = linear_sum_assignment(np.where(gap <= tolerance_s, gap, 1e6))
+    return int((gap[rows, columns] <= tolerance_s).sum())
+
+
+def crossings() -> dict[str, Any]:
+    """Region crossings of vtest.avi against the labels."""
+    exam = find_activity(clips.open_clip(MEDIA / "debian_opencv_doc/vtest.avi"), REGIONS)
+    out: dict[str, Any] = {"n": 0, "hits": 0, "extra": 0, "by": {}}
+    for (region, kind), truth in CROSSINGS.items():
+        low, high = UNDECIDED.get(region, (-1.0, -1.0))
+        found = [float(o.what.time) for o in exam.observations
+                 if o.what.region == region and o.what.kind == kind
+                 and not low <= float(o.what.time) <= high]  # fmt: skip
+        hits = matched(list(truth), found, 1.0)
+        out["by"][f"{region} {kind}"] = {"n": len(truth), "hits": hits, "found": len(found)}
+        out["n"] += len(truth)
+        out["hits"] += hits
+        out["extra"] += len(found) - hits
+    out["falls"] = sum(o.what.kind == "falls" for o in exam.observations)
+    return out
+
+
+def fall_free() -> dict[str, Any]:
+    """Falls reported in footage in which nobody falls, the whole picture watched."""
+    out: dict[str, Any] = {"hours": 0.0, "falls": 0}
+    for name in FALL_FREE:
+        clip = clips.open_clip(MEDIA / name)
+        stream = clip.video
+        assert stream is not None
+        watch = Region.of_box("picture", 0, 0, stream.width, stream.height)
+        exam = find_activity(clip, (watch,))
+        falls = sum(o.what.kind == "falls" for o in exam.observations)
+        out[name] = falls
+        out["falls"] += falls
+        out["hours"] += float(clip.duration or 0) / 3600
+    return out
+
+
+def staged(folder: Path) -> dict[str, Any]:
+    """The staged fixed view, cut and uncut: what happens at the bench, and the flashes."""
+    truth = json.loads((folder / "truth.json").read_text())
+    watch = tuple(Region(r["name"], tuple(map(tuple, r["polygon_px"])))
+                  for r in truth["regions"] if r["kind"] == "watch")  # fmt: skip
+    hide = tuple(Region(r["name"], tuple(map(tuple, r["polygon_px"])))
+                 for r in truth["regions"] if r["kind"] != "watch")  # fmt: skip
+    offset = truth["clips"]["cctv"]["offset_s"]
+    removed = truth["clips"]["cctv"]["edits"][0]["removed_original_clip_s"]
+    out: dict[str, Any] = {}
+    for name, path, cut in (("untouched", "controls/cctv_original.mp4", False),
+                            ("cut", "evidence/cctv_cam04.mp4", True)):  # fmt: skip
+        clip = clips.open_clip(folder / path)
+        exam = find_activity(clip, watch, occluders=hide)
+        row: dict[str, Any] = {}
+        for kind in ("enters", "leaves", "falls"):
+            for region in (r.name for r in watch):
+                times = [
+                    a["incident_s"] - offset for a in truth["activity"]
+                    if a["kind"] == kind and a["region"] == region
+                    and not (cut and a["in_removed_span"])
+                ]  # fmt: skip
+                if cut:
+                    gone = removed[1] - removed[0]
+                    times = [t - gone if t >= removed[1] else t for t in times]
+                found = [float(o.what.time) for o in exam.observations
+                         if o.what.kind == kind and o.what.region == region]  # fmt: skip
+                row[f"{kind} {region}"] = {
+                    "n": len(times), "hits": matched(times, found, 1.0), "found": len(found)
+                }
+        key = "flash_edited_cctv_clip_s" if cut else "flash_original_cctv_clip_s"
+        times = [s[key] for s in truth["shots"]]
+        seen = [float(o.what.time) for o in find_flashes(clip).observations]
+        row["flashes"] = {"n": len(times), "hits": matched(times, seen, 0.13), "found": len(seen)}
+        out[name] = row
+    return out
+
+
+def flashes(half: str) -> dict[str, Any]:
+    """Flashes of one and two frames, 4 to 20 % of the width across, on real footage."""
+    rng = np.random.default_rng(11)
+    out: dict[str, Any] = {"n": 0, "hits": 0, "false": 0, "hours": 0.0, "by rise": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        for source in FLASH[half]:
+            frames, fps = overlay.load_frames(MEDIA / source, 480, 500)
+            n = len(frames)
+            at = np.arange(int(1.5 * fps), n - int(1.5 * fps), max(1, int(2.0 * fps)))
+            truth = []
+            lit = [f.copy() for f in frames]
+            yy, xx = np.mgrid[: frames[0].shape[0], : frames[0].shape[1]]
+            for k in at:
+                rise = float(rng.choice([25, 60, 150]))
+                radius = float(rng.uniform(0.04, 0.2)) * 480 / 2
+                x, y = rng.uniform(40, 440), rng.uniform(30, frames[0].shape[0] - 30)
+                glow = rise * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * radius**2))
+                for j in range(int(rng.integers(1, 3))):
+                    lit[k + j] = np.clip(lit[k + j] + glow[..., None], 0, 255).astype(np.uint8)
+                truth.append((k / fps, rise))
+            path = Path(folder) / "flash.mp4"
+            write(path, lit, fps)
+            clip = clips.open_clip(path)
+            seen = [float(o.what.time) for o in find_flashes(clip).observations]
+            hits = matched([t for t, _ in truth], seen, 2.5 / fps)
+            for rise in (25.0, 60.0, 150.0):
+                some = [t for t, r in truth if r == rise]
+                have = out["by rise"].setdefault(str(int(rise)), [0, 0])
+                have[0] += matched(some, seen, 2.5 / fps)
+                have[1] += len(some)
+            out["n"] += len(truth)
+            out["hits"] += hits
+            write(path, frames, fps)
+            quiet = find_flashes(clips.open_clip(path))
+            out["false"] += len(quiet.findings)
+            out["hours"] += n / fps / 3600
+            out[source] = {"n": len(truth), "hits": hits, "false": len(quiet.findings)}
+    return out
+
+
+def write(path: Path, frames: list[np.ndarray], fps: float) -> None:
+    """Frames as H.264, crf 23."""
+    from fractions import Fraction
+
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "23", "preset": "veryfast"}
+        for frame in frames:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+class _Energy:
+    """How much changes from frame to frame, as a `scan` detector."""
+
+    columns = ("energy",)
+
+    def __init__(self) -> None:
+        self._last: Any = None
+
+    def measure(self, view: View) -> list[float]:
+        """Mean absolute difference of the grey view."""
+        now = view.grey.astype(np.int16)
+        value = 0.0 if self._last is None else float(np.abs(now - self._last).mean())
+        self._last = now
+        return [value]
+
+
+def silent() -> dict[str, Any]:
+    """Four cameras of one silent scene, each trimmed by a known amount, and strangers."""
+    curves = {}
+    for k in (1, 2, 3, 4):
+        clip = clips.open_clip(MEDIA / CAMERAS.format(k))
+        rows = scan(clip, [_Energy()])
+        curves[k] = (rows.columns["energy"], 1 / float(np.median(np.diff(rows.seconds))))
+    rng = np.random.default_rng(5)
+    errors, accepted, tried = [], 0, 0
+    for i, (a, rate) in curves.items():
+        for j, (b, _) in curves.items():
+            if i >= j:
+                continue
+            # How much is there to trim without falling under the least overlap?
+            room = max(0, min(len(a), len(b)) - int(9 * rate))
+            cut = int(rng.integers(0, room + 1)) if room else 0
+            pair = pair_by_motion(a, b[cut:], rate)
+            tried += 1
+            if pair.offset is not None:
+                errors.append(abs(pair.offset.value - cut / rate))
+                accepted += pair.accepted
+    false, strangers = 0, 0
+    others = [scan(clips.open_clip(MEDIA / name), [_Energy()]) for name in
+              ("debian_opencv_doc/vtest.avi", "cctv_misc/intel/one-by-one-person-detection.mp4",
+               "cctv_misc/dvrscan/traffic_camera.mp4")]  # fmt: skip
+    for rows in others:
+        own = 1 / float(np.median(np.diff(rows.seconds)))
+        for curve, rate in curves.values():
+            n = int(len(rows) / own * rate)
+            again = np.interp(np.arange(n) / rate, np.arange(len(rows)) / own,
+                              rows.columns["energy"])  # fmt: skip
+            pair = pair_by_motion(curve, again, rate)
+            strangers += 1
+            false += pair.accepted
+    made = {"right": 0, "wrong": 0, "refused": 0, "stranger joined": 0}
+    for _ in range(200):
+        shots = np.sort(rng.uniform(0, 90, int(rng.integers(2, 9))))
+        offset = float(rng.uniform(-30, 30))
+        kept = shots[rng.random(len(shots)) < 0.8]
+        b = kept - offset + rng.uniform(-0.03, 0.03, len(kept))
+        b = np.sort(np.r_[b, rng.uniform(-offset, 90 - offset, int(rng.integers(0, 3)))])
+        pair = pair_by_flash(shots, b, frame_s=0.04)
+        if not pair.accepted or pair.offset is None:
+            made["refused"] += 1
+        elif abs(pair.offset.value - offset) <= 0.1:
+            made["right"] += 1
+        else:
+            made["wrong"] += 1
+        other = np.sort(rng.uniform(0, 90, int(rng.integers(2, 9))))
+        made["stranger joined"] += pair_by_flash(shots, other, frame_s=0.04).accepted
+    return {"pairs": tried, "accepted": accepted, "errors_s": [round(e, 3) for e in errors],
+            "strangers": strangers, "strangers accepted": false,
+            "simulated flashes": made}  # fmt: skip
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--staged", type=Path, default=None)
+    parser.add_argument("--only", default="")
+    given = parser.parse_args()
+    began = time.time()
+    parts: dict[str, Any] = {
+        "silent": silent, "flashes": lambda: flashes("report"), "crossings": crossings,
+        "fall_free": fall_free,
+    }  # fmt: skip
+    if given.staged is not None:
+        parts["staged"] = lambda: staged(given.staged)
+    out: dict[str, Any] = {}
+    for name, work in parts.items():
+        if given.only in ("", name):
+            out[name] = work()
+            print(name, json.dumps(out[name]), flush=True)
+    if given.only:
+        return
+    c, f = out["crossings"], out["flashes"]
+    print(f"crossings n = {c['n']}: found {item_rate(c['hits'], c['n'])}; not in the labels "
+          f"{c['extra']}")  # fmt: skip
+    print(f"flashes n = {f['n']}: {item_rate(f['hits'], f['n'])}; false "
+          f"{hourly_rate(f['false'], f['hours'])}")  # fmt: skip
+    today = datetime.now(UTC).date().isoformat()
+    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    rows = [
+        Row("video-activity", "1", kind,
+            sum(v["hits"] for k, v in c["by"].items() if k.endswith(kind)),
+            sum(v["n"] - v["hits"] for k, v in c["by"].items() if k.endswith(kind)),
+            sum(v["found"] - v["hits"] for k, v in c["by"].items() if k.endswith(kind)),
+            79.5 / 3600, True, "vtest.avi, region crossings labelled by hand", digest, 1, today,
+            "benchmarks/activity.py", "one source, which was looked at while building")
+        for kind in ("enters", "leaves")
+    ]  # fmt: skip
+    rows.append(
+        Row("flashes-seen", "1", "part of the picture", f["hits"], f["n"] - f["hits"], f["false"],
+            f["hours"], True, "flashes composed onto real footage", digest, len(FLASH["report"]),
+            today, "benchmarks/activity.py", "synthetic flashes of one or two frames")
+    )  # fmt: skip
+    out["minutes"] = round((time.time() - began) / 60, 1)
+    folder = ROOT / "benchmarks/results"
+    folder.mkdir(exist_ok=True)
+    (folder / "activity.json").write_text(json.dumps(out, indent=1) + "\n")
+    (folder / "rates_activity.json").write_text(json.dumps(to_builtins(rows), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Run one other aligner over pairs of files, in that aligner's own environment.
+
+``PYTHON alignment_peer.py TOOL JOBS.json OUT.json``: jobs are [[a, b], ...] (16 kHz mono WAV); the
+answer is [[offset_s, score, cpu_s], ...], offset: when b's first sample is heard in a. Each is
+called with settings at least as generous as its own defaults: whole files instead of their first
+20 or 40 s. Only what the tool itself offers as a score is used; syncstart has none, so the height
+of its peak over the median of its correlation stands in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+warnings.filterwarnings("ignore")
+Answer = tuple[float, float]
+
+
+def offset_finder() -> Callable[[str, str], Answer]:
+    from audio_offset_finder.audio_offset_finder import find_offset_between_files
+
+    def run(a: str, b: str) -> Answer:
+        found = find_offset_between_files(a, b)
+        return float(found["time_offset"]), float(found["standard_score"])
+
+    return run
+
+
+def syncstart() -> Callable[[str, str], Answer]:
+    os.environ["MPLBACKEND"] = "Agg"
+    import matplotlib
+
+    matplotlib.use = lambda *_a, **_k: None
+    import syncstart as tool
+    from scipy.io import wavfile
+
+    def run(a: str, b: str) -> Answer:
+        (rate, one), (_, two) = wavfile.read(a), wavfile.read(b)
+        one, two = one.astype(float), two.astype(float)
+        _, _, size, top, curve = tool.corrabs(one, two)
+        shift = -(size - top) / rate if top > size // 2 else top / rate
+        return shift, float(np.max(curve) / np.median(curve))
+
+    return run
+
+
+def audio_video_sync() -> Callable[[str, str], Answer]:
+    from audio_video_sync import sync as tool
+    from loguru import logger
+
+    logger.remove()
+
+    def run(a: str, b: str) -> Answer:
+        try:
+            offset, score, _ = tool.find_offset(Path(a), Path(b), analyze_duration=300)
+        except RuntimeError:  # it refuses offsets near the ends of the clips
+            return float("nan"), 0.0
+        return float(offset), float(score)
+
+    return run
+
+
+def audiolocate() -> Callable[[str, str], Answer]:
+    from audiolocate import AudioFingerprint
+
+    tool = AudioFingerprint()
+
+    def run(a: str, b: str) -> Answer:
+        prints = [tool.fingerprint_audio(tool.load_audio(x))[0] for x in (a, b)]
+        found = tool.match(*prints)
+        score = found.match_count / max(found.noise_baseline, 1.0)
+        return found.offset_frames * tool.hop_length / tool.sr, score
+
+    return run
+
+
+def audalign() -> Callable[[str, str], Answer]:
+    import audalign as tool
+
+    def run(a: str, b: str) -> Answer:
+        recognizer = tool.CorrelationRecognizer()
+        found = tool.recognize(a, b, recognizer=recognizer)
+        if not found:
+            return float("nan"), 0.0
+        match = next(iter(found["match_info"].values()))
+        return -float(match["offset_seconds"][0]), float(match["confidence"][0])
+
+    return run
+
+
+TOOLS = {
+    "audio-offset-finder": offset_finder, "syncstart": syncstart,
+    "audio-video-sync": audio_video_sync, "audiolocate": audiolocate, "audalign": audalign,
+}  # fmt: skip
+
+
+def main(tool: str, jobs: str, out: str) -> None:
+    """Answer every job; a crash of the tool on one pair is an answer too."""
+    real, sys.stdout = sys.stdout, sys.stderr
+    run = TOOLS[tool]()
+    answers = []
+    for a, b in json.loads(Path(jobs).read_text()):
+        begun = time.process_time()
+        before = os.times()
+        try:
+            offset, score = run(a, b)
+        except (ValueError, IndexError, KeyError, ZeroDivisionError, RuntimeError) as error:
+            print(f"{tool}: {type(error).__name__}: {error}", file=sys.stderr)
+            offset, score = float("nan"), 0.0
+        after = os.times()
+        child = after.children_user + after.children_system
+        child -= before.children_user + before.children_system
+        answers.append([offset, score, time.process_time() - begun + child])
+    Path(out).write_text(json.dumps(answers))
+    sys.stdout = real
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,196 @@
+"""The material of benchmarks/pictures.py: known edits on real fixed views, measured once.
+
+    python benchmarks/pictures_make.py WORK
+
+For each source: the file as it is, a first generation as a recorder writes it (x264, key frame
+every 2 s, no B-frames), then from that first generation every edit, encoded in three ways. Only the
+measurements (one pass of `FrameRows`) and the truth are kept in WORK, not the clips.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics import open_clip, scan
+from forensics.edits_make import PROFILES, Edit, Plan, plan_edits, write_clip
+from forensics.video_measure import FrameRows, _detail, _peak, frame_rate_hz
+
+ROOT = Path(__file__).resolve().parent.parent
+MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
+WIDTH = 288
+MOST_FRAMES = 500
+
+#: Fixed cameras in which something moves: edited, and negatives.
+STATIC = {
+    "vtest": "debian_opencv_doc/vtest.avi",
+    "one-by-one": "cctv_misc/intel/one-by-one-person-detection.mp4",
+    "car": "cctv_misc/intel/car-detection.mp4",
+    "bottle": "cctv_misc/intel/bottle-detection.mp4",
+    "traffic": "cctv_misc/dvrscan/traffic_camera.mp4",
+    "highway": "cctv_misc/bgslibrary/dataset/video.avi",
+    "friday": "shots/mdn/friday.mp4",
+    "pancake": "containers/decord/flipping_a_pancake.mkv",
+}
+#: Too short, or too odd, to edit: negatives alone.
+NEGATIVES = {
+    "tree": "debian_opencv_doc/tree.avi",
+    "stream": "shots/mdn/stream-of-water.mp4",
+    "flower": "shots/mdn/flower.mp4",
+    "brightness": "cctv_misc/dvrscan/issue53_brightness_change.avi",
+    "traffic-vfr": "cctv_misc/dvrscan/traffic_camera_vfr.mp4",
+    "lanes (moving)": "cctv_misc/carnd/solidWhiteRight.mp4",
+    "hero7 (moving)": "containers/gopro/hero7.mp4",
+    "chair (moving)": "near_dup/threatexchange/tmk/sample-videos/chair-orig-22-sd-bar.mp4",
+}
+#: name of the edit -> (kind, seconds)
+EDITS = {
+    "untouched": ("untouched", 0.0), "splice": ("splice", 2.0), "delete 2 s": ("deletion", 2.0),
+    "delete 0.5 s": ("deletion", 0.5), "cover-up 1.5 s": ("cover-up", 1.5),
+    "loop 1 s": ("loop", 1.0), "reorder 2 s": ("reorder", 2.0), "freeze 0.6 s": ("freeze", 0.6),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One encoded clip: what was done to it, and what was measured of it."""
+
+    source: str
+    edit: str
+    profile: str
+    rate_hz: float
+    plan: Plan | None
+    visible: tuple[tuple[float, ...], ...]
+    measured: scan.Measurements
+    static: bool
+
+
+def displacement(frames: NDArray[np.uint8], one: int, other: int) -> float:
+    """How much a step from one source frame to another shows: strongest cells, grey levels."""
+    import cv2
+
+    height = frames.shape[1] * 2 // 3
+    size = (160, max(2, round(height * 160 / frames.shape[2])))
+    pair = [
+        cv2.resize(frames[n][:height], size, interpolation=cv2.INTER_AREA) for n in (one, other)
+    ]
+    rest = _detail(pair[0], pair[1])
+    return _peak(cv2.resize(rest, (16, max(2, size[1] // 10)), interpolation=cv2.INTER_AREA))
+
+
+def visibility(frames: NDArray[np.uint8], plan: Plan, edit: Edit) -> tuple[float, ...]:
+    """The displacement at each boundary of an edit; foreign and black boundaries are plain."""
+    order = plan.order
+    return tuple(
+        99.0 if order[b] < 0 or order[b - 1] < 0 else displacement(frames, order[b - 1], order[b])
+        for b in edit.boundaries
+        if b < len(order)
+    )
+
+
+def measure(path: Path) -> tuple[scan.Measurements, float]:
+    clip = open_clip(path, metadata=False)
+    rate = float(clip.video.frame_rate or 25) if clip.video else 25.0
+    measured = scan.scan(clip, [FrameRows(rate if 1 <= rate <= 240 else 25.0)])
+    return measured, frame_rate_hz(measured.seconds)
+
+
+def recorder(path: Path, frames: NDArray[np.uint8], rate: Fraction) -> Path:
+    """A first generation: what a digital video recorder exports."""
+    gop = max(2, round(float(rate) * 2))
+    options = {"preset": "veryfast", "crf": "23", "g": str(gop), "bf": "0", "threads": "1",
+               "sc_threshold": "0"}  # fmt: skip
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height = frames.shape[2], frames.shape[1] * 2 // 3
+        stream.pix_fmt = "yuv420p"
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+            frame.pts, frame.time_base = number, 1 / rate
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def make_source(name: str, relative: str, work: Path, static: bool, foreign: str) -> None:
+    target = work / f"{name.split(maxsplit=1)[0]}.pickle"
+    if target.exists():
+        return
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "made.mp4"
+        measured, rate = measure(MEDIA / relative)
+        samples.append(Sample(name, "untouched", "native", rate, None, (), measured, static))
+        exact = Fraction(rate).limit_denominator(1001)
+        clip = open_clip(MEDIA / relative, metadata=False)
+        raw, _ = scan.read_stretch(clip, 0, 1500, width_px=WIDTH)
+        recorder(made, raw, exact)
+        measured, _ = measure(made)
+        samples.append(Sample(name, "untouched", "recorder", rate, None, (), measured, static))
+        frames, _ = scan.read_stretch(open_clip(made, metadata=False), 0, 1500)
+        other = open_clip(MEDIA / foreign, metadata=False)
+        strange, _ = scan.read_stretch(other, 0, 120, width_px=WIDTH)
+        strange = fit(strange, frames.shape[1:])
+        for profile in PROFILES:
+            for edit, (kind, length_s) in EDITS.items():
+                if kind != "untouched" and (not static or (
+                        profile == "mpeg4" and edit not in ("splice", "delete 2 s"))):  # fmt: skip
+                    continue
+                shown = frames if kind == "untouched" else frames[:MOST_FRAMES]
+                plan = plan_edits(
+                    kind, len(shown), rate, length_s=length_s, gap_s=3.0, foreign=len(strange),
+                    seed=len(name) + len(edit),
+                )  # type: ignore[arg-type]
+                if kind != "untouched" and not plan.edits:
+                    continue
+                write_clip(made, shown, plan.order, exact, profile=profile, foreign=strange)
+                measured, _ = measure(made)
+                seen = tuple(visibility(frames, plan, e) for e in plan.edits)
+                samples.append(Sample(name, edit, profile, rate, plan, seen, measured, static))
+                print(name, profile, edit, len(plan.edits), flush=True)
+    target.write_bytes(pickle.dumps(samples))
+
+
+def fit(frames: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Foreign frames in the shape of the source's, plane by plane."""
+    import cv2
+
+    height, width = shape[0] * 2 // 3, shape[1]
+    result = np.empty((len(frames), *shape), np.uint8)
+    own = frames.shape[1] * 2 // 3
+    for n, picture in enumerate(frames):
+        for low, high, to_low, to_high in ((0, own, 0, height),
+                                           (own, len(picture), height, shape[0])):  # fmt: skip
+            size = (width, to_high - to_low)
+            result[n, to_low:to_high] = cv2.resize(picture[low:high], size)
+    return result
+
+
+def main() -> None:
+    work = Path(sys.argv[1])
+    work.mkdir(parents=True, exist_ok=True)
+    only = set(sys.argv[2:])
+    names = list(STATIC)
+    for number, (name, relative) in enumerate(STATIC.items()):
+        if only and name not in only:
+            continue
+        foreign = STATIC[names[(number + 3) % len(names)]]
+        make_source(name, relative, work, True, foreign)
+    for name, relative in NEGATIVES.items():
+        if only and "negatives" not in only:
+            continue
+        make_source(name, relative, work, False, STATIC["vtest"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What the measurements cost, as multiples of plain decoding in the same run.
+
+    PEERS=/path/to/python python benchmarks/speed.py WORK
+
+Clips: real ones as they are (repeating one would hand the search for copies nothing but copies),
+and a 1080p upscale; the cost of start-up is measured and shown apart. Every command runs alone in a
+child process, in turns; figures are medians of user + system CPU seconds and of wall seconds,
+divided by `ffmpeg -i X -an -f null -`. PEERS names a Python with scenedetect; without it the peer
+is reported as not run. On a loaded machine trust the CPU column.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import imageio_ffmpeg
+
+ROOT = Path(__file__).resolve().parent.parent
+MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
+PEERS = os.environ.get("PEERS", "")
+TURNS = int(os.environ.get("TURNS", "3"))
+
+OURS = """
+import sys, forensics
+from forensics import video
+clip = forensics.open_clip(sys.argv[1], metadata=False)
+{what}
+print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")])
+"""
+COMMANDS = {
+    "open and start-up": "",
+    "one pass, measured only": "video.measure_frames(clip)",
+    "one pass, all detectors": "video.find_discontinuities(clip); video.find_cuts(clip)",
+    "quick keyframe sheet": "video.find_keyframes(clip, key_frames_only=True, width_px=320)",
+}
+PEER = """
+import sys
+from scenedetect import detect, AdaptiveDetector, ContentDetector
+detect(sys.argv[1], {name}())
+print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")])
+"""
+
+
+def upscale(source: Path, out: Path, frames: int = 250) -> Path:
+    if out.exists():
+        return out
+    with av.open(str(source)) as container, av.open(str(out), "w") as target:
+        stream: Any = target.add_stream("libx264", rate=25, options={
+            "preset": "veryfast", "b": "1800k", "g": "250"})  # fmt: skip
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        stream.bit_rate = 1_800_000
+        for number, frame in enumerate(container.decode(video=0)):
+            if number >= frames:
+                break
+            large = frame.reformat(1920, 1080, format="yuv420p")
+            large.pts, large.time_base = number, Fraction(1, 25)
+            target.mux(stream.encode(large))
+        target.mux(stream.encode(None))
+    return out
+
+
+def run(command: list[str]) -> tuple[float, float, float]:
+    """CPU seconds, wall seconds, peak resident megabytes of one child process."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("OMP_NUM_THREADS", None)
+    before = time.monotonic()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as child:
+        # The child says its own peak: what wait4 reports includes the parent's at the fork.
+        said = child.stdout.read().split() if child.stdout else []
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"{command[:3]} ended with {child.returncode}")
+    peak = int(said[-1]) / 1024 if said else 0.0
+    return usage.ru_utime + usage.ru_stime, time.monotonic() - before, peak
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def main() -> None:
+    work = Path(sys.argv[1])
+    work.mkdir(parents=True, exist_ok=True)
+    traffic = MEDIA / "cctv_misc" / "dvrscan" / "traffic_camera.mp4"
+    people = MEDIA / "cctv_misc" / "intel" / "one-by-one-person-detection.mp4"
+    clips = {
+        "1280x720, GOP 128": traffic,
+        "768x432, GOP 10": people,
+        "1920x1080, GOP 250": upscale(traffic, work / "1080.mp4"),
+    }
+    results = []
+    for name, path in clips.items():
+        commands = {"decode": [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-an",
+                               "-f", "null", "-"]}  # fmt: skip
+        for label, what in COMMANDS.items():
+            commands[label] = [sys.executable, "-c", OURS.format(what=what), str(path)]
+        if PEERS:
+            for peer in ("ContentDetector", "AdaptiveDetector"):
+                commands[f"PySceneDetect {peer}"] = [
+                    PEERS, "-W", "ignore", "-c", PEER.format(name=peer), str(path)
+                ]  # fmt: skip
+        figures: dict[str, list[tuple[float, float, float]]] = {label: [] for label in commands}
+        for _ in range(TURNS):
+            for label, command in commands.items():
+                figures[label].append(run(command))
+        base = [median([f[i] for f in figures["decode"]]) for i in (0, 1)]
+        start = median([f[0] for f in figures["open and start-up"]])
+        for label, rows in figures.items():
+            cpu, wall, peak = (median([f[i] for f in rows]) for i in range(3))
+            entry = {"clip": name, "what": label, "cpu": round(cpu / base[0], 3),
+                     "wall": round(wall / base[1], 3), "cpu_s": round(cpu, 2),
+                     "peak_mb": round(peak)}  # fmt: skip
+            if label in COMMANDS:
+                entry["cpu_without_startup"] = round((cpu - start) / base[0], 3)
+            results.append(entry)
+            print(f"{name:20} {label:32} cpu {entry['cpu']:6.2f}x  wall {entry['wall']:6.2f}x  "
+                  f"{entry.get('cpu_without_startup', '')!s:6}  {peak:5.0f} MB")  # fmt: skip
+    out = {"measured": datetime.now(UTC).date().isoformat(), "turns": TURNS, "rows": results,
+           "load": os.getloadavg()[0], "peer": "run" if PEERS else "not run"}
+    target = Path(__file__).resolve().parent / "results" / "speed.json"
+    target.write_text(json.dumps(out, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What one alignment knows while it is made, and its pairs as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from forensics.audio_features import Heard
+from forensics.audio_pairs import Candidate_, Judged, log_odds
+from forensics.model import Clip, PairEvidence, Quantity, Unplaced
+
+__all__ = ["Case", "pair_evidence"]
+
+#: With up to this many clips every pair goes on record; beyond it those with some evidence.
+_ALL_PAIRS = 30
+
+
+@dataclass
+class Case:
+    """What one call of `align_clips` knows; `names` by digest for reasons in words."""
+
+    clips: list[Clip]
+    heard: dict[str, Heard] = field(default_factory=dict)
+    unplaced: dict[str, Unplaced] = field(default_factory=dict)
+    judged: dict[tuple[str, str], Judged] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def name(self, digest: str) -> str:
+        return next((c.name for c in self.clips if c.digest == digest), digest[:12])
+
+    def number(self, digest: str) -> int:
+        return next(n for n, c in enumerate(self.clips) if c.digest == digest)
+
+
+def pair_evidence(
+    case: Case, accepted: dict[tuple[str, str], Judged],
+    residual: dict[tuple[str, str], tuple[float, bool]],
+) -> Iterable[PairEvidence]:  # fmt: skip
+    """Each compared pair as evidence in the order of the clips; `residual` by pair, in s, and
+    whether the solution used it."""
+    for key, item in case.judged.items():
+        if len(case.heard) > _ALL_PAIRS and key not in accepted and item.p > 0.01:
+            continue
+        yield _pair(case, key, item, key in accepted, residual)
+
+
+def _pair(
+    case: Case, key: tuple[str, str], item: Judged, joined: bool,
+    residual: dict[tuple[str, str], tuple[float, bool]],
+) -> PairEvidence:  # fmt: skip
+    turned = case.number(item.first) > case.number(item.second)
+    first, second = (item.second, item.first) if turned else (item.first, item.second)
+
+    def offset(option: Candidate_) -> Quantity:
+        value = -option.offset_s if turned else option.offset_s
+        half = 1.96 * option.sigma_s + abs(option.second_s) * 78e-6 * (option.drift_ppm is None)
+        note = "95 % of the timing alone: the travel of sound is in the placement"
+        return Quantity(value, "s", value - half, value + half, note)
+
+    best = item.candidates[0]
+    value, used = residual.get(key, (None, True))
+    notes = []
+    if item.same_soundtrack:
+        notes.append("same soundtrack to the sample: a copy or a sound laid over, not an event")
+    if item.ambiguous:
+        notes.append("other offsets fit nearly as well")
+    if joined and not used:
+        notes.append("rejected: does not close the loops of the other pairs")
+    drift = None
+    if best.drift_ppm is not None and best.drift_sigma_ppm is not None:
+        ppm = -best.drift_ppm if turned else best.drift_ppm
+        drift = Quantity(ppm, "ppm", ppm - 1.96 * best.drift_sigma_ppm,
+                         ppm + 1.96 * best.drift_sigma_ppm)  # fmt: skip
+    sd = "score in standard deviations, held against the table of strangers"
+    measures = {
+        "envelope": Quantity.exact(item.envelope_score, "sd", sd),
+        "overlap": Quantity.exact(item.overlap_s, "s", "of the best lag"),
+    }
+    if item.phase is not None:
+        measures["phase"] = Quantity.exact(item.phase.score, "sd", sd)
+        measures["coherence"] = Quantity.exact(item.phase.coherence, "", "1: the same waveform")
+        measures["arrivals"] = Quantity.exact(
+            item.phase.spread_s, "s", "earliest to latest strong arrival: sources apart, or echoes"
+        )
+    return PairEvidence(
+        first, second, "sound", offset(best), log_odds(item.p), joined and used,
+        Quantity(item.false_join, "", note="upper bound from strangers, all pairs together"),
+        drift, value if value is None or not turned else -value,
+        tuple(offset(o) for o in item.candidates[1:] if o.strength >= 0.6 * best.strength),
+        "; ".join(notes), measures,
+    )  # fmt: skip

@@ -1,0 +1,231 @@
+"""Repeated stretches inside one recording: the same waveform twice, not the same word twice.
+
+The sound is whitened in time and frequency, so that the noise between the words counts as much as
+the words; a copied stretch then correlates with its source sample by sample, and nothing natural
+does. Pure functions of arrays; memory is bounded by the reach, not by the length.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["RATE_HZ", "Repeat", "RepeatFinder", "whiten"]
+
+RATE_HZ = 8000
+#: Samples a block (16.4 s); blocks overlap by half, so that a short stretch lies whole in one.
+_BLOCK = 1 << 17
+_LOWEST_Z = 7.5
+_LEAST_LAG_S = 0.3
+LEAST_S = 0.25
+_WINDOW = 256
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """`length_s` seconds from `first_s` are heard again from `second_s`; seconds from the start."""
+
+    first_s: float
+    second_s: float
+    length_s: float
+    likeness: float
+    z: float
+    periodic: bool
+
+
+def whiten(samples: Floats) -> Floats:
+    """Equal weight to every moment and every frequency from 120 to 3,800 Hz; zeros stay zeros."""
+    import numpy as np
+    from scipy.fft import irfft, rfft
+    from scipy.ndimage import uniform_filter
+
+    size, hop = 512, 128
+    count = max(1, (len(samples) - size) // hop + 1)
+    padded = np.pad(samples, (0, max(0, size - len(samples))))
+    view = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop][:count]
+    window = np.sqrt(np.hanning(size + 1)[:-1]).astype(np.float32)
+    spectrum = rfft(view * window, axis=1)
+    magnitude = np.abs(spectrum)
+    long_term = np.median(magnitude, axis=0) + 1e-7
+    flat = magnitude / long_term
+    near = uniform_filter(flat, (5, 9), mode="nearest")
+    gain = np.where(magnitude > 1e-6, 1 / (long_term * np.maximum(near, 1e-3)), 0)
+    frequencies = np.fft.rfftfreq(size, 1 / RATE_HZ)
+    gain[:, (frequencies < 120) | (frequencies > 3800)] = 0
+    rows = irfft(spectrum * gain, size, axis=1).astype(np.float32) * window
+    out = np.zeros(len(padded), np.float32)
+    for shift in range(size // hop):
+        part = rows[shift :: size // hop]
+        flat_part = part.reshape(-1)
+        first = shift * hop
+        out[first : first + len(flat_part)] += flat_part
+    quiet = out.std() + 1e-12
+    found: Floats = np.clip(out / quiet, -4, 4)[: len(samples)]
+    return found
+
+
+class RepeatFinder:
+    """Takes blocks of sound in order and compares each with those up to `reach_s` before it."""
+
+    def __init__(self, *, reach_s: float = 600.0) -> None:
+        self._held: deque[tuple[int, Floats, NDArray[np.complex64]]] = deque(
+            maxlen=max(1, int(reach_s * RATE_HZ / (_BLOCK // 2)))
+        )
+        self.repeats: list[Repeat] = []
+        self._number = 0
+
+    @property
+    def step(self) -> int:
+        """Samples between the starts of two blocks."""
+        return _BLOCK // 2
+
+    @property
+    def size(self) -> int:
+        """Samples in a block."""
+        return _BLOCK
+
+    def push(self, samples: Floats, first: int) -> None:
+        """One block of at most `size` mono samples at `RATE_HZ`; `first` is its position."""
+        import numpy as np
+        from scipy.fft import irfft, rfft
+
+        y = whiten(np.asarray(samples, np.float32))
+        if len(y) < _BLOCK:
+            y = np.pad(y, (0, _BLOCK - len(y)))
+        spectrum = rfft(y, 2 * _BLOCK).astype(np.complex64)
+        self._held.append((first, y, spectrum))
+        if not y.any():
+            return
+        newest = len(self._held) - 1
+        for index, (earlier, x, other) in enumerate(self._held):
+            # Neighbours share half their sound; the next but one is the first that is all new,
+            # and a block against itself finds repeats inside it.
+            if 0 < newest - index < 2:
+                continue
+            curve = irfft(np.conj(other) * spectrum, 2 * _BLOCK)
+            curve = np.concatenate([curve[_BLOCK:], curve[:_BLOCK]])
+            lags = np.arange(-_BLOCK, _BLOCK)
+            shift = lags + first - earlier
+            overlap = np.sqrt(np.maximum(_BLOCK - np.abs(lags), 8192))
+            curve = curve / overlap
+            curve[shift < _LEAST_LAG_S * RATE_HZ] = 0
+            compared = np.abs(curve[shift >= _LEAST_LAG_S * RATE_HZ])
+            if not len(compared) or not compared.any():
+                continue
+            spread = 1.4826 * np.median(compared[::16]) + 1e-9
+            # Looped or mechanical sound repeats everywhere: one peak a pair says so.
+            for _ in range(3 if len(self.repeats) < 24 else 1):
+                at = int(np.argmax(np.abs(curve)))
+                z = float(abs(curve[at]) / spread)
+                if z < _LOWEST_Z:
+                    break
+                part = _peak(curve, at)
+                self._verify(x, y, earlier, first, int(lags[at]), part, z)
+                curve[max(0, at - 400) : at + 400] = 0
+
+    def _verify(
+        self, x: Floats, y: Floats, earlier: int, first: int, lag: int, part: float, z: float
+    ) -> None:
+        """Where x(t) and y(t + lag) agree; `part` refines the lag below one sample."""
+        low, high = max(0, -lag), min(_BLOCK, _BLOCK - lag)
+        if high - low < LEAST_S * RATE_HZ:
+            return
+        one = x[low:high]
+        curve = _likeness(one, _shifted(y[low + lag : high + lag], part))
+        for begin, end, level in _stretches(curve):
+            start, length = (low + begin) / RATE_HZ, (end - begin) / RATE_HZ
+            if length < LEAST_S:
+                continue
+            source = earlier / RATE_HZ + start
+            copy = source + (first - earlier + lag) / RATE_HZ - part / RATE_HZ
+            repeat = Repeat(
+                source, copy, length, level, z, self._periodic(x, low + begin, low + end)
+            )
+            self._add(repeat)
+
+    @staticmethod
+    def _periodic(x: Floats, begin: int, end: int) -> bool:
+        """Whether the stretch resembles itself at many lags: a tone, a loop, a machine."""
+        import numpy as np
+
+        piece = x[begin : min(end, begin + 4 * RATE_HZ)]
+        auto = np.fft.irfft(np.abs(np.fft.rfft(piece, 2 * len(piece))) ** 2)[: len(piece)]
+        auto = auto / (auto[0] + 1e-9) / (1 - np.arange(len(piece)) / len(piece) * 0.999)
+        side = np.abs(auto[round(0.02 * RATE_HZ) : max(round(0.7 * len(piece)), 400)])
+        return bool(len(side) and side.max() > 0.45)
+
+    def _add(self, repeat: Repeat) -> None:
+        for k, known in enumerate(self.repeats):
+            same = (
+                abs((known.second_s - known.first_s) - (repeat.second_s - repeat.first_s)) < 0.003
+            )
+            apart = max(known.first_s, repeat.first_s) - min(
+                known.first_s + known.length_s, repeat.first_s + repeat.length_s
+            )
+            if same and apart < 0.5:
+                first = min(known.first_s, repeat.first_s)
+                last = max(known.first_s + known.length_s, repeat.first_s + repeat.length_s)
+                self.repeats[k] = Repeat(
+                    first, first + known.second_s - known.first_s, last - first,
+                    max(known.likeness, repeat.likeness), max(known.z, repeat.z),
+                    known.periodic or repeat.periodic,
+                )  # fmt: skip
+                return
+        if len(self.repeats) < 200:
+            self.repeats.append(repeat)
+
+
+def _peak(curve: Floats, at: int) -> float:
+    """How far before sample `at` the true peak lies, from a parabola; within half a sample."""
+    if not 0 < at < len(curve) - 1:
+        return 0.0
+    left, top, right = (float(abs(curve[at + d])) for d in (-1, 0, 1))
+    bend = left - 2 * top + right
+    return max(-0.5, min(0.5, -0.5 * (left - right) / bend)) if bend < 0 else 0.0
+
+
+def _shifted(samples: Floats, part: float) -> Floats:
+    if part == 0:
+        return samples
+    import numpy as np
+
+    taps = np.arange(-8, 9)
+    kernel = np.sinc(taps - part) * np.hanning(19)[1:-1]
+    moved: Floats = np.convolve(samples, kernel.astype(np.float32), "same")
+    return moved
+
+
+def _likeness(one: Floats, other: Floats) -> Floats:
+    """Normalised correlation in 64 ms windows, every 8 ms."""
+    import numpy as np
+    from scipy.ndimage import uniform_filter1d
+
+    width, hop = 2 * _WINDOW, _WINDOW // 4
+    both = uniform_filter1d(one * other, width)[::hop]
+    power = (
+        uniform_filter1d(one * one, width)[::hop] * uniform_filter1d(other * other, width)[::hop]
+    )
+    found: Floats = (both / np.sqrt(power + 1e-4)).astype(np.float32)
+    return found
+
+
+def _stretches(curve: Floats) -> list[tuple[int, int, float]]:
+    """(begin, end, mean likeness) of stretches that agree, in samples."""
+    import numpy as np
+    from scipy.ndimage import binary_closing
+
+    hop = _WINDOW // 4
+    level = max(0.3, 0.5 * float(np.quantile(curve, 0.995)))
+    alike = binary_closing(np.pad(curve > level, 16), np.ones(13))[16:-16]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], alike.astype(int), [0]])))
+    return [
+        (int(a) * hop, int(b) * hop, float(curve[a:b].mean()))
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+    ]

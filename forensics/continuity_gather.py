@@ -1,0 +1,193 @@
+"""One pass over a clip's sound feeds every measurement of continuity; memory stays bounded.
+
+Three hours leave behind about 30 MB of levels and a few hundred blocks' worth of bookkeeping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import gcd
+from typing import TYPE_CHECKING
+
+from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
+from forensics.continuity_copies import RepeatFinder
+from forensics.continuity_grid import FRAME, GridShift, GridTracker
+from forensics.continuity_room import BANDS, Silence, SilenceFinder, measure_ceilings, measure_room
+from forensics.errors import SignalTooShort
+from forensics.model import Span
+from forensics.scan_sound import Sound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["Gathered", "gather", "read_stretches"]
+
+_SILENCE_S = 0.02
+SHORTEST_S = 1.0
+
+
+@dataclass
+class Gathered:
+    """What one pass measured. Positions are samples from `start`, at `rate_hz`."""
+
+    rate_hz: int
+    channels: int
+    start: Fraction
+    tracker: GridTracker
+    repeats: RepeatFinder
+    levels: Floats
+    ceilings: Floats
+    silences: list[Silence]
+    count: int = 0
+    gaps: list[Span] = field(default_factory=list)
+    overlaps: list[Span] = field(default_factory=list)
+    failures: int = 0
+
+    def time(self, sample: float) -> Fraction:
+        """The clip time of a sample position."""
+        return self.start + Fraction(round(sample), self.rate_hz)
+
+    @property
+    def span(self) -> Span:
+        """The stretch of the clip's clock that has sound."""
+        return Span(self.start, self.time(self.count))
+
+
+class _Queue:
+    """Hands on pieces of fixed length from chunks of any length, with an overlap."""
+
+    def __init__(self, size: int, step: int) -> None:
+        import numpy as np
+
+        self.size, self.step, self.first = size, step, 0
+        self.held: Floats = np.zeros(0, np.float32)
+
+    def push(self, samples: Floats) -> Iterable[tuple[Floats, int]]:
+        import numpy as np
+
+        self.held = np.concatenate([self.held, samples])
+        while len(self.held) >= self.size:
+            yield self.held[: self.size], self.first
+            self.held = self.held[self.step :]
+            self.first += self.step
+
+    def finish(self, least: int) -> Iterable[tuple[Floats, int]]:
+        if len(self.held) >= least:
+            yield self.held, self.first
+
+
+class _Down:
+    """Streaming rate change to 8 kHz with zero delay: output n is at n / 8000 seconds."""
+
+    def __init__(self, rate_hz: int) -> None:
+        import numpy as np
+
+        shared = gcd(rate_hz, COPY_RATE_HZ)
+        self.up, self.down = COPY_RATE_HZ // shared, rate_hz // shared
+        # Margins and pieces are whole numbers of `down` samples, so that positions stay exact.
+        self.margin = self.down * max(1, 2048 // self.down)
+        self.held: Floats = np.zeros(self.margin, np.float32)
+
+    def push(self, samples: Floats, last: bool = False) -> Floats:
+        import numpy as np
+        from scipy.signal import resample_poly
+
+        pad = np.zeros(self.margin if last else 0, np.float32)
+        self.held = np.concatenate([self.held, samples, pad])
+        whole = (len(self.held) - 2 * self.margin) // self.down * self.down
+        if whole <= 0:
+            return np.zeros(0, np.float32)
+        piece = self.held[: whole + 2 * self.margin]
+        out = resample_poly(piece, self.up, self.down)
+        edge = self.margin // self.down * self.up
+        self.held = self.held[whole:]
+        kept: Floats = out[edge : edge + whole // self.down * self.up].astype(np.float32)
+        return kept
+
+
+def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
+    """Run every measurement over the sound of one clip, chunk by chunk.
+
+    Raises
+    ------
+    SignalTooShort
+        Less than a second of sound.
+    """
+    import numpy as np
+
+    state: Gathered | None = None
+    down: _Down | None = None
+    segments, blocks, seconds_, rows = _Queue(1, 1), _Queue(1, 1), _Queue(1, 1), _Queue(1, 1)
+    levels: list[Floats] = []
+    ceilings: list[Floats] = []
+    silence = SilenceFinder(least=1)
+    for sound in chunks:
+        if state is None:
+            rate = sound.rate_hz
+            tracker, repeats = GridTracker(rate), RepeatFinder(reach_s=reach_s)
+            state = Gathered(
+                rate, sound.samples.shape[1], sound.start, tracker, repeats,
+                np.zeros((0, BANDS), np.float32), np.zeros(0, np.float32), [],
+            )  # fmt: skip
+            segments = _Queue(tracker.length + 2 * FRAME, tracker.length)
+            blocks = _Queue(repeats.size, repeats.step)
+            second, hop = rate, round(0.05 * rate)
+            seconds_, rows = _Queue(second * 8, second * 8), _Queue(hop * 160, hop * 160)
+            silence = SilenceFinder(least=max(2, round(_SILENCE_S * rate)))
+            down = _Down(rate) if rate >= COPY_RATE_HZ else None
+        silence.push(sound.samples, state.count)
+        mono = sound.mono
+        state.count += len(mono)
+        state.gaps += sound.gaps
+        state.overlaps += sound.overlaps
+        state.failures = max(state.failures, sound.decode_failures)
+        for piece, first in segments.push(mono):
+            state.tracker.push(piece, first)
+        for piece, _ in rows.push(mono):
+            levels.append(measure_room(piece, state.rate_hz))
+        for piece, _ in seconds_.push(mono):
+            ceilings.append(measure_ceilings(piece, state.rate_hz))
+        if down is not None:
+            for piece, first in blocks.push(down.push(mono)):
+                state.repeats.push(piece, first)
+    if state is None or state.count < SHORTEST_S * state.rate_hz:
+        have = state.count / state.rate_hz if state else 0.0
+        raise SignalTooShort("too little sound", need_s=SHORTEST_S, have_s=have)
+    for piece, first in segments.finish(8 * FRAME):
+        state.tracker.push(piece, first)
+    for piece, _ in rows.finish(1):
+        levels.append(measure_room(piece, state.rate_hz))
+    for piece, _ in seconds_.finish(1):
+        ceilings.append(measure_ceilings(piece, state.rate_hz))
+    if down is not None:
+        for piece, first in blocks.push(down.push(np.zeros(0, np.float32), last=True)):
+            state.repeats.push(piece, first)
+        for piece, first in blocks.finish(COPY_RATE_HZ):
+            state.repeats.push(piece, first)
+    state.levels, state.ceilings = np.concatenate(levels), np.concatenate(ceilings)
+    state.silences = silence.finish()
+    return state
+
+
+def read_stretches(chunks: Iterable[Sound], shifts: list[GridShift]) -> list[Floats]:
+    """The mono sound from `low` to `high` of each shift, from a second pass."""
+    import numpy as np
+
+    parts: list[list[Floats]] = [[] for _ in shifts]
+    position = 0
+    last = max(shift.high for shift in shifts)
+    for sound in chunks:
+        mono = sound.mono
+        for number, shift in enumerate(shifts):
+            low, high = max(0, shift.low - position), min(len(mono), shift.high - position)
+            if high > low:
+                parts[number].append(mono[low:high])
+        position += len(mono)
+        if position >= last:
+            break
+    return [np.concatenate(p) if p else np.zeros(0, np.float32) for p in parts]

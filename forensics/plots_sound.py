@@ -1,0 +1,145 @@
+"""Draw the sound of one clip: a spectrogram with every finding under it on one time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from forensics.model import Clip, Discontinuity, Examination, Flash, Observation, SoundEvent
+from forensics.scan_sound import iter_sound
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_sound", "draw_spectrogram"]
+
+_COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
+_RATE_HZ = 16000
+_COLUMNS = 1600
+
+
+def draw_spectrogram(clip: Clip, axes: Axes, *, floor_db: float = -100.0) -> None:
+    """Draw the spectrogram of a clip's sound: seconds of the clip against kHz, level in dBFS.
+
+    Parameters
+    ----------
+    clip
+        An opened clip with sound.
+    axes
+        Where to draw.
+    floor_db
+        Levels below are drawn alike.
+
+    When it errs
+    ------------
+    Short sounds in long clips are drawn at their loudest within a column, never averaged away;
+    above 8 kHz nothing is drawn (incompleteness).
+    """
+    import numpy as np
+
+    size, hop = 512, 256
+    window = np.hanning(size).astype(np.float32)
+    rows: list[Any] = []
+    held = np.zeros(0, np.float32)
+    start, count, fold = 0.0, 0, 1
+    for sound in iter_sound(clip, rate_hz=_RATE_HZ, mono=True):
+        start = float(sound.start) if not count else start
+        count += len(sound.mono)
+        held = np.concatenate([held, sound.mono])
+        frames = max(0, (len(held) - size) // hop + 1) // fold * fold
+        if frames:
+            view = np.lib.stride_tricks.sliding_window_view(held, size)[::hop][:frames]
+            power = np.abs(np.fft.rfft(view * window, axis=1)) ** 2 / (window**2).sum() / size
+            levels = (10 * np.log10(power + 1e-13)).astype(np.float32)
+            rows.append(np.maximum.reduceat(levels, np.arange(0, frames, fold), axis=0))
+            held = held[frames * hop :]
+        if sum(map(len, rows)) > 16 * _COLUMNS:
+            rows, fold = [_folded(rows)], fold * 2
+    picture = np.concatenate(rows) if rows else np.full((1, size // 2 + 1), floor_db, np.float32)
+    step = max(1, len(picture) // _COLUMNS)
+    edges = np.arange(0, len(picture), step)
+    picture = np.maximum.reduceat(picture, edges, axis=0)
+    axes.imshow(
+        picture.T, origin="lower", aspect="auto", cmap="magma", vmin=floor_db, vmax=-20.0,
+        extent=(start, start + count / _RATE_HZ, 0, _RATE_HZ / 2000), interpolation="nearest",
+    )  # fmt: skip
+    axes.set_ylabel("kHz")
+
+
+def _folded(rows: list[Any]) -> Any:
+    """Neighbouring columns joined at their loudest, so that memory does not grow with length."""
+    import numpy as np
+
+    joined = np.concatenate(rows)
+    return np.maximum.reduceat(joined, np.arange(0, len(joined), 2), axis=0)
+
+
+def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
+    """Draw the spectrogram and, under it, every finding and every stretch that could not be tested.
+
+    Parameters
+    ----------
+    clip
+        An opened clip with sound.
+    examinations
+        What was found in it: `events.find_events`, `continuity.find_splices`,
+        `enf.find_phase_breaks`, in any number.
+
+    Returns
+    -------
+    Figure
+        One row per examination; grey: not testable, or not applicable.
+
+    When it errs
+    ------------
+    A mark is at least a 400th of the width, so it can look longer than the finding it stands for;
+    the finding's own span is what counts (misinterpretation).
+    """
+    from matplotlib.figure import Figure as NewFigure
+
+    figure = NewFigure(figsize=(12, 3.2 + 0.55 * len(examinations)), layout="constrained")
+    ratios = [4.0] + [0.55] * len(examinations)
+    axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+    draw_spectrogram(clip, axes[0])
+    low, high = axes[0].get_xlim()
+    axes[0].set_title(f"{clip.name}  ({clip.digest[:12]})", fontsize=9, loc="left")
+    for row, exam in zip(axes[1:], examinations, strict=True):
+        _draw_row(row, exam, low, high)
+    axes[-1].set_xlabel("seconds of the clip")
+    axes[0].set_xlim(low, high)
+    return figure
+
+
+def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
+    least = (high - low) / 400
+    axes.set_ylim(0, 1)
+    axes.set_yticks([])
+    label = f"{exam.origin.method}\n{exam.outcome.replace('-', ' ')}"
+    axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
+    if exam.outcome in ("not-applicable", "failed"):
+        axes.axvspan(low, high, color="0.85")
+        axes.text((low + high) / 2, 0.5, exam.reason[:110], ha="center", va="center", fontsize=6)
+        return
+    for part in exam.coverage.not_testable:
+        axes.axvspan(float(part.span.start), float(part.span.end), color="0.88", lw=0)
+    for seen in exam.observations:
+        if seen.span is None:
+            continue
+        start, length = float(seen.span.start), max(least, float(seen.span.length))
+        axes.broken_barh([(start, length)], (0.1, 0.5), color=_colour(seen))
+        axes.text(start, 0.68, _text(seen), fontsize=5.5, rotation=0, clip_on=True)
+
+
+def _colour(seen: Observation) -> str:
+    if isinstance(seen.what, Discontinuity):
+        return _COLOURS[seen.what.verdict]
+    return "#1f5aa6" if isinstance(seen.what, SoundEvent) else "#7a4fa3"
+
+
+def _text(seen: Observation) -> str:
+    if isinstance(seen.what, Discontinuity):
+        return seen.what.kind
+    if isinstance(seen.what, SoundEvent):
+        return seen.what.label
+    return "flash" if isinstance(seen.what, Flash) else ""

@@ -1,0 +1,375 @@
+"""Activity in a fixed view: what enters, leaves, falls, runs or stands still, and where.
+
+Works on frames up to 640 pixels wide, ten a second. What the examiner declares hidden (a tree, a
+parked van) is *not testable*, so that "not seen" never reads as "not there". Trajectories carry no
+identity: whether two of them are one figure is not for a machine to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from forensics.errors import SignalTooShort
+from forensics.model import (
+    Activity,
+    Box,
+    Clip,
+    Coverage,
+    Examination,
+    NotTestable,
+    Observation,
+    Progress,
+    Quantity,
+    Region,
+    Span,
+    TrackPoint,
+    seconds,
+)
+from forensics.provenance import conclude, method
+from forensics.scan import Measurements, View, scan, video_stream
+from forensics.video_acts import Event, find_events_of_trail, inside
+from forensics.video_falls import Descent, find_descents
+from forensics.video_tracks import (
+    FLOOD,
+    Tracker,
+    Trail,
+    blobs,
+    is_ghost,
+    learn_ground,
+    moving_mask,
+    repair_ground,
+    smoothed,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating[Any]]
+    Bytes = NDArray[np.uint8]
+
+__all__ = ["find_activity"]
+
+#: Width at which figures are followed: those of a street view keep some thirty pixels.
+WIDTH = 640
+RATE_HZ = 10.0
+_STRETCH_S = 120.0
+_LEAST_S = 2.0
+
+# -- a clip to trails -----------------------------------------------------------------------
+
+
+class _Small:
+    """A `scan` detector that keeps small upright frames of one stretch and tracks through it."""
+
+    columns: tuple[str, ...] = ()
+
+    def __init__(
+        self, *, rotation: int, time_base: float, least_px: float | None,
+        regions: Sequence[Region] = (),
+    ) -> None:  # fmt: skip
+        self._turns, self._time_base = (rotation // 90) % 4, time_base
+        self._regions = regions
+        self.descents: list[tuple[str, Descent, float]] = []
+        self._least = least_px
+        self._frames: list[Bytes] = []
+        self._times: list[float] = []
+        self._due = -1e18
+        self.tracker = Tracker()
+        self.factor = 1.0
+        self.size = (0.0, 0.0)
+        self.flooded: list[tuple[float, float]] = []
+        self.thresholds: list[Floats] = []
+
+    def measure(self, view: View) -> Sequence[float]:
+        """Keep one small frame, about ten times a second."""
+        import cv2
+        import numpy as np
+
+        time = view.pts * self._time_base
+        if time < self._due:
+            return ()
+        self._due = max(self._due, time - 1.0) if self._due > -1e17 else time
+        self._due = max(self._due + 1 / RATE_HZ - 1e-4, time + 0.5 / RATE_HZ)
+        luma = view.luma
+        if not self.size[0]:
+            height, width = luma.shape[::-1] if self._turns % 2 else luma.shape
+            self.factor = min(1.0, WIDTH / width)
+            self.size = (float(width), float(height))
+        scaled = (max(2, round(luma.shape[1] * self.factor)),
+                  max(2, round(luma.shape[0] * self.factor)))  # fmt: skip
+        small = cv2.resize(luma, scaled, interpolation=cv2.INTER_AREA)
+        upright = np.ascontiguousarray(np.rot90(small, -self._turns)).astype(np.uint8)
+        if self._frames and upright.shape != self._frames[0].shape:
+            return ()
+        self._frames.append(upright)
+        self._times.append(time)
+        if time - self._times[0] >= _STRETCH_S:
+            self.flush()
+        return ()
+
+    def flush(self) -> None:
+        """Track through the stretch held, then forget it."""
+        import numpy as np
+
+        if len(self._frames) < 5:
+            return
+        stack = np.stack(self._frames)
+        ground = repair_ground(stack, learn_ground(stack))
+        self.thresholds.append(ground.threshold)
+        least = (self._least or 0.05 * self.size[1]) * self.factor
+        step = float(np.median(np.diff(self._times)))
+        for frame, time in zip(stack, self._times, strict=True):
+            mask, share = moving_mask(frame, ground)
+            if share > FLOOD:
+                self.flooded.append((time - step / 2, time + step / 2))
+                continue
+            boxes = blobs(mask, least_px=max(4.0, least))
+            self.tracker.add(time, [b for b in boxes if not is_ghost(frame, ground, mask, b)])
+        self._watch_falls(stack)
+        self._frames, self._times = [], []
+
+    def _watch_falls(self, stack: Bytes) -> None:
+        import numpy as np
+
+        h, w = stack.shape[1:]
+        gx, gy = np.meshgrid((np.arange(w) + 0.5) / self.factor, (np.arange(h) + 0.5) / self.factor)
+        for region in self._regions:
+            where = inside(region.polygon, gx, gy)
+            tall = self._usual_height(region)
+            if tall is None:
+                continue
+            found = find_descents(
+                stack, np.array(self._times), figure_px=tall * self.factor, where=where
+            )
+            self.descents += [(region.name, d, tall) for d in found]
+
+    def _usual_height(self, region: Region) -> float | None:
+        """How tall figures are about a region, in displayed pixels, from what was followed there.
+
+        A figure twice as far is half as tall, so only trails whose foot came near count.
+        """
+        import numpy as np
+
+        low = max(y for _, y in region.polygon)
+        high = min(y for _, y in region.polygon)
+        sizes = []
+        for trail in (*self.tracker.done, *self.tracker.live):
+            boxes = np.array(trail.boxes) / self.factor
+            foot = boxes[:, 1] + boxes[:, 3]
+            size = boxes[:, 3]
+            near = (foot > high - 0.5 * size) & (foot < low + 0.5 * size) & (size > boxes[:, 2])
+            if near.sum() >= 4:
+                sizes.append(float(np.median(size[near])))
+        return float(np.median(sizes)) if sizes else None
+
+    def trails(self) -> list[Trail]:
+        """Every trail, in pixels of the displayed frame."""
+        self.flush()
+        scale = 1 / self.factor
+        return [
+            Trail(t.times, [(x * scale, y * scale, w * scale, h * scale) for x, y, w, h in t.boxes])
+            for t in self.tracker.finish()
+        ]
+
+
+def _track_points(trail: Trail, start: float, end: float) -> tuple[TrackPoint, ...]:
+    """The trail around an event, at most four points a second."""
+    times, boxes = smoothed(trail)
+    points, due = [], -1e18
+    for time, (x, y, w, h) in zip(times, boxes, strict=True):
+        if start - 2.0 <= time <= end + 2.0 and time >= due:
+            box = Box(round(float(x), 1), round(float(y), 1), max(0.0, round(float(w), 1)),
+                      max(0.0, round(float(h), 1)))  # fmt: skip
+            points.append(TrackPoint(seconds(float(time)), box))
+            due = time + 0.249
+    return tuple(points)
+
+
+def _share_hidden(region: Region, occluders: Sequence[Region]) -> dict[str, float]:
+    """How much of a region each occluder hides, 0 to 1, by a grid of points."""
+    import numpy as np
+
+    xs, ys = (np.array([p[k] for p in region.polygon]) for k in (0, 1))
+    gx, gy = np.meshgrid(np.linspace(xs.min(), xs.max(), 60), np.linspace(ys.min(), ys.max(), 60))
+    area = inside(region.polygon, gx, gy)
+    total = max(1, int(area.sum()))
+    shares = {o.name: float((area & inside(o.polygon, gx, gy)).sum()) / total for o in occluders}
+    return {name: share for name, share in shares.items() if share > 0.005}
+
+
+def _blind(
+    regions: Sequence[Region], occluders: Sequence[Region], small: _Small, span: Span
+) -> list[NotTestable]:
+    """Where and when activity could not have been seen."""
+    import numpy as np
+
+    blind = []
+    for region in regions:
+        for name, share in _share_hidden(region, occluders).items():
+            text = f"region {region.name!r}: {share:.0%} of it lies behind {name!r}"
+            blind.append(NotTestable(span, text))
+        if small.thresholds:
+            threshold = np.median(np.stack(small.thresholds[:8]), axis=0)
+            h, w = threshold.shape
+            gx, gy = np.meshgrid((np.arange(w) + 0.5) / small.factor,
+                                 (np.arange(h) + 0.5) / small.factor)  # fmt: skip
+            there = inside(region.polygon, gx, gy)
+            if not there.any():
+                blind.append(NotTestable(span, f"region {region.name!r} lies outside the picture"))
+            elif float((threshold[there] > 45).mean()) > 0.5:
+                text = f"region {region.name!r}: its own unrest (leaves, noise) hides figures"
+                blind.append(NotTestable(span, text))
+    for start, end in _joined_spans(small.flooded):
+        low, high = max(float(span.start), start), min(float(span.end), end)
+        if high > low:
+            blind.append(NotTestable(Span.of(low, high), "the light of the whole picture changed"))
+    return blind
+
+
+def _joined_spans(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    out: list[tuple[float, float]] = []
+    for start, end in spans:
+        if out and start <= out[-1][1] + 0.15:
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((start, end))
+    return out
+
+
+def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Observation:
+    import numpy as np
+
+    note = event.note
+    if note:
+        at = int(np.argmin(np.abs(np.array(trail.times) - event.start)))
+        x, y, w, h = trail.boxes[at]
+        for screen in occluders:
+            gx, gy = np.meshgrid(np.linspace(x, x + w, 5), np.linspace(y, y + h, 5))
+            if inside(screen.polygon, gx, gy).any():
+                note += f", beside what {screen.name!r} hides"
+    measures = {}
+    if event.speed is not None:
+        # Heights come from boxes that are off by a pixel or two of the small frame.
+        measures["speed"] = Quantity(
+            event.speed, "own heights/s", max(0.0, 0.75 * event.speed), 1.3 * event.speed
+        )
+    said = Activity(
+        event.region, event.kind, seconds(float(event.start)),
+        _track_points(trail, event.start, event.end),
+    )  # fmt: skip
+    return Observation(
+        said, Span.of(float(event.start), float(max(event.start, event.end))),
+        round(event.score, 4), measures=measures, note=note, stratum=event.kind,
+    )  # fmt: skip
+
+
+@method("video-activity", version="1")
+def find_activity(
+    clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
+    figure_px: float | None = None, progress: Progress | None = None,
+) -> Examination:  # fmt: skip
+    """Find what enters, leaves, falls, runs or stands still in regions of a fixed view.
+
+    Parameters
+    ----------
+    clip
+        An opened clip from a camera that does not move.
+    regions
+        Areas of interest, in displayed pixels; the whole picture, as "picture", if none is given.
+        The foot of what moves decides whether it is inside.
+    occluders
+        Areas behind which nothing can be seen; what they hide of a region is not testable.
+    figure_px
+        Least height (or length) in displayed pixels of what is followed; 5 % of the picture's
+        height by default.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        `Activity` findings in order of time, each with the trajectory around it, without identity.
+
+    Raises
+    ------
+    SignalTooShort, StreamMissing
+        Become *not applicable*: under 2 s of pictures, or none.
+
+    When it errs
+    ------------
+    It calls it wrongly when two figures meet and part, as trails may be exchanged (association);
+    when a shadow, a reflection or headlights move over a region; when someone bends down behind a
+    thing that was not declared (misinterpretation). It misses figures as light as the ground
+    behind them, what stands still for more than half of two minutes, and running straight towards
+    the camera (incompleteness). It says nothing about what is hidden, how far away something is,
+    or who it is; and nothing at all if the camera moves.
+    """
+    stream = video_stream(clip)
+    small = _Small(
+        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px,
+        regions=regions,
+    )
+    frames = scan(clip, [small], progress=progress)
+    trails = small.trails()
+    lasted = float(frames.time(len(frames) - 1) - frames.time(0)) if len(frames) else 0.0
+    if lasted < _LEAST_S:
+        raise SignalTooShort(
+            f"{clip.name} shows {lasted:.2f} s: too short for a background", need_s=_LEAST_S,
+            have_s=lasted,
+        )  # fmt: skip
+    areas = regions or (Region.of_box("picture", 0, 0, *small.size),)
+    first, last = float(frames.time(0)), float(frames.time(len(frames) - 1))
+    found: list[tuple[Event, Trail]] = []
+    for trail in trails:
+        events = find_events_of_trail(
+            trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
+        )
+        found.extend((event, trail) for event in events)
+    found = _with_descents(found, small)
+    found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
+    coverage = _cover(frames, areas, occluders, small)
+    return conclude(
+        [_observation(event, trail, occluders) for event, trail in found],
+        coverage=coverage, stratum="fixed view",
+        reason=f"{len(trails)} trails followed in {len(areas)} regions",
+        measures={"trails": Quantity.exact(len(trails), "count")},
+    )  # fmt: skip
+
+
+def _with_descents(
+    found: list[tuple[Event, Trail]], small: _Small
+) -> list[tuple[Event, Trail]]:
+    """Falls seen as sinking movement, where no trail already tells of them."""
+    out = list(found)
+    for name, descent, tall in small.descents:
+        twin = any(
+            e.kind == "falls" and e.region == name and abs(e.start - descent.start) < 1.5
+            for e, _ in out
+        )
+        if twin:
+            continue
+        points = [(t, x / small.factor, y / small.factor) for t, x, y in descent.path]
+        half = 0.25 * tall
+        trail = Trail(
+            [t for t, _, _ in points],
+            [(max(0.0, x - half), max(0.0, y - half), 2 * half, 2 * half) for _, x, y in points],
+        )
+        score = min(0.9, 0.35 + 0.5 * descent.heights)
+        note = (
+            f"something sank by {descent.heights:.2f} figure heights at up to "
+            f"{descent.fastest:.2f} heights/s; sitting down or bending fast looks alike"
+        )
+        out.append((Event("falls", name, descent.start, descent.end, score, note=note), trail))
+    return out
+
+
+def _cover(
+    frames: Measurements, areas: Sequence[Region], occluders: Sequence[Region], small: _Small
+) -> Coverage:
+    seen = frames.coverage()
+    span = seen.span or Span(Fraction(0), Fraction(0))
+    blind = _blind(areas, occluders, small, span)
+    return Coverage(seen.span, seen.units_seen, "frames", seen.decode_failures, tuple(blind))

@@ -1,0 +1,196 @@
+"""What a trajectory does in a region an examiner drew: enters, leaves, falls, runs, stands still.
+
+Pure functions of arrays; the foot of the box decides what is inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from forensics.model import Region
+from forensics.video_tracks import Trail, smoothed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating[Any]]
+
+__all__ = ["Event", "find_events_of_trail", "inside"]
+
+Kind = Literal["enters", "leaves", "falls", "runs", "stands-still"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a trail did in a region: from, to, when (s), how clearly (0 to 1), how measured."""
+
+    kind: Kind
+    region: str
+    start: float
+    end: float
+    score: float
+    speed: float | None = None
+    note: str = ""
+
+
+def inside(polygon: Sequence[tuple[float, float]], x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Which points lie in a polygon (even-odd rule), vectorised over points."""
+    import numpy as np
+
+    within = np.zeros(np.shape(x), bool)
+    n = len(polygon)
+    for i in range(n):
+        (x0, y0), (x1, y1) = polygon[i], polygon[(i + 1) % n]
+        if y0 == y1:
+            continue
+        crosses = (y < max(y0, y1)) & (y >= min(y0, y1))
+        at = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+        within ^= crosses & (x < at)
+    return within
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Stretches of True as (first, last)."""
+    import numpy as np
+
+    edges = np.flatnonzero(np.diff(np.r_[0, flags.astype(np.int8), 0]))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _settled(flags: NDArray[np.bool_], times: Floats, hold_s: float) -> NDArray[np.bool_]:
+    """Flags with stretches shorter than `hold_s` turned over, except at the ends."""
+    out = flags.copy()
+    for value in (False, True):
+        for a, b in _runs(out == value):
+            if times[b] - times[a] < hold_s and a > 0 and b < len(out) - 1:
+                out[a : b + 1] = not value
+    return out
+
+
+def find_events_of_trail(
+    trail: Trail, regions: Sequence[Region], *, clip_start_s: float, clip_end_s: float,
+    frame_size: tuple[float, float], hold_s: float = 0.4, run_heights: float = 1.35,
+    still_heights: float = 0.18, still_s: float = 2.0,
+) -> list[Event]:  # fmt: skip
+    """What one trail did in each region.
+
+    Parameters
+    ----------
+    trail
+        Times in seconds, boxes in the regions' pixels.
+    regions
+        Areas drawn by the examiner; the foot of the box decides what is inside.
+    clip_start_s, clip_end_s
+        A trail that begins or ends with the clip neither enters nor leaves then.
+    frame_size
+        Width and height of the picture.
+    hold_s
+        How long something must stay on one side before it counts.
+    run_heights, still_heights
+        Speed in own heights per second from which it runs, up to which it stands still.
+    still_s
+        How long it must stand.
+    """
+    import numpy as np
+
+    times, boxes = smoothed(trail)
+    if len(times) < 4 or times[-1] - times[0] < hold_s:
+        return []
+    foot_x, foot_y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3]
+    # Its usual height, not the current one: a fallen figure is no slower for being flat.
+    tall = float(np.percentile(np.maximum(boxes[:, 3], 0.5 * boxes[:, 2]), 75))
+    speed = _speed(times, foot_x, foot_y) / max(tall, 1.0)
+    fall = _fall(times, boxes)
+    margin = 0.02 * frame_size[0]
+    events: list[Event] = []
+    for region in regions:
+        raw = inside(region.polygon, foot_x, np.minimum(foot_y, frame_size[1] - 1))
+        within = _settled(raw, times, hold_s)
+        for a, b in _runs(within):
+            if times[b] - times[a] < hold_s:
+                continue
+            if a > 0:
+                events.append(Event("enters", region.name, times[a - 1], times[a], 0.9))
+            elif times[0] > clip_start_s + 0.6:
+                near = _at_border(boxes[0], frame_size, margin)
+                note = "" if near else "first seen inside the region"
+                score = 0.8 if near else 0.6
+                events.append(Event("enters", region.name, times[a], times[a], score, note=note))
+            if b < len(times) - 1:
+                events.append(Event("leaves", region.name, times[b], times[b + 1], 0.9))
+            elif times[-1] < clip_end_s - 1.2:
+                near = _at_border(boxes[-1], frame_size, margin)
+                note = "" if near else "last seen inside the region"
+                score = 0.8 if near else 0.6
+                events.append(Event("leaves", region.name, times[b], times[b], score, note=note))
+            part = slice(a, b + 1)
+            for c, d in _runs(speed[part] >= run_heights):
+                if times[a + d] - times[a + c] >= 0.5:
+                    top = float(np.median(speed[a + c : a + d + 1]))
+                    score = min(1.0, 0.5 + 0.5 * (top / run_heights - 1))
+                    events.append(
+                        Event("runs", region.name, times[a + c], times[a + d], score, top)
+                    )
+            for c, d in _runs(speed[part] <= still_heights):
+                if times[a + d] - times[a + c] >= still_s:
+                    rest = float(np.median(speed[a + c : a + d + 1]))
+                    events.append(
+                        Event("stands-still", region.name, times[a + c], times[a + d], 0.7, rest)
+                    )
+            if fall is not None and a <= fall[0] <= b:
+                events.append(
+                    Event("falls", region.name, times[fall[0]], times[fall[1]], fall[2])
+                )
+    return sorted(events, key=lambda event: event.start)
+
+
+def _at_border(box: Floats, size: tuple[float, float], margin: float) -> bool:
+    x, y, w, h = (float(v) for v in box)
+    return x <= margin or y <= margin or x + w >= size[0] - margin or y + h >= size[1] - margin
+
+
+def _speed(times: Floats, x: Floats, y: Floats, *, over_s: float = 0.6) -> Floats:
+    """Pixels per second over `over_s`, centred."""
+    import numpy as np
+
+    ahead = np.interp(times + over_s / 2, times, x), np.interp(times + over_s / 2, times, y)
+    back = np.interp(times - over_s / 2, times, x), np.interp(times - over_s / 2, times, y)
+    lasted = np.minimum(times + over_s / 2, times[-1]) - np.maximum(times - over_s / 2, times[0])
+    out: Floats = np.hypot(ahead[0] - back[0], ahead[1] - back[1]) / np.maximum(lasted, 1e-3)
+    return out
+
+
+def _fall(times: Floats, boxes: Floats) -> tuple[int, int, float] | None:
+    """First and last index of a fall, and its score: upright, then low and lower than wide enough.
+
+    The head sinks while the foot stays; someone walking behind a wall sinks at the foot instead.
+    """
+    import numpy as np
+
+    top, width, height = boxes[:, 1], boxes[:, 2], boxes[:, 3]
+    for i in range(len(times)):
+        before = (times >= times[i] - 1.2) & (times <= times[i])
+        if before.sum() < 3 or times[i] - times[0] < 0.4:
+            continue
+        tall = float(np.median(height[before]))
+        wide = float(np.median(width[before]))
+        if tall < 1.2 * wide:
+            continue
+        after = np.flatnonzero((times > times[i] + 0.2) & (times <= times[i] + 1.6))
+        low = after[(height[after] < 0.62 * tall)
+                    & (top[after] - np.median(top[before]) > 0.3 * tall)]  # fmt: skip
+        if not len(low):
+            continue
+        k = int(low[0])
+        stay = (times >= times[k]) & (times <= times[k] + 1.5)
+        if times[stay][-1] - times[k] < 0.8 or np.median(height[stay]) > 0.65 * tall:
+            continue
+        ratio = float(np.median(height[stay]) / max(1.0, np.median(width[stay])))
+        if ratio > 1.25:
+            continue
+        score = float(np.clip(1.2 - 0.5 * ratio, 0.4, 0.95))
+        return i, k, score
+    return None

@@ -1,0 +1,321 @@
+"""From small grey frames to trajectories: what moves before a background, without identity.
+
+Pure functions of arrays. Frames are (n, h, w) uint8, upright; positions are in their pixels. The
+background is the median over a stretch, so brief visitors do not enter it, and every frame is
+first brought to the background's exposure, so flicker and gain do not count as movement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating[Any]]
+    Bytes = NDArray[np.uint8]
+
+__all__ = [
+    "FLOOD", "Ground", "Trail", "Tracker", "blobs", "is_ghost", "learn_ground", "moving_mask",
+    "repair_ground", "smoothed",
+]  # fmt: skip
+
+#: Grey levels below which a difference is never movement, and multiples of a pixel's own noise.
+_LEAST_LEVELS = 11.0
+_NOISE_TIMES = 4.5
+#: A frame with more than this share of moving pixels has changed its light, not its content.
+FLOOD = 0.45
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The background of a stretch: median level and the level a difference must exceed, (h, w)."""
+
+    level: Floats
+    threshold: Floats
+
+
+@dataclass
+class Trail:
+    """One thing that moved: times (s) and boxes (x, y, w, h), no identity."""
+
+    times: list[float] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+    @property
+    def last(self) -> tuple[float, float, float, float]:
+        """The latest box."""
+        return self.boxes[-1]
+
+    def ahead(self, time: float) -> tuple[float, float]:
+        """Where the foot should be at `time` if it goes on as it did."""
+        x, y, w, h = self.last
+        foot = (x + w / 2, y + h)
+        if len(self.times) < 3:
+            return foot
+        back = max(0, len(self.times) - 6)
+        lasted = self.times[-1] - self.times[back]
+        if lasted <= 0:
+            return foot
+        x0, y0, w0, h0 = self.boxes[back]
+        # Only part of the speed: figures turn and stop.
+        factor = 0.7 * min(1.0, time - self.times[-1]) / lasted
+        return (foot[0] + factor * (foot[0] - x0 - w0 / 2), foot[1] + factor * (foot[1] - y0 - h0))
+
+
+def learn_ground(frames: Bytes) -> Ground:
+    """Background and thresholds from a stretch of frames (n, h, w), at best over a minute long.
+
+    When it errs
+    ------------
+    What stands still for more than half of the stretch becomes background, and leaves a ghost when
+    it goes.
+    """
+    import cv2
+    import numpy as np
+
+    n = len(frames)
+    pick = frames[np.unique(np.linspace(0, n - 1, min(n, 45)).astype(int))]
+    level = np.median(pick, axis=0).astype(np.float32)
+    evened = np.stack([_even(frame.astype(np.float32), level) for frame in pick])
+    level = np.median(evened, axis=0).astype(np.float32)
+    # From one frame to the next, not about the median: what came and stayed is no noise.
+    pairs: Any = np.unique(np.linspace(0, n - 2, min(n - 1, 30)).astype(int)) if n > 1 else []
+    steps = [cv2.absdiff(frames[i + 1], frames[i]) for i in pairs]
+    noise = (
+        np.percentile(np.stack(steps), 75, axis=0) * 1.05
+        if steps
+        else np.zeros_like(level)
+    )
+    # Leaves and edges move about: a pixel inherits the noise of its neighbours.
+    spread = cv2.dilate(noise.astype(np.float32), np.ones((3, 3), np.uint8))
+    threshold = np.maximum(_LEAST_LEVELS, _NOISE_TIMES * np.asarray(spread, np.float32))
+    return Ground(level, threshold)
+
+
+def _even(frame: Floats, level: Floats) -> Floats:
+    """`frame` brought to the exposure of `level`: gain and offset from the bulk of the pixels."""
+    import numpy as np
+
+    a, b = frame[::4, ::4].ravel(), level[::4, ::4].ravel()
+    low, high = np.percentile(b, (20, 80))
+    dark, light = b <= low, b >= high
+    if high - low < 12 or not dark.any() or not light.any():
+        shifted: Floats = frame - np.median(a - b)
+        return shifted
+    da, la = float(np.median(a[dark])), float(np.median(a[light]))
+    db, lb = float(np.median(b[dark])), float(np.median(b[light]))
+    gain = float(np.clip((lb - db) / max(1.0, la - da), 0.6, 1.7))
+    evened: Floats = (frame - da) * gain + db
+    return evened
+
+
+def moving_mask(frame: Bytes, ground: Ground) -> tuple[Bytes, float]:
+    """Where a frame differs from its background: (h, w) of 0 and 1, and the share of ones."""
+    import cv2
+    import numpy as np
+
+    now = np.asarray(_even(frame.astype(np.float32), ground.level), np.float32)
+    moving = np.abs(now - ground.level) > ground.threshold
+    share = float(moving.mean())
+    if moving.any():
+        moving &= ~_shadow(now, ground.level)
+    mask = moving.astype(np.uint8)
+    # Upright grain: what is left of shadows lies flat.
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((4, 2), np.uint8)).astype(np.uint8)
+    # Limbs and a coat as light as the ground break a figure apart, above all upright.
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 3), np.uint8)).astype(np.uint8)
+    return mask, share
+
+
+def _shadow(now: Floats, level: Floats) -> NDArray[np.bool_]:
+    """Where the ground shows through, only darker: its texture in step, its level lowered."""
+    import cv2
+    import numpy as np
+
+    def mean(picture: Floats) -> Floats:
+        out: Floats = cv2.boxFilter(picture, -1, (5, 5)).astype(np.float32)
+        return out
+
+    a, b = np.asarray(now, np.float32), np.asarray(level, np.float32)
+    ma, mb = mean(a), mean(b)
+    va, vb = mean(a * a) - ma * ma, mean(b * b) - mb * mb
+    together = mean(a * b) - ma * mb
+    ratio = ma / np.maximum(mb, 1.0)
+    alike = (together > 0.7 * np.sqrt(np.maximum(va * vb, 1e-3))) & (vb > 6.0)
+    # On plain ground the texture says nothing; there a shadow is an even darkening.
+    share = a / np.maximum(b, 4.0)
+    uneven = np.maximum(mean(share * share) - mean(share) ** 2, 0)
+    even = (uneven < 0.05**2 + 6.0 / np.maximum(mb, 8.0) ** 2) & (ratio > 0.5)
+    return (ratio > 0.42) & (ratio < 0.98) & (alike | even)
+
+
+def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
+    """The background without what stood in it: its holes are filled with what they showed.
+
+    What stood still for most of the stretch is in the median. Where it is gone for at least two of
+    the frames looked at, its outline is in the background and not in the frame; there the frame
+    is the better background.
+    """
+    import numpy as np
+
+    pick = np.unique(np.linspace(0, len(frames) - 1, min(looks, len(frames))).astype(int))
+    total = np.zeros(ground.level.shape, np.float32)
+    count = np.zeros(ground.level.shape, np.int32)
+    for index in pick:
+        mask, share = moving_mask(frames[index], ground)
+        if share > FLOOD:
+            continue
+        for box in blobs(mask, least_px=6.0):
+            if is_ghost(frames[index], ground, mask, box):
+                x, y, w, h = (int(v) for v in box)
+                here = np.zeros(mask.shape, bool)
+                here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
+                total[here] += _even(frames[index].astype(np.float32), ground.level)[here]
+                count[here] += 1
+    hole = count >= 2
+    level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
+    return Ground(level, ground.threshold)
+
+
+def is_ghost(
+    frame: Bytes, ground: Ground, mask: Bytes, box: tuple[float, float, float, float]
+) -> bool:
+    """Whether a difference is a hole the background remembers: its outline is in the background.
+
+    What stood still while the background was learned leaves such a hole when it goes.
+    """
+    import cv2
+    import numpy as np
+
+    x, y, w, h = (int(v) for v in box)
+    top, bottom = max(0, y - 2), min(mask.shape[0], y + h + 2)
+    left, right = max(0, x - 2), min(mask.shape[1], x + w + 2)
+    part = mask[top:bottom, left:right]
+    rim = cv2.morphologyEx(part, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    if rim.sum() < 8:
+        return False
+
+    def edges(picture: Floats) -> float:
+        cut = np.ascontiguousarray(picture[top:bottom, left:right], np.float32)
+        across = cv2.Sobel(cut, cv2.CV_32F, 1, 0)
+        down = cv2.Sobel(cut, cv2.CV_32F, 0, 1)
+        return float(np.median(np.hypot(across, down)[rim]))
+
+    now, then = edges(_even(frame.astype(np.float32), ground.level)), edges(ground.level)
+    return then > 1.25 * now + 2.0
+
+
+def blobs(mask: Bytes, *, least_px: float) -> list[tuple[float, float, float, float]]:
+    """Boxes (x, y, w, h) of connected movement whose longer side reaches `least_px`."""
+    import cv2
+
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    found = []
+    for label in range(1, count):
+        x, y, w, h, area = (float(v) for v in stats[label])
+        if max(w, h) >= least_px and area >= 0.15 * w * h and area >= 0.12 * least_px**2:
+            found.append((x, y, w, h))
+    return _joined(found)
+
+
+def _joined(
+    boxes: list[tuple[float, float, float, float]],
+) -> list[tuple[float, float, float, float]]:
+    """Parts of one figure, one above the other, as one box."""
+    merged = True
+    while merged:
+        merged = False
+        for i in range(len(boxes)):
+            for j in range(i + 1, len(boxes)):
+                (x, y, w, h), (a, b, c, d) = boxes[i], boxes[j]
+                across = min(x + w, a + c) - max(x, a)
+                gap = max(y, b) - min(y + h, b + d)
+                tall = max(y + h, b + d) - min(y, b)
+                if across > 0.5 * min(w, c) and gap < 0.25 * max(h, d) and tall < 1.6 * max(h, d):
+                    x0, y0 = min(x, a), min(y, b)
+                    boxes[i] = (x0, y0, max(x + w, a + c) - x0, max(y + h, b + d) - y0)
+                    del boxes[j]
+                    merged = True
+                    break
+            if merged:
+                break
+    return boxes
+
+
+class Tracker:
+    """Strings boxes into trails, frame by frame; a trail ends when nothing continues it.
+
+    Parameters
+    ----------
+    lost_s
+        How long a trail may go unseen.
+    """
+
+    def __init__(self, *, lost_s: float = 1.0) -> None:
+        self.lost_s = lost_s
+        self.live: list[Trail] = []
+        self.done: list[Trail] = []
+
+    def add(self, time: float, boxes: Sequence[tuple[float, float, float, float]]) -> None:
+        """The boxes of one frame."""
+        import numpy as np
+        from scipy.optimize import linear_sum_assignment
+
+        live = self.live
+        taken: set[int] = set()
+        if live and boxes:
+            cost = np.array([[self._cost(trail, time, box) for box in boxes] for trail in live])
+            for i, j in zip(*linear_sum_assignment(cost), strict=True):
+                if cost[i, j] < 1.0:
+                    live[int(i)].times.append(time)
+                    live[int(i)].boxes.append(boxes[int(j)])
+                    taken.add(int(j))
+        self.live = []
+        for trail in live:
+            (self.live if time - trail.times[-1] <= self.lost_s else self.done).append(trail)
+        for number, box in enumerate(boxes):
+            if number not in taken:
+                self.live.append(Trail([time], [box]))
+
+    def _cost(
+        self, trail: Trail, time: float, box: tuple[float, float, float, float]
+    ) -> float:
+        x, y, w, h = trail.last
+        a, b, c, d = box
+        u, v = trail.ahead(time)
+        size = max(h, d, 0.6 * max(w, c), 4.0)
+        # A sinking figure keeps its foot; a crouching one its place: the nearer of foot and middle.
+        foot = np_hypot(a + c / 2 - u, b + d - v)
+        middle = np_hypot(a + c / 2 - x - w / 2, b + d / 2 - y - h / 2)
+        reach = (0.45 + 2.5 * min(1.0, time - trail.times[-1])) * size
+        away = min(foot, middle) / reach
+        other = abs(float(h * w) - float(c * d)) / max(h * w, c * d)
+        return away + 0.25 * other
+
+    def finish(self) -> list[Trail]:
+        """All trails, in order of their start."""
+        trails = self.done + self.live
+        return sorted(trails, key=lambda trail: trail.times[0])
+
+
+def np_hypot(a: float, b: float) -> float:
+    """The length of (a, b)."""
+    return float((a * a + b * b) ** 0.5)
+
+
+def smoothed(trail: Trail, *, window_s: float = 0.4) -> tuple[Floats, Floats]:
+    """Times (n,) and boxes (n, 4) of a trail, running median over `window_s`."""
+    import numpy as np
+    from scipy.ndimage import median_filter
+
+    times = np.array(trail.times)
+    boxes = np.array(trail.boxes)
+    if len(times) < 5:
+        return times, boxes
+    step = float(np.median(np.diff(times)))
+    size = int(max(3, round(window_s / max(step, 1e-3)))) | 1
+    return times, median_filter(boxes, size=(min(size, len(times)), 1), mode="nearest")

@@ -1,0 +1,221 @@
+"""Figures drawn before a textured view, then followed: what they do is known beforehand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensics.clip import open_clip
+from forensics.model import Region
+from forensics.video_activity import find_activity
+from forensics.video_acts import find_events_of_trail, inside
+from forensics.video_falls import find_descents
+from forensics.video_tracks import (
+    Tracker,
+    Trail,
+    blobs,
+    is_ghost,
+    learn_ground,
+    moving_mask,
+    repair_ground,
+)
+
+RATE = 10
+SIZE = (240, 136)
+REGION = Region.of_box("path", 100, 60, 60, 60)
+
+
+def ground(seed: int = 3) -> np.ndarray:
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    coarse = cv2.resize(rng.uniform(80, 170, (17, 30)).astype(np.float32), SIZE)
+    return coarse + rng.normal(0, 6, coarse.shape).astype(np.float32)
+
+
+def figure(view: np.ndarray, x: float, foot: float, tall: float, lie: bool = False) -> None:
+    """A dark coat with a lighter head; lying it is as long as it was tall."""
+    w, h = (tall, 0.3 * tall) if lie else (0.32 * tall, tall)
+    x0, x1 = round(x - w / 2), round(x + w / 2)
+    y0, y1 = round(foot - h), round(foot)
+    view[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = 25
+    if not lie:
+        view[max(0, y0) : max(0, y0 + round(0.16 * tall)), max(0, x0) : max(0, x1)] = 215
+
+
+def movie(course, seconds: float, *, flicker: float = 0.0, seed: int = 5) -> np.ndarray:
+    """`course(t)` gives figures (x, foot, tall, lie); noise and flicker are added."""
+    rng = np.random.default_rng(seed)
+    base = ground()
+    frames = []
+    for i in range(round(seconds * RATE)):
+        t = i / RATE
+        view = base.copy()
+        for x, foot, tall, lie in course(t):
+            figure(view, x, foot, tall, lie)
+        view = view * (1 + flicker * np.sin(2 * np.pi * 1.7 * t)) + rng.normal(0, 2, view.shape)
+        frames.append(np.clip(view, 0, 255).astype(np.uint8))
+    return np.stack(frames)
+
+
+def follow(frames: np.ndarray) -> list[Trail]:
+    level = repair_ground(frames, learn_ground(frames))
+    tracker = Tracker()
+    for i, frame in enumerate(frames):
+        mask, _ = moving_mask(frame, level)
+        found = blobs(mask, least_px=8)
+        tracker.add(i / RATE, [b for b in found if not is_ghost(frame, level, mask, b)])
+    return [t for t in tracker.finish() if t.times[-1] - t.times[0] > 0.5]
+
+
+def kinds(trails: list[Trail], end_s: float, region: Region = REGION) -> list[str]:
+    out = []
+    for trail in trails:
+        events = find_events_of_trail(
+            trail, [region], clip_start_s=0, clip_end_s=end_s, frame_size=SIZE
+        )
+        out += [e.kind for e in events]
+    return out
+
+
+def write(path: Path, frames: np.ndarray) -> Path:
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = SIZE[0], SIZE[1], "yuv420p"
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="gray")
+            for packet in stream.encode(picture.reformat(format="yuv420p")):
+                out.mux(packet)
+        for packet in stream.encode():
+            out.mux(packet)
+    return path
+
+
+def walker(t: float) -> list[tuple[float, float, float, bool]]:
+    return [(-20 + 22 * t, 100, 40, False)]
+
+
+def test_a_walker_enters_once_and_leaves_once() -> None:
+    trails = follow(movie(walker, 12))
+    assert len(trails) == 1
+    assert kinds(trails, 12) == ["enters", "leaves"]
+
+
+def test_nobody_comes_nothing_is_found_even_if_the_light_flickers() -> None:
+    assert follow(movie(lambda t: [], 10, flicker=0.08)) == []
+
+
+def test_a_walker_is_followed_through_flicker() -> None:
+    assert kinds(follow(movie(walker, 12, flicker=0.06)), 12) == ["enters", "leaves"]
+
+
+def test_passing_outside_is_not_entering() -> None:
+    trails = follow(movie(lambda t: [(-20 + 22 * t, 50, 40, False)], 12))
+    assert len(trails) == 1 and kinds(trails, 12) == []
+
+
+def test_running_is_told_from_walking() -> None:
+    runs = follow(movie(lambda t: [(-30 + 75 * t, 100, 40, False)], 5))
+    assert "runs" in kinds(runs, 5)
+    assert "runs" not in kinds(follow(movie(walker, 12)), 12)
+
+
+def test_standing_still_is_seen() -> None:
+    def course(t: float) -> list[tuple[float, float, float, bool]]:
+        return [(min(130.0, -20 + 40 * t) + max(0.0, 40 * (t - 8)), 100, 40, False)]
+
+    found = kinds(follow(movie(course, 20)), 20)
+    assert "stands-still" in found and found.count("enters") == 1
+
+
+def test_falling_is_told_from_walking_and_standing() -> None:
+    def course(t: float) -> list[tuple[float, float, float, bool]]:
+        x = min(130.0, -20 + 30 * t)
+        return [(x, 100, 40, t > 14)]
+
+    assert "falls" in kinds(follow(movie(course, 22)), 22)
+    assert "falls" not in kinds(follow(movie(walker, 12)), 12)
+
+
+def test_a_sinking_patch_is_a_descent_and_a_walker_is_none() -> None:
+    where = np.ones((SIZE[1], SIZE[0]), bool)
+
+    def course(t: float) -> list[tuple[float, float, float, bool]]:
+        sink = float(np.clip((t - 3) / 0.7, 0, 1))
+        return [(130.0, 100, 44 - 30 * sink, False)]
+
+    frames = movie(course, 6)
+    times = np.arange(len(frames)) / RATE
+    found = find_descents(frames, times, figure_px=44, where=where)
+    assert len(found) == 1 and 2.8 <= found[0].start <= 3.6
+    frames = movie(walker, 8)
+    assert find_descents(frames, np.arange(80) / RATE, figure_px=40, where=where) == []
+
+
+def test_what_stood_there_all_along_leaves_no_ghost() -> None:
+    def course(t: float) -> list[tuple[float, float, float, bool]]:
+        return [(60, 100, 40, False)] if t < 8 else [(60 + 30 * (t - 8), 100, 40, False)]
+
+    frames = movie(course, 14)
+    level = repair_ground(frames, learn_ground(frames))
+    mask, _ = moving_mask(frames[-1], level)
+    left = [b for b in blobs(mask, least_px=8) if 40 < b[0] + b[2] / 2 < 80]
+    assert left == [] or all(is_ghost(frames[-1], level, mask, b) for b in left)
+
+
+def test_the_even_odd_rule() -> None:
+    square = ((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0))
+    x, y = np.array([5.0, 15.0, 9.9, -1.0]), np.array([5.0, 5.0, 9.9, 5.0])
+    assert list(inside(square, x, y)) == [True, False, True, False]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory):
+    path = tmp_path_factory.mktemp("activity") / "walk.mp4"
+    return open_clip(write(path, movie(walker, 12)))
+
+
+def test_the_method_says_when_and_where(clip) -> None:
+    exam = find_activity(clip, (REGION,))
+    assert exam.outcome == "found", exam.reason
+    said = [(o.what.kind, round(float(o.what.time))) for o in exam.observations]
+    # The foot crosses x = 100 at 5.5 s and x = 160 at 8.2 s.
+    assert [k for k, _ in said] == ["enters", "leaves"]
+    assert abs(said[0][1] - 5.5) <= 1 and abs(said[1][1] - 8.2) <= 1
+    track = exam.observations[0].what.track
+    assert track and all(p.box.height > 20 for p in track)
+
+
+def test_what_is_hidden_is_not_testable_and_says_so(clip) -> None:
+    tree = Region.of_box("tree", 130, 40, 60, 90)
+    exam = find_activity(clip, (REGION,), occluders=(tree,))
+    shares = [
+        int(found[1])
+        for n in exam.coverage.not_testable
+        if (found := re.search(r"'path': (\d+)% of it lies behind 'tree'", n.reason))
+    ]
+    assert len(shares) == 1 and 45 <= shares[0] <= 55
+    clear = find_activity(clip, (REGION,))
+    assert not clear.coverage.not_testable
+
+
+def test_a_region_outside_the_picture_is_not_testable(clip) -> None:
+    exam = find_activity(clip, (Region.of_box("far", 5000, 5000, 10, 10),))
+    assert exam.outcome == "nothing-found"
+    assert any("outside the picture" in n.reason for n in exam.coverage.not_testable)
+
+
+def test_the_drawing_has_a_line_for_each_region(clip) -> None:
+    from forensics.plots_activity import draw_activity, draw_trajectories
+
+    other = Region.of_box("bench", 0, 0, 50, 40)
+    exam = find_activity(clip, (REGION, other))
+    axes = draw_activity(exam)
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["path", "bench"]
+    assert len(draw_trajectories(exam, regions=(REGION, other)).get_lines()) >= 3

@@ -1,0 +1,103 @@
+"""The doors: exit codes, JSON Lines, nothing but results on stdout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = (
+    "open keyframes cuts edits align events clock catalogue copies redact reconstruct appendix "
+    "batch verify replay methods doctor demo calibrate listen"
+).split()
+
+
+def _run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "forensics.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, check=False, cwd=cwd,
+    )  # fmt: skip
+
+
+def _rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_promised_command_explains_itself(command: str) -> None:
+    done = _run(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) > 10
+
+
+def test_json_lines_and_nothing_else(moving: Path) -> None:
+    done = _run("events", moving, "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = _rows(done)
+    assert row["clip"] == moving.name and row["outcome"] in ("found", "nothing-found")
+    assert done.stderr == ""
+
+
+def test_the_three_absences_on_the_command_line(moving: Path, tone: Path) -> None:
+    (row,) = _rows(_run("keyframes", tone, "--json"))
+    assert row["outcome"] == "not-applicable" and "picture" in str(row["reason"])
+
+
+def test_exit_codes(moving: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing here" * 50)
+    assert _run("events", broken).returncode == 1
+    assert _run("events").returncode == 2
+    assert _run("no-such-command").returncode == 2
+    shutil.copy(moving, tmp_path / "good.mp4")
+    some = _run("events", tmp_path, "--json")
+    assert some.returncode == 3
+    rows = {str(row["clip"]).rsplit("/", 1)[-1]: row for row in _rows(some)}
+    assert rows["broken.mp4"]["outcome"] == "failed" and rows["broken.mp4"]["reason"]
+    assert rows["good.mp4"]["outcome"] != "failed"
+
+
+def test_an_error_says_what_to_do(tmp_path: Path) -> None:
+    done = _run("events", tmp_path / "none.mp4")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("forensics: no such file")
+    assert "Traceback" not in done.stderr
+
+
+def test_triage_of_a_folder(moving: Path, tone: Path, tmp_path: Path) -> None:
+    for path in (moving, tone):
+        shutil.copy(path, tmp_path / path.name)
+    out = tmp_path / "rows.csv"
+    done = _run("open", tmp_path, "--json", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert len(_rows(done)) == 2 and out.read_text("utf-8").count("\n") >= 3
+
+
+def test_keyframes_as_a_sheet(moving: Path, tmp_path: Path) -> None:
+    done = _run("keyframes", moving, "-o", tmp_path / "sheet.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_methods_and_doctor() -> None:
+    names = {row["method"] for row in _rows(_run("methods", "--json"))}
+    assert {"edits", "audio-align", "video-keyframes", "sound-events", "vehicles"} <= names
+    states = {row["what"]: row for row in _rows(_run("doctor", "--json"))}
+    assert {"numpy", "exiftool", "tesseract", "ffmpeg"} <= set(states)
+    missing = [row for row in states.values() if "missing" in str(row["state"])]
+    assert all(row["advice"] for row in missing)
+
+
+def test_real_files_never_end_in_a_traceback(media: Path) -> None:
+    """Every container, camera and recording at hand, through the demuxer's triage."""
+    folders = [media / name for name in ("containers", "cctv_misc", "audio_multi")]
+    done = _run("open", *folders, "--json")
+    assert done.returncode in (0, 3)
+    assert "Traceback" not in done.stderr
+    rows = _rows(done)
+    assert len(rows) > 150
+    assert all(row.get("digest") or row.get("error") for row in rows)

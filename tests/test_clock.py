@@ -1,0 +1,271 @@
+"""The burned-in clock: truth drawn by tests/overlay.py, then read back."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import overlay
+
+from forensics import clock, clock_gather
+from forensics.clip import open_clip
+from forensics.clock_cells import follow_digit
+from forensics.clock_text import is_clock_like, read_time_text
+from forensics.clock_walk import find_breaks, fit_rate, unwrap
+from forensics.errors import RecordInvalid
+from forensics.model import Box
+
+START = datetime(2021, 10, 14, 21, 46, 41, 300000, tzinfo=UTC)
+FPS = 10
+
+
+def make(path: Path, line: overlay.Track, style: overlay.Style | None = None, **more: object):
+    """A small clip and the box of its clock."""
+    frames = overlay.noise_frames(280, 120, count=30)
+    look = style or overlay.Style(size=16)
+    truth = overlay.compose(path, frames, 10.0, line, look, START, **more)
+    x, y, w, h = truth["box"]
+    return open_clip(path), Box(max(0.0, x - 3), max(0.0, y - 3), w + 6, h + 6), truth
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory):
+    """26 s with 2 s taken out at 14 s."""
+    line = overlay.delete(overlay.track(26, FPS), 14.0, 2.0)
+    return make(tmp_path_factory.mktemp("clock") / "cut.mp4", line)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory):
+    """The same, untouched: the innocent control."""
+    return make(tmp_path_factory.mktemp("clock") / "whole.mp4", overlay.track(24, FPS))
+
+
+# -- grammar --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "second", "day"),
+    [
+        ("14-10-2021 21:46:40", 78400, "2021-10-14"),
+        ("2021-10-1421:46:40", 78400, "2021-10-14"),
+        ("2021/10/14 09:46:40 PM", 78400, "2021-10-14"),
+        ("10/14/2021 12:00:01 AM", 1, "2021-10-14"),
+        ("14.10.2021 Чт 21:46:40", 78400, "2021-10-14"),
+        ("14 окт 2021 21:46:40", 78400, "2021-10-14"),
+        ("14-Oct-2021 21:46:40", 78400, "2021-10-14"),
+        ("CAM 02  21:46:40  14.10.2021", 78400, "2021-10-14"),
+        ("CAM 02  12:13:14  14.10.2021", 43994, "2021-10-14"),
+        ("2l:46:4O", 78400, None),
+        ("21.46.40", 78400, None),
+    ],
+)
+def test_grammar_reads_what_recorders_write(text: str, second: int, day: str | None) -> None:
+    said = read_time_text(text)
+    assert said is not None and said.seconds == second
+    assert (said.day.isoformat() if said.day else None) == day
+
+
+@pytest.mark.parametrize("text", ["", "CAM 04", "25:61:00", "1920x1080", "12345", "ab:cd:ef"])
+def test_grammar_refuses_what_is_no_clock(text: str) -> None:
+    assert not is_clock_like(text)
+
+
+def test_exchangeable_day_and_month_are_said_to_be_so() -> None:
+    said = read_time_text("05-10-2021 21:46:40")
+    assert said is not None and said.ambiguous_date
+    clear = read_time_text("15-10-2021 21:46:40")
+    assert clear is not None and not clear.ambiguous_date
+
+
+# -- arithmetic -----------------------------------------------------------------------------
+
+
+def beats(n: int, jitter: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    edges = np.arange(n) + 0.3 + rng.normal(0, jitter, n)
+    return np.round(edges / 0.04) * 0.04, 70000.0 + np.arange(n)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.02, 0.05])
+def test_an_even_clock_has_no_breaks(jitter: float) -> None:
+    for seed in range(10):
+        edges, wall = beats(120, jitter, seed)
+        assert find_breaks(edges, wall, 120.5, frame_s=0.04)[0] == []
+
+
+@pytest.mark.parametrize("step", [-5.0, 2.0, 0.48, -0.6, 3600.0, 10.0])
+def test_a_step_is_found_with_its_size(step: float) -> None:
+    edges, wall = beats(60)
+    wall = wall.copy()
+    if abs(step) >= 1:
+        wall[30:] += step
+    else:  # less than a second was taken out or put in: the beat itself moves
+        edges = edges.copy()
+        edges[30:] -= step
+    found, _ = find_breaks(edges, wall, float(edges[-1]) + 0.5, frame_s=0.04)
+    assert len(found) == 1
+    assert found[0].step_s == pytest.approx(step, abs=0.05)
+    assert found[0].before_s <= 30.3 and found[0].after_s >= edges[30] - 0.05
+
+
+def test_one_misread_second_is_no_break() -> None:
+    edges, wall = beats(60)
+    wall = wall.copy()
+    wall[25] += 7
+    assert find_breaks(edges, wall, 60.5, frame_s=0.04)[0] == []
+
+
+def test_a_second_shown_for_four_is_frozen_not_stepped() -> None:
+    edges, wall = beats(60)
+    keep = np.r_[0:20, 23:60]
+    found, _ = find_breaks(edges[keep], wall[keep], 60.5, frame_s=0.04)
+    assert [b.kind for b in found] == ["frozen"]
+    assert found[0].stood_s == pytest.approx(4.0, abs=0.05)
+
+
+def test_rate_comes_with_an_interval_that_holds_the_truth() -> None:
+    edges, wall = beats(100)
+    slope, error = fit_rate(edges / 0.96, wall, [], 0.04)
+    assert slope is not None and abs(slope - 0.96) <= error < 0.005
+
+
+def test_midnight_is_no_jump() -> None:
+    assert list(unwrap([86398, 86399, 0, 1])) == [86398, 86399, 86400, 86401]
+    assert list(unwrap([100, 50])) == [100, 50]
+
+
+def test_digits_follow_each_other_unless_the_picture_insists() -> None:
+    alike = np.full((40, 10), 0.2)
+    for i in range(40):
+        alike[i, (i // 10) % 10] = 0.9
+    alike[15] = 0.2  # one blank frame
+    alike[25, 7] = 0.95  # one frame that looks like another digit, a little
+    assert list(follow_digit(alike)) == [i // 10 for i in range(40)]
+
+
+# -- clips ----------------------------------------------------------------------------------
+
+
+def test_reads_a_clock_from_the_clip_alone(cut: tuple) -> None:
+    clip, box, _ = cut
+    exam = clock.read_clock(clip, box=box, reader="none")
+    assert exam.outcome == "found", exam.reason
+    first = exam.observations[0].what
+    assert first.wall.split("T")[-1] == "21:46:41"
+    assert exam.observations[-1].what.wall.split("T")[-1] == "21:47:07"
+    assert exam.observations[0].artefacts[0].media_type == "image/png"
+    offset = exam.measures["offset"]
+    assert offset.low <= 78401.3 <= offset.high
+    assert exam.measures["rate"].low < 1 < exam.measures["rate"].high
+
+
+def test_finds_what_was_cut_out(cut: tuple) -> None:
+    clip, box, truth = cut
+    exam = clock.find_clock_breaks(clip, box=box, reader="none")
+    assert [o.what.kind for o in exam.observations] == ["clock-missing-seconds"]
+    seen = exam.observations[0]
+    assert float(seen.span.start) - 0.11 <= truth["breaks"][0][0] <= float(seen.span.end) + 0.11
+    assert seen.what.removed.low <= 2.0 <= seen.what.removed.high
+    assert any(e.benign for e in seen.what.explanations)
+    assert any(not e.benign for e in seen.what.explanations)
+
+
+def test_untouched_clip_has_no_break(whole: tuple) -> None:
+    clip, box, _ = whole
+    exam = clock.find_clock_breaks(clip, box=box, reader="none")
+    assert exam.outcome == "nothing-found", exam.observations
+    assert exam.coverage.units_seen == 240
+
+
+def test_replayable_parameters_and_whole_number_boxes(whole: tuple) -> None:
+    clip, box, _ = whole
+    rough = Box(int(box.x), int(box.y), int(box.width) + 1, int(box.height) + 1)
+    exam = clock.read_clock(clip, box=rough, reader="none")
+    assert exam.outcome == "found", exam.reason
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_finds_the_clock_by_its_tick(whole: tuple, at: int) -> None:
+    clip, box, _ = whole
+    method = (clock.read_clock, clock.find_clock_breaks)[at]
+    exam = method(clip, reader="none")
+    assert exam.outcome == ("found", "nothing-found")[at], exam.reason
+    if at == 0:
+        assert exam.observations[0].what.box.overlap(box) > 0.1
+
+
+def test_a_mirror_of_steps_by_tens(tmp_path: Path) -> None:
+    line = overlay.set_clock(overlay.track(24, FPS), 13.5, 3600.0)
+    clip, box, _ = make(tmp_path / "set.mp4", line)
+    exam = clock.find_clock_breaks(clip, box=box, reader="none")
+    assert [o.what.kind for o in exam.observations] == ["clock-jump"]
+    assert exam.observations[0].measures["step"].value == pytest.approx(3600, abs=0.2)
+    assert exam.observations[0].what.explanations[0].name == "summer time"
+
+
+def test_without_a_clock_nothing_is_read_and_nothing_judged(tmp_path: Path) -> None:
+    frames = overlay.noise_frames(160, 96, count=30)
+    import av
+
+    path = tmp_path / "none.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for i in range(140):
+            frame = av.VideoFrame.from_ndarray(frames[i % 30], format="rgb24")
+            for packet in stream.encode(frame):
+                out.mux(packet)
+        for packet in stream.encode():
+            out.mux(packet)
+    clip = open_clip(path)
+    read = clock.read_clock(clip, reader="none")
+    assert read.outcome == "nothing-found" and "no burned-in clock" in read.reason
+    broken = clock.find_clock_breaks(clip, reader="none")
+    assert broken.outcome == "not-applicable"
+    with pytest.raises(RecordInvalid):
+        clock.anchor(read)
+
+
+def test_too_short_is_not_applicable(tmp_path: Path) -> None:
+    clip, box, _ = make(tmp_path / "short.mp4", overlay.track(2, FPS))
+    assert clock.read_clock(clip, box=box, reader="none").outcome == "not-applicable"
+
+
+def test_anchor_needs_a_day_and_states_its_zone(whole: tuple) -> None:
+    clip, box, _ = whole
+    exam = clock.read_clock(clip, box=box, reader="none")
+    with pytest.raises(RecordInvalid, match="no date"):
+        clock.anchor(exam)
+    moment = clock.anchor(exam, day="2021-10-14", utc_offset_h=3.0)
+    truth = datetime(2021, 10, 14, 18, 46, 41, 300000, tzinfo=UTC)
+    assert abs((moment.utc - truth).total_seconds()) <= moment.uncertainty_s
+    assert "own error is not known" in moment.source
+
+
+def test_with_a_recogniser_the_date_is_read_too(cut: tuple) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra `ocr`")
+    clip, _, _ = cut
+    clock_gather._recent.clear()
+    exam = clock.read_clock(clip, reader="rapidocr")
+    assert exam.outcome == "found", exam.reason
+    assert exam.observations[0].what.wall == "2021-10-14T21:46:41"
+    assert exam.observations[-1].what.wall == "2021-10-14T21:47:07"
+
+
+def test_the_drawing_shows_readings_and_breaks(cut: tuple) -> None:
+    from forensics.plots_clock import draw_clock, draw_clock_crops
+
+    clip, box, _ = cut
+    read = clock.read_clock(clip, box=box, reader="none")
+    axes = draw_clock(read, breaks=clock.find_clock_breaks(clip, box=box, reader="none"))
+    assert any("clock-missing-seconds" in t.get_text() for t in axes.get_legend().get_texts())
+    line = axes.get_lines()[0].get_ydata()
+    assert float(line[-1]) == pytest.approx(2.0, abs=1.1)
+    assert len(draw_clock_crops(read).axes) == len(read)

@@ -1,0 +1,262 @@
+"""Every level once: what coincides is one finding, what did not run is said, power is measured."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import moving_square, write_video
+from walkers import RATE, make, street
+
+from forensics import edits, open_clip, plots_edits, video
+from forensics.edits_make import EDITS, plan_edits, write_clip
+from forensics.edits_merge import coincide, merge_levels, rank_explanations
+from forensics.edits_power import edit_found
+from forensics.errors import RecordInvalid
+from forensics.model import (
+    Discontinuity,
+    Examination,
+    Explanation,
+    Level,
+    Observation,
+    Span,
+    from_json,
+)
+from forensics.provenance import artefact_bytes
+from forensics.video_judge import Seen
+
+
+def seen(
+    level: Level, kind: str, start: float, end: float | None = None, score: float = 0.6
+) -> Observation:
+    said = Discontinuity(
+        level=level, kind=kind, verdict="inconclusive",  # type: ignore[arg-type]
+        explanations=(Explanation(1, f"{level} fault", True, ""), Explanation(2, "cut", False, "")),
+    )  # fmt: skip
+    return Observation(said, Span.of(start, start if end is None else end), score)
+
+
+def what(observation: Observation) -> Discontinuity:
+    assert isinstance(observation.what, Discontinuity)
+    return observation.what
+
+
+# -- plans and encodings ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_a_plan_says_exactly_what_it_does(kind: str) -> None:
+    plan = plan_edits(kind, 600, 20.0, foreign=60, seed=4)  # type: ignore[arg-type]
+    assert plan.edits
+    # Foreign frames are counted downwards from -2.
+    order = np.where(plan.order <= -2, 10_000 - plan.order, plan.order)
+    breaks = np.flatnonzero(np.diff(order) != 1) + 1
+    told = sorted({b for e in plan.edits for b in e.boundaries})
+    if kind == "freeze":
+        for edit in plan.edits:
+            assert len(set(plan.order[edit.first : edit.last])) == 1
+    elif kind == "inserted-black":
+        assert (plan.order == -1).sum() == sum(e.last - e.first for e in plan.edits)
+    else:
+        assert breaks.tolist() == told
+    if kind in ("cover-up", "freeze"):
+        assert len(plan.order) == 600
+    for edit in plan.edits:
+        if edit.source is not None:
+            length = edit.last - edit.first
+            copied = plan.order[edit.first : edit.last]
+            assert (copied == np.arange(copied[0], copied[0] + length)).all()
+
+
+def test_a_plan_is_the_same_for_the_same_seed() -> None:
+    one, other = (plan_edits("deletion", 600, 20.0, seed=3) for _ in range(2))
+    assert (one.order == other.order).all() and one.edits == other.edits
+    assert plan_edits("deletion", 600, 20.0, seed=5).edits != one.edits
+
+
+def test_each_profile_shows_every_frame(tmp_path: Path) -> None:
+    frames = street(30)
+    for profile, width in (("crf23", 320), ("platform", 240), ("mpeg4", 320)):
+        path = write_clip(
+            tmp_path / f"{profile}.mp4", frames, range(30), Fraction(RATE),
+            profile=profile,  # type: ignore[arg-type]
+        )  # fmt: skip
+        clip = open_clip(path, metadata=False)
+        assert clip.video is not None and clip.video.width == width
+        assert video.measure_frames(clip).pts.shape == (30,)
+
+
+# -- merging ----------------------------------------------------------------------------------
+
+
+def test_what_coincides_is_one_finding_and_counts_for_more() -> None:
+    merged = merge_levels([seen("frame", "deletion", 5.0, 5.04), seen("audio", "sound-splice", 5.1),
+                           seen("clock", "clock-jump", 20.0)])  # fmt: skip
+    assert len(merged) == 2
+    assert what(merged[0]).kind == "deletion" and what(merged[0]).verdict == "inconsistent"
+    assert merged[0].score == pytest.approx(1 - 0.4 * 0.4)
+    assert any("audio: sound-splice" in s for s in what(merged[0]).supports)
+    assert what(merged[1]).verdict == "inconclusive" and merged[1].score == 0.6
+
+
+def test_the_order_of_levels_and_a_common_shift_change_nothing() -> None:
+    one = [seen("frame", "deletion", 5.0), seen("audio", "sound-splice", 5.1, score=0.8),
+           seen("bitstream", "stream-copy-cut", 4.9)]  # fmt: skip
+    assert merge_levels(one) == merge_levels(one[::-1])
+    later = [seen("frame", "deletion", 105.0), seen("audio", "sound-splice", 105.1, score=0.8),
+             seen("bitstream", "stream-copy-cut", 104.9)]  # fmt: skip
+    [here], [there] = merge_levels(one), merge_levels(later)
+    assert here.score == there.score and here.span and there.span
+    assert there.span.start - here.span.start == 100
+
+
+def test_two_findings_of_one_level_stay_two() -> None:
+    assert len(merge_levels([seen("frame", "deletion", 5.0), seen("frame", "freeze", 5.1)])) == 2
+
+
+def test_a_phase_break_somewhere_inside_supports_the_step_that_says_where() -> None:
+    broken = seen("compression", "gop-phase-break", 4.0, 8.0)
+    step = seen("frame", "deletion", 6.0, 6.04)
+    assert coincide(broken, step, 0.3)
+    [one] = merge_levels([broken, step])
+    assert what(one).kind == "deletion" and one.span == step.span
+
+
+def test_facts_about_the_whole_file_join_nothing() -> None:
+    whole = seen("container", "structure", 0.0, 30.0)
+    assert len(merge_levels([whole, seen("frame", "deletion", 30.0)])) == 2
+
+
+def test_what_accounts_for_more_traces_ranks_higher() -> None:
+    ranked = rank_explanations([
+        (Explanation(1, "stall", True, ""), Explanation(2, "cut", False, "")),
+        (Explanation(1, "door slam", True, ""), Explanation(2, "cut", False, "")),
+    ])  # fmt: skip
+    assert ranked[0].name == "cut" and [e.rank for e in ranked] == [1, 2, 3]
+
+
+# -- the whole --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    path = tmp_path_factory.mktemp("edited") / "edited.mp4"
+    plan = make(path, "deletion", most=1)
+    return path, plan.edits[0].first
+
+
+@pytest.fixture(scope="module")
+def examined(edited: tuple[Path, int]) -> Examination:
+    return edits.find_edits(open_clip(edited[0], metadata=False), levels=("frame",))
+
+
+def test_a_made_deletion_is_found_with_its_explanations(
+    edited: tuple[Path, int], examined: Examination
+) -> None:
+    steps = [o for o in examined.observations if what(o).kind == "deletion"]
+    assert len(steps) == 1
+    assert steps[0].span is not None and Fraction(edited[1], RATE) in steps[0].span
+    benign = [e for e in what(steps[0]).explanations if e.benign]
+    assert benign and what(steps[0]).explanations[0].rank == 1
+    assert what(steps[0]).verdict == "inconclusive"
+
+
+def test_each_levels_own_examination_is_kept(examined: Examination) -> None:
+    [artefact] = examined.artefacts
+    inner = from_json(artefact_bytes(artefact), Examination)
+    assert inner.origin.method == "video-discontinuities"
+    assert inner.origin.inputs == examined.origin.inputs
+
+
+def test_a_level_that_did_not_run_is_said(
+    edited: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("frame", "forensics.video", "find_discontinuities"),
+            ("hum", "forensics.nowhere", "find_phase_breaks")]  # fmt: skip
+    monkeypatch.setattr(edits, "LEVEL_METHODS", tuple(rows))
+    clip = open_clip(edited[0], metadata=False)
+    examination = edits.find_edits(clip, levels=("frame", "hum"))
+    assert "hum level not examined" in examination.reason
+    assert any(n.reason.startswith("hum:") for n in examination.coverage.not_testable)
+    assert examination.measures["levels_run"].value == 1
+    alone = edits.find_edits(clip, levels=("hum",))
+    assert alone.outcome == "not-applicable" and "hum" in alone.reason
+    with pytest.raises(ValueError, match="no such level"):
+        edits.find_edits(clip, levels=("smell",))
+
+
+def test_every_level_runs_or_says_why_not(edited: tuple[Path, int]) -> None:
+    examination = edits.find_edits(open_clip(edited[0], metadata=False))
+    assert examination.outcome == "found"
+    run = int(examination.measures["levels_run"].value)
+    assert run + examination.reason.count("level not examined") == len(edits.LEVEL_METHODS)
+
+
+def test_the_power_on_a_lively_and_on_a_still_view(tmp_path: Path) -> None:
+    make(tmp_path / "lively.mp4", "untouched", frames=street(220))
+    lively = edits.measure_power(
+        open_clip(tmp_path / "lively.mp4", metadata=False), kinds=("deletion",), most=3
+    )
+    power = lively.measures["found deletion"]
+    assert power.value >= 0.66 and power.low is not None and power.high is not None
+    assert power.low < power.value <= power.high
+    make(tmp_path / "still.mp4", "untouched", frames=street(220, walkers=0))
+    still = edits.measure_power(
+        open_clip(tmp_path / "still.mp4", metadata=False), kinds=("deletion",), most=3
+    )
+    assert still.measures["found deletion"].value == 0
+    assert still.measures["alarms"].value == 0
+
+
+def test_power_needs_room_and_known_kinds(tmp_path: Path) -> None:
+    clip = open_clip(write_video(tmp_path / "a.mp4", moving_square(50)), metadata=False)
+    assert edits.measure_power(clip).outcome == "not-applicable"
+    with pytest.raises(ValueError, match="cannot be made"):
+        edits.measure_power(clip, kinds=("splice",))
+
+
+def test_an_edit_counts_as_found_within_two_frames() -> None:
+    [edit] = plan_edits("deletion", 300, 20.0, most=1).edits
+    for away, expected in ((2, True), (3, False)):
+        at = edit.first + away
+        report = Seen("deletion", at, at, 0.9, ("step",), (at,))
+        assert edit_found(edit, [report]) is expected
+
+
+# -- drawing ----------------------------------------------------------------------------------
+
+
+def test_the_figure_shows_every_level_and_what_was_not_testable(
+    edited: tuple[Path, int], examined: Examination
+) -> None:
+    clip = open_clip(edited[0], metadata=False)
+    figure = plots_edits.draw_edits(clip, examined)
+    assert len(figure.axes) == 3
+    labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
+    assert labels == ["frame"]
+    written = " ".join(t.get_text() for t in figure.axes[2].texts)
+    assert "deletion" in written
+    low, high = figure.axes[2].get_xlim()
+    assert low == 0 and high == pytest.approx(float(examined.coverage.span.end))  # type: ignore[union-attr]
+
+
+def test_keyframes_as_sheet_page_and_archive(tmp_path: Path, moving: Path) -> None:
+    import zipfile
+
+    clip = open_clip(moving, metadata=False)
+    found = video.find_keyframes(clip, every_s=1.0)
+    png = plots_edits.write_keyframes(clip, found, tmp_path / "a.png")
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    page = plots_edits.write_keyframes(clip, found, tmp_path / "a.html").read_text("utf-8")
+    assert page.count("<figure>") == 4 and "http" not in page
+    packed = plots_edits.write_keyframes(clip, found, tmp_path / "a.zip", archive=True)
+    with zipfile.ZipFile(packed) as archive:
+        assert len(archive.namelist()) == 5
+        table = archive.read("keyframes.csv").decode().splitlines()
+    assert len(table) == 5 and table[0].startswith("file,ordinal,pts_s,byte_position,pixel_sha256")
+    with pytest.raises(ValueError, match="png"):
+        plots_edits.write_keyframes(clip, found, tmp_path / "a.gif")
+    with pytest.raises(RecordInvalid):
+        plots_edits.draw_keyframes(clip, video.find_cuts(clip))

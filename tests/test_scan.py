@@ -1,0 +1,126 @@
+"""One decode: exact times, key frames alone, late columns, and a cache that never lies."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import moving_square, write_video
+
+from forensics import open_clip, scan
+from forensics.errors import ClipChanged, ClipRefused, StreamMissing
+from forensics.video_measure import FrameRows, measure_frames
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_video(
+        tmp_path / "evidence" / "a.mp4" if (tmp_path / "evidence").mkdir() is None else tmp_path,
+        moving_square(60), options={"crf": "20", "g": "20", "bf": "2", "sc_threshold": "0"},
+    )  # fmt: skip
+
+
+def test_ordinals_and_times_are_exact(clip: Path) -> None:
+    measured = scan.scan(open_clip(clip, metadata=False), [])
+    assert len(measured) == 60
+    assert [measured.time(n) for n in (0, 1, 59)] == [Fraction(n, 25) for n in (0, 1, 59)]
+    assert measured.key.nonzero()[0].tolist() == [0, 20, 40]
+
+
+def test_key_frames_alone_keep_their_place_among_all(clip: Path) -> None:
+    opened = open_clip(clip, metadata=False)
+    keys = scan.scan(opened, [FrameRows()], keys_only=True)
+    full = scan.scan(opened, [FrameRows()])
+    assert keys.columns["ordinal"].tolist() == [0, 20, 40]
+    assert keys.pts.tolist() == full.pts[[0, 20, 40]].tolist()
+    assert (keys.planes["thumbs"] == full.planes["thumbs"][[0, 20, 40]]).all()
+    assert keys.position(1) == full.position(20)
+
+
+def test_a_picture_read_alone_is_the_one_a_full_decode_gives(clip: Path) -> None:
+    opened = open_clip(clip, metadata=False)
+    measured = scan.scan(opened, [])
+    everything = list(scan.iter_pictures(opened))
+    alone = scan.read_pictures(opened, [(n, int(measured.pts[n])) for n in (33, 7)])
+    assert [p.pixel_hash for p in alone] == [everything[n].pixel_hash for n in (33, 7)]
+    assert [p.ordinal for p in alone] == [33, 7]
+
+
+def test_a_stretch_is_the_frames_asked_for(clip: Path) -> None:
+    opened = open_clip(clip, metadata=False)
+    whole, _ = scan.read_stretch(opened, 0, 60)
+    part, stamps = scan.read_stretch(opened, 10, 13)
+    assert part.shape == (3, 270, 320) and (part == whole[10:13]).all()
+    assert len(stamps) == 3 and (np.diff(stamps) > 0).all()
+    assert scan.read_stretch(opened, 0, 2, width_px=160)[0].shape[2] == 160
+
+
+def test_the_cache_answers_for_the_same_bytes_only(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_clip(clip, metadata=False)
+    decodes = []
+
+    def compute() -> scan.Measurements:
+        decodes.append(1)
+        return scan.scan(opened, [FrameRows()])
+
+    scan.forget()
+    with scan.disk_cache(tmp_path / "cache"):
+        first = scan.measurements(opened, "v1", compute)
+        again = scan.measurements(opened, "v1", compute)
+        assert again is first and len(decodes) == 1
+        scan.forget()
+        stored = scan.measurements(opened, "v1", compute)
+        assert len(decodes) == 1
+        assert stored.time(7) == first.time(7) and stored.stream == first.stream
+        for name, column in first.columns.items():
+            np.testing.assert_array_equal(stored.columns[name], column)
+        for name, plane in first.planes.items():
+            np.testing.assert_array_equal(stored.planes[name], plane)
+        scan.measurements(opened, "v2", compute)
+        assert len(decodes) == 2
+        # One flipped byte in the stored file: measured again, never half believed.
+        scan.forget()
+        [path] = [p for p in (tmp_path / "cache").iterdir() if len(decodes) == 2][:1]
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        for stored_file in (tmp_path / "cache").iterdir():
+            stored_file.write_bytes(data)
+        scan.measurements(opened, "v1", compute)
+        assert len(decodes) == 3
+    with open(clip, "ab") as file:
+        file.write(b"x")
+    with pytest.raises(ClipChanged):
+        scan.measurements(opened, "v1", compute)
+
+
+def test_nothing_is_written_beside_the_evidence(clip: Path) -> None:
+    opened = open_clip(clip, metadata=False)
+    before = sorted(clip.parent.iterdir())
+    scan.forget()
+    with scan.disk_cache(clip.parent), pytest.raises(ClipRefused, match="beside"):
+        measure_frames(opened)
+    scan.forget()
+    measure_frames(opened)
+    assert sorted(clip.parent.iterdir()) == before
+
+
+def test_the_memory_cache_is_bounded(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forensics import scan_cache
+
+    monkeypatch.setattr(scan_cache, "MEMORY_BYTES", 1)
+    scan.forget()
+    opened = open_clip(clip, metadata=False)
+    for version in ("a", "b", "c"):
+        scan.measurements(opened, version, lambda: scan.scan(opened, []))
+    assert len(scan_cache._kept) == 1
+
+
+def test_sound_alone_has_no_pictures(tone: Path) -> None:
+    with pytest.raises(StreamMissing):
+        scan.scan(open_clip(tone, metadata=False), [])

