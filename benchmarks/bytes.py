@@ -321,13 +321,13 @@ def rates(copy: dict[str, Any], phase: dict[str, Any]) -> list[Row]:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     crows, prows = copy["rows"], phase["rows"]
     clean = [r for r in crows if r["edit"] == "untouched" or r["edit"].startswith("remuxed")]
-    number = {name: i for i, name in enumerate(SOURCES)}
-
     def one_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in rows:
             grouped[row["source"]].append(row)
-        return [group[number[source] // 2 % len(group)] for source, group in grouped.items()]
+        # Which file stands for its source is drawn by the source's name, not by how it came out.
+        drawn = {s: int(hashlib.sha256(s.encode()).hexdigest(), 16) for s in grouped}
+        return [group[drawn[source] % len(group)] for source, group in grouped.items()]
 
     def make(stratum: str, hits: list[bool], false: list[bool], digest: str, note: str,
              method: str = "container-discontinuities") -> Row:  # fmt: skip
@@ -384,8 +384,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=usual)
     parser.add_argument("--sources", default=",".join(SOURCES), help="only these, of the half")
     parser.add_argument("--half", choices=("report", "tune"), default="report")
-    parser.add_argument("--measured", action="store_true",
-                        help="put together what the work folder holds, measure nothing")  # fmt: skip
+    told = "put together what the work folder holds, measure nothing"
+    parser.add_argument("--measured", action="store_true", help=told)
     parser.add_argument("--parts", default="copy,phase,cost")
     asked = parser.parse_args()
     chosen = set(asked.sources.split(","))
