@@ -107,7 +107,8 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
             isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent" for o in seen
         )
         figure.suptitle(
-            f"{clip.name}: {len(seen)} findings, {found} inconsistent with an original"
+            f"{clip.name}: {len(seen)} finding{'s' if len(seen) != 1 else ''}, "
+            f"{found} inconsistent with an original"
             if seen else f"{clip.name}: {examination.outcome.replace('-', ' ')}",
             x=0.01, ha="left", fontsize=11, fontweight="bold",
         )  # fmt: skip
