@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Literal
 
 from forensics.continuity_control import measure_power
+from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
 from forensics.continuity_copies import Repeat
 from forensics.continuity_explain import explanations
 from forensics.continuity_gather import Gathered, gather, read_stretches
@@ -383,6 +384,8 @@ def find_splices(
     observations = _support(sorted(observations, key=lambda o: o.span or found.span))
     untested = _not_testable(found)
     untested += [NotTestable(gap, "the file has no sound here") for gap in found.gaps]
+    if found.rate_hz < COPY_RATE_HZ:
+        untested.append(NotTestable(found.span, "repeats: not looked for below 8 kHz sampling"))
     grids = len(found.tracker.grids)
     trace = f"{grids} frame grid(s) seen" if grids else "frame grid: no trace"
     return conclude(

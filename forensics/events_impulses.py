@@ -103,7 +103,9 @@ def measure_levels(samples: Floats) -> Levels:
     from scipy.fft import rfft
 
     pad = _WINDOW // 2
-    padded = np.pad(np.asarray(samples, np.float32), (pad, pad))
+    # Mirrored ends: that a file begins or ends is not an impulse.
+    mode = "reflect" if len(samples) > pad else "constant"
+    padded = np.pad(np.asarray(samples, np.float32), (pad, pad), mode=mode)  # type: ignore[call-overload]
     count = max(0, 1 + (len(padded) - _WINDOW) // _HOP)
     view = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
     window = np.hanning(_WINDOW).astype(np.float32)
