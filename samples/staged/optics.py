@@ -160,9 +160,14 @@ def _half(texture: np.ndarray) -> np.ndarray:
     return known[1]
 
 
-def light_step(light: np.ndarray, percent: float = 6.0) -> tuple[int, ...]:
-    """A key under which things lit alike are kept: steps of so many percent."""
-    return tuple(round(math.log(max(v, 1e-4)) * 100.0 / percent) for v in light.tolist())
+def light_step(light: np.ndarray, percent: float = 6.0) -> tuple[tuple[int, ...], np.ndarray]:
+    """Light in steps of so many percent: a key for what is kept, and the step's own light.
+
+    Drawing with the step's light, not with what happened to come first, keeps pixels the same
+    whatever was drawn before.
+    """
+    key = tuple(round(math.log(max(v, 1e-4)) * 100.0 / percent) for v in light.tolist())
+    return key, np.exp(np.array(key) * (percent / 100.0))
 
 
 @lru_cache(maxsize=1)

@@ -207,7 +207,8 @@ class Sprite:
 
     def lit(self, light: np.ndarray, exposure: float) -> np.ndarray:
         """The picture (uint8 BGR and cover) in this light (linear RGB)."""
-        key = (exposure, *light_step(light, 6.0 if self.scale < 90 else 12.0))
+        step, light = light_step(light, 6.0 if self.scale < 90 else 12.0)
+        key = (exposure, *step)
         if self.kept is None or self.kept[0] != key:
             picture = np.empty((*self.alpha.shape, 4), np.uint8)
             picture[..., :3] = tone(self.colour * np.float32(light[::-1] * 3.2), exposure)

@@ -361,7 +361,8 @@ class Stage:
             return
         if not face_on:
             quad = quad[[1, 0, 3, 2]]
-        key = (state.role, face_on, exposure, *light_step(light, 15.0))
+        step, light = light_step(light, 15.0)
+        key = (state.role, face_on, exposure, *step)
         lit = self._shields.get(key)
         if lit is None:
             make = shield_face if face_on else shield_back

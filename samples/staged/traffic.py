@@ -230,7 +230,8 @@ class Vehicle:
         )
         pixels, depth = camera.project(corners)
         if depth.min() > 0.5 and abs(eye[2] - self.z) > half:
-            key = (self.kind, self.colour, exposure, *light_step(light))
+            step, light = light_step(light)
+            key = (self.kind, self.colour, exposure, *step)
             texture = _LIT.get(key)
             if texture is None:
                 texture = _side(self.kind, self.colour).copy()
