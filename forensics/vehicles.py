@@ -44,7 +44,7 @@ __all__ = [
 
 _TYPES = {"train": "vehicle"}
 #: Least score where only one of the detectors sees a vehicle.
-LONE_FLOOR = 0.34
+LONE_FLOOR = 0.3
 
 
 class Resighting(Value, frozen=True):
@@ -217,7 +217,7 @@ def find_vehicles(
     tiles
         2 also looks at overlapping quarters, for small vehicles, at five times the cost.
     detector_floor
-        Least score where both detectors agree; one alone needs 0.34.
+        Least detector score, 0-1; one of the two detectors is enough.
 
     Returns
     -------
