@@ -110,7 +110,7 @@ def pair_by_flash(
     never enough. It says nothing about which of two light sources was seen.
     """
     import numpy as np
-    from scipy.stats import poisson
+    from scipy.stats import binom
 
     a, b = np.sort(np.asarray(times_a, float)), np.sort(np.asarray(times_b, float))
     if len(a) < 2 or len(b) < 2:
@@ -129,21 +129,21 @@ def pair_by_flash(
     pairs = _pairs(a, b, lag, tolerance)
     lag = float(np.mean(a[pairs[:, 0]] - b[pairs[:, 1]]))
     others = np.unique(np.round(lags[(support >= best) & (np.abs(lags - lag) > 3 * tolerance)], 2))
-    # Chance: each of the tried offsets matches a Poisson number of flashes in the shared stretch.
+    # Chance: at each offset tried, each flash in the shared stretch may lie beside another's.
     low_a, high_a = span_a or (float(a[0]), float(a[-1]))
     low_b, high_b = span_b or (float(b[0]), float(b[-1]))
     shared = max(frame_s, min(high_a, high_b + lag) - max(low_a, low_b + lag))
     rate = max(1, int(((b + lag >= low_a) & (b + lag <= high_a)).sum()))
-    mean = rate * min(1.0, 2 * tolerance * len(a) / max(high_a - low_a, shared, frame_s))
-    # The first match is what made the offset a candidate; the others are what chance must give.
-    tail = float(poisson.sf(best - 2, mean))
+    near = min(1.0, 2 * tolerance * len(a) / max(high_a - low_a, shared, frame_s))
+    # The first match is what made the offset a candidate; only the others can agree by chance.
+    tail = float(binom.sf(best - 2, rate - 1, near))
     false_join = float(1 - (1 - tail) ** len(lags)) if tail < 1 else 1.0
     half = 1.96 * frame_s / 6**0.5 / max(1, best) ** 0.5 + frame_s / 2
     accepted = false_join <= false_join_limit and not len(others)
     return PairEvidence(
         first, second, "flash", Quantity(lag, "s", lag - half, lag + half),
         round(float(best / min(len(a), len(b))), 4), bool(accepted),
-        false_join=Quantity(false_join, "probability", note="Poisson chance, not measured"),
+        false_join=Quantity(false_join, "probability", note="chance of flashes at random times, not measured"),
         rivals=tuple(
             Quantity(float(o), "s", float(o) - half, float(o) + half) for o in others[:5]
         ),
