@@ -41,8 +41,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPAT
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from forensics import batch  # noqa: E402
-from forensics.batch_child import Job, examine  # noqa: E402
+from forensics import batch
+from forensics.batch_child import Job, examine
 
 STEPS = (("container.find_discontinuities", {}), ("video.find_keyframes", {}))
 SMALL = (("container.find_discontinuities", {}),)

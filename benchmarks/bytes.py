@@ -123,8 +123,11 @@ def copy_part(work: Path, half: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     hours = 0.0
     for source in sources_of(half):
-        mine = remembered(work, f"copy-{source}", lambda s=source: [
-            judge_copy(made) for made in material.copy_files(work, s)])  # type: ignore[misc]
+        mine = remembered(
+            work,
+            f"copy-{source}",
+            lambda s=source: [judge_copy(made) for made in material.copy_files(work, s)],
+        )  # type: ignore[misc]
         rows += mine
         hours += sum(r["seconds"] for r in mine if r["edit"] == "untouched"
                      or r["edit"].startswith("remuxed")) / 3600  # fmt: skip
@@ -199,7 +202,8 @@ def judge_phase(made: Made) -> dict[str, Any]:
     ignore = keys | ~np.isfinite(shares)
     ignore[1:] |= keys[:-1]
     train = container.gop_phase_breaks(
-        np.nan_to_num(shares), ignore=ignore, logarithm=False, least_strength=3.2, least_score=4.0)
+        np.nan_to_num(shares), ignore=ignore, logarithm=False, least_strength=3.2, least_score=4.0
+    )
     row["pixel_strength"] = train.strength if train else None
     row["pixel_breaks"] = len(train.breaks) if train else 0
     if made.cut is not None and made.gop and made.removed:
@@ -223,8 +227,13 @@ def phase_part(work: Path, half: str) -> dict[str, Any]:
         for source in sources_of(half):
             if not still and source not in MOVING_SOURCES:
                 continue
-            rows += remembered(work, f"phase-{source}-{still}", lambda s=source, k=still: [
-                judge_phase(m) for m in material.phase_files(work, s, still=k)])  # type: ignore[misc]
+            rows += remembered(
+                work,
+                f"phase-{source}-{still}",
+                lambda s=source, k=still: [
+                    judge_phase(m) for m in material.phase_files(work, s, still=k)
+                ],
+            )  # type: ignore[misc]
             print(f"  phase {source} {'still' if still else 'moving'}: {len(rows)}", flush=True)
     return {"rows": rows}
 
@@ -321,6 +330,7 @@ def rates(copy: dict[str, Any], phase: dict[str, Any]) -> list[Row]:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     crows, prows = copy["rows"], phase["rows"]
     clean = [r for r in crows if r["edit"] == "untouched" or r["edit"].startswith("remuxed")]
+
     def one_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in rows:

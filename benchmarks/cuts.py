@@ -10,6 +10,7 @@ its ends); each boundary once, each report once.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -69,7 +70,7 @@ def compose(kind: str, work: Path) -> tuple[Path, list[tuple[int, int]]]:
     truth = []
     black = np.full(shape, 128, np.float32)
     black[:180] = 16
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in itertools.pairwise(parts):
         start = len(frames)
         for k in range(1, length + 1):
             share = k / (length + 1)

@@ -25,7 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from forensics import calibration, events_impulses  # noqa: E402
+from forensics import calibration, events_impulses
 
 RATE = events_impulses.RATE_HZ
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))

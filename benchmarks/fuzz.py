@@ -31,9 +31,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPAT
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from batch import make_clip  # noqa: E402
+from batch import make_clip
 
-from forensics import batch  # noqa: E402
+from forensics import batch
 
 STEPS = (("container.find_discontinuities", {}), ("video.find_keyframes", {}),
          ("events.find_events", {}))  # fmt: skip
@@ -71,7 +71,8 @@ def damage(content: bytes, rng: random.Random) -> tuple[str, bytes]:
 
 
 BOXES = (b"moov", b"trak", b"mdia", b"stbl", b"stts", b"stsz", b"stco", b"stsc", b"stsd", b"mdat",
-         b"elst", b"ctts", b"mvhd", b"tkhd", b"avcC", b"udta", b"meta", b"moof", b"traf")  # fmt: skip
+         b"elst", b"ctts", b"mvhd", b"tkhd", b"avcC", b"udta", b"meta", b"moof",
+         b"traf")  # fmt: skip
 
 
 def seeds(place: Path) -> list[tuple[str, bytes]]:
@@ -89,7 +90,7 @@ def seeds(place: Path) -> list[tuple[str, bytes]]:
                 ".mp4", ".mov", ".mkv", ".webm", ".flv", ".avi", ".ts", ".wav", ".mp3", ".m4a",
                 ".3gp", ".mpg", ".ogg", ".aac",
             ):  # fmt: skip
-                found.append((path.name, path.read_bytes()))
+                found.append((path.name, path.read_bytes()))  # noqa: PERF401
     return found
 
 
@@ -130,7 +131,8 @@ def main() -> None:
             if "a bug at" in r.get("reason", "")]  # fmt: skip
     batch._pool.close()
     found: dict[str, Any] = {
-        "files": len(rows), "steps": chosen.steps.split(","), "seeds": len(known), "seed": chosen.seed, "damage": dict(kinds),
+        "files": len(rows), "steps": chosen.steps.split(","), "seeds": len(known),
+        "seed": chosen.seed, "damage": dict(kinds),
         "crashes": errors["Crashed"], "hangs": errors["Timeout"], "bugs": len(bugs),
         "over_memory": errors["MemoryError"], "timeout_s": chosen.timeout,
         "outcomes": dict(outcomes), "errors": {k: v for k, v in errors.items() if k},

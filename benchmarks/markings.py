@@ -1,4 +1,4 @@
-# ruff: noqa: E402 - the path to the drawn emblems is set before they are imported
+
 """How often are markings, lettering, plates, people, vehicles and colours found, and wrongly so?
 
     PYTHONPATH=. python benchmarks/markings.py [PART ...]

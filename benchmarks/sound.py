@@ -26,11 +26,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import forensics  # noqa: E402
-from forensics import calibration, continuity, enf  # noqa: E402
-from forensics.continuity_control import encode_sound  # noqa: E402
-from forensics.model import to_builtins  # noqa: E402
-from forensics.scan_sound import read_sound  # noqa: E402
+import forensics
+from forensics import calibration, continuity, enf
+from forensics.continuity_control import encode_sound
+from forensics.model import to_builtins
+from forensics.scan_sound import read_sound
 
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
 RESULTS = ROOT / "benchmarks/results"

@@ -143,7 +143,9 @@ def pair_by_flash(
     return PairEvidence(
         first, second, "flash", Quantity(lag, "s", lag - half, lag + half),
         round(float(best / min(len(a), len(b))), 4), bool(accepted),
-        false_join=Quantity(false_join, "probability", note="chance of flashes at random times, not measured"),
+        false_join=Quantity(
+            false_join, "probability", note="chance of flashes at random times, not measured"
+        ),
         rivals=tuple(
             Quantity(float(o), "s", float(o) - half, float(o) + half) for o in others[:5]
         ),

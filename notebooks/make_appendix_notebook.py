@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the lines of the notebook's texts are its own
 """Writes 06_methodology_appendix.ipynb: kept as a script so that a change of it can be read."""
 
 from __future__ import annotations
@@ -7,7 +8,9 @@ from pathlib import Path
 import nbformat
 
 CELLS = [
-    ("md", """# How do you know? The methodology appendix
+    (
+        "md",
+        """# How do you know? The methodology appendix
 
 Every finding of this library carries its origin, its error rate or the reason there is none, and
 can be run again. The appendix says all of that in the order courts and standards ask for: sections
@@ -17,8 +20,11 @@ A0 to A22. Two kinds of field stand in it, and they are never mixed up:
 * **E** is the engagement record, `engagement.toml`. A person fills it in. What nobody supplied
   prints as *not supplied*; an unknown key is an error.
 
-Everything below happens in a temporary folder, from nothing, offline."""),
-    ("code", """import tempfile
+Everything below happens in a temporary folder, from nothing, offline.""",
+    ),
+    (
+        "code",
+        """import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -61,12 +67,18 @@ def film(path, seed, bangs):
 
 film(folder / "square.mp4", 1, [0.8, 1.9])
 film(folder / "corner.mp4", 2, [1.2])
-(folder / "torn.mp4").write_bytes((folder / "square.mp4").read_bytes()[:200])"""),
-    ("md", """## The case folder
+(folder / "torn.mp4").write_bytes((folder / "square.mp4").read_bytes()[:200])""",
+    ),
+    (
+        "md",
+        """## The case folder
 
 `incident.toml` is what the examiner wrote. The third file is damaged on purpose: an item that
-could not be examined belongs in the report as well."""),
-    ("code", """(folder / "incident.toml").write_text(\"\"\"
+could not be examined belongs in the report as well.""",
+    ),
+    (
+        "code",
+        """(folder / "incident.toml").write_text(\"\"\"
 schema = 1
 title = "A square crosses the view"
 case = "EXAMPLE-1"
@@ -91,10 +103,16 @@ clip = "torn"
 not_examined = "Cut off after 200 bytes; nothing can be decoded."
 \"\"\")
 incident = forensics.Incident.open(folder)
-[clip.id for clip in incident.plan.clips]"""),
-    ("md", """`incident.reconstruct()` runs everything that is missing. Here three methods are run by
-hand, to keep it short; each examination becomes one line of the chained ledger."""),
-    ("code", """\
+[clip.id for clip in incident.plan.clips]""",
+    ),
+    (
+        "md",
+        """`incident.reconstruct()` runs everything that is missing. Here three methods are run by
+hand, to keep it short; each examination becomes one line of the chained ledger.""",
+    ),
+    (
+        "code",
+        """\
 opened, failures = incident.open_clips()
 for clip in opened.values():
     incident.ledger.append(clip)
@@ -105,42 +123,69 @@ for clip in opened.values():
         examination = examine(clip)
         incident.ledger.append(examination)
         print(clip.name, "·", examination)
-print("lines:", incident.ledger.check(), " head:", incident.ledger.head[:16], "…")"""),
-    ("md", """## The appendix
+print("lines:", incident.ledger.check(), " head:", incident.ledger.head[:16], "…")""",
+    ),
+    (
+        "md",
+        """## The appendix
 
 One record, three formats. HTML needs no script and asks nobody for anything; PDF is tagged
-(PDF/UA-1), archival (PDF/A-3b) and has the record inside; Word is for the examiner to work on."""),
-    ("code", """page = report.write_appendix(incident, folder / "appendix.html")
+(PDF/UA-1), archival (PDF/A-3b) and has the record inside; Word is for the examiner to work on.""",
+    ),
+    (
+        "code",
+        """page = report.write_appendix(incident, folder / "appendix.html")
 text = page.read_text("utf-8")
 print(page.name, f"{len(text) / 1024:.0f} KiB,", text.count("<section"), "sections,",
-      text.count("not supplied"), "fields that only a person can fill in")"""),
-    ("code", """from IPython.display import HTML, SVG, display
+      text.count("not supplied"), "fields that only a person can fill in")""",
+    ),
+    (
+        "code",
+        """from IPython.display import HTML, SVG, display
 
-display(SVG(text[text.index("<svg") : text.index("</svg>") + 6]))"""),
-    ("code", """head = text[text.index("<style>") : text.index("</style>") + 8]
+display(SVG(text[text.index("<svg") : text.index("</svg>") + 6]))""",
+    ),
+    (
+        "code",
+        """head = text[text.index("<style>") : text.index("</style>") + 8]
 rates = text[text.index('<section id="A8"') :]
 rates = rates[: rates.index("</section>") + 10]
 style = "<style>.demo td,.demo th{text-align:left;padding:3px 8px;vertical-align:top}</style>"
-display(HTML(style + f'<div class="demo">{rates}</div>'))"""),
-    ("md", """Where nothing was measured for the conditions at hand, the table says *error rate not known*
-and why. It never prints "0 %": with no error in 59 clips the rate may still be up to 6.1 %."""),
-    ("code", """from forensics import calibration
+display(HTML(style + f'<div class="demo">{rates}</div>'))""",
+    ),
+    (
+        "md",
+        """Where nothing was measured for the conditions at hand, the table says *error rate not known*
+and why. It never prints "0 %": with no error in 59 clips the rate may still be up to 6.1 %.""",
+    ),
+    (
+        "code",
+        """from forensics import calibration
 
 for n in (59, 300, 1000):
     rate = calibration.item_rate(0, n)
-    print(f"0 of {n}: up to {100 * rate.high:.2g} %")"""),
-    ("code", """for suffix in ("pdf", "docx"):
+    print(f"0 of {n}: up to {100 * rate.high:.2g} %")""",
+    ),
+    (
+        "code",
+        """for suffix in ("pdf", "docx"):
     written = report.write_appendix(incident, folder / f"appendix.{suffix}")
     again = written.read_bytes()
     report.write_appendix(incident, folder / f"appendix.{suffix}")
     same = again == written.read_bytes()
     print(written.name, f"{len(again) / 1024:.0f} KiB, the same bytes twice: {same}")
 russian = report.write_appendix(incident, folder / "appendix-ru.html", language="ru")
-print(russian.name)"""),
-    ("md", """## What it refuses
+print(russian.name)""",
+    ),
+    (
+        "md",
+        """## What it refuses
 
-A key that it does not know is an error, not a field that quietly disappears."""),
-    ("code", """from forensics.errors import RecordInvalid
+A key that it does not know is an error, not a field that quietly disappears.""",
+    ),
+    (
+        "code",
+        """from forensics.errors import RecordInvalid
 
 kept = (folder / "engagement.toml").read_text()
 (folder / "engagement.toml").write_text(kept + '[authorisation]\\nsignature_image = "x.png"\\n')
@@ -148,22 +193,34 @@ try:
     report.write_appendix(incident, folder / "appendix.html")
 except RecordInvalid as error:
     print(error)
-(folder / "engagement.toml").write_text(kept);"""),
-    ("md", """## Can it be said again?
+(folder / "engagement.toml").write_text(kept);""",
+    ),
+    (
+        "md",
+        """## Can it be said again?
 
-A replay runs a ledger line on the hashed input and compares every recorded number."""),
-    ("code", """from forensics import provenance
+A replay runs a ledger line on the hashed input and compares every recorded number.""",
+    ),
+    (
+        "code",
+        """from forensics import provenance
 
 record = incident.ledger.examinations()[1]
 clip = next(c for c in opened.values() if c.digest in record.origin.inputs)
 provenance.check_replay(record, provenance.replay(record, [clip]))
-print(record.origin.method, "gave the same findings again")"""),
-    ("md", """## The seal
+print(record.origin.method, "gave the same findings again")""",
+    ),
+    (
+        "md",
+        """## The seal
 
 Manifest (`sha256sum -c`), signature (`ssh-keygen -Y verify`), and on request a timestamp over the
 signature (`openssl ts -verify`): a recipient needs none of this software. One changed byte is
-named."""),
-    ("code", """from forensics.errors import ToolError
+named.""",
+    ),
+    (
+        "code",
+        """from forensics.errors import ToolError
 from forensics.provenance_seal import verify_seal, write_manifest, write_seal
 from forensics.tools import run_tool
 
@@ -175,8 +232,11 @@ except ToolError as error:
     print("not signed:", error.message)
     write_manifest(folder)
 for row in verify_seal(folder):
-    print(f"{row.what}: {row.state}  {row.note}")"""),
-    ("code", """evidence = folder / "corner.mp4"
+    print(f"{row.what}: {row.state}  {row.note}")""",
+    ),
+    (
+        "code",
+        """evidence = folder / "corner.mp4"
 content = bytearray(evidence.read_bytes())
 content[len(content) // 2] ^= 1
 evidence.write_bytes(content)
@@ -184,7 +244,8 @@ print([f"{row.what}: {row.state}" for row in verify_seal(folder) if row.state ==
 try:
     report.write_appendix(incident, folder / "late.html")
 except forensics.errors.ClipChanged as error:
-    print("the appendix is refused:", error)"""),
+    print("the appendix is refused:", error)""",
+    ),
 ]
 
 
@@ -196,7 +257,11 @@ def main() -> None:
         cell = make(source)
         cell["id"] = f"cell-{number:02d}"
         book.cells.append(cell)
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nbformat.write(book, Path(__file__).with_name("06_methodology_appendix.ipynb"))
 
 

@@ -26,7 +26,8 @@ from forensics.errors import (
 from forensics.tools import find_tool, read_metadata
 
 HOSTILE = [
-    "-rf.mp4", "@list.mp4", "concat:a|b.mp4", "http:--example.mp4", "a\nb.mp4", "a\n-execute\nb.mp4",
+    "-rf.mp4", "@list.mp4", "concat:a|b.mp4", "http:--example.mp4", "a\nb.mp4",
+    "a\n-execute\nb.mp4",
     "x\n-overwrite_original\n-Title=owned\nvictim.mp4", "%d.mp4", "[0-9].mp4", "pipe:0.mp4",
     "'; rm -rf x;.mp4", "ОМОН.mp4", " .mp4", "a\\b.mp4", "$(id).mp4", "file:x.mp4", "\x1b[31m.mp4",
 ]  # fmt: skip
