@@ -104,8 +104,8 @@ def align_clips(
       and when there is no sound: those clips are listed in `unplaced`.
     * The interval is too narrow when a source is further from one camera than from the other by
       more than `spacing_m` (inaccuracy, alteration).
-    * Says nothing about when it happened on the wall clock, nor whether a clip was cut; breaks of
-      the local offset are listed in `warnings`.
+    * Says nothing about when it happened on the wall clock, nor whether a clip was cut: jumps of
+      the offset inside one pair are found by `local_offset_breaks`, which is not run here.
     """
     case = Case(_unique(clips))
     given = (*_anchored(anchors, case), *ties)

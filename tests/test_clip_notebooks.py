@@ -26,14 +26,10 @@ def test_a_notebook_is_what_its_script_writes(name: str, tmp_path: Path) -> None
 
 @pytest.mark.loopback
 @pytest.mark.parametrize("name", BOOKS)
-def test_a_notebook_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs(name: str, staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbclient import NotebookClient
 
-    staged = Path(os.environ.get("FORENSICS_STAGED", ROOT / "demo"))
-    if not (staged / "truth.json").exists():
-        media = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
-        if not media.is_dir():
-            pytest.skip("neither a staged incident (FORENSICS_STAGED) nor FORENSICS_MEDIA is here")
+    monkeypatch.setenv("FORENSICS_STAGED", str(staged))
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     book = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
