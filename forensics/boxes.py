@@ -96,7 +96,8 @@ def read_boxes(file: BinaryIO, size: int) -> tuple[list[BoxNode], list[Problem]]
             elif length == 0:
                 length = end - offset
             kind = raw.decode("latin-1")
-            kind = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in kind)
+            if not kind.isprintable():
+                kind = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in kind)
             if length < header:
                 problems.append(Problem(offset, f"box {kind!r} claims {length} bytes"))
                 break

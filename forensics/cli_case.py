@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from forensics.cli_output import load_methods, show_alignment, show_table, with_progress
@@ -67,6 +68,15 @@ def appendix(
     typer.echo(str(written))
 
 
+def _as_recorded(clip: Clip) -> Clip:
+    # The bytes are hashed again; what exiftool said of them is an input and stays as recorded, so
+    # that a replay does not depend on whether the program is here.
+    from forensics.clip import open_clip
+
+    found = open_clip(clip.path, metadata=False)
+    return msgspec.structs.replace(found, metadata=clip.metadata)
+
+
 def replay(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER")],
     line: Annotated[int | None, typer.Option(help="Only this line, counted from 1.")] = None,
@@ -75,7 +85,6 @@ def replay(
 ) -> None:
     """Run recorded examinations again on the hashed input and compare the findings."""
     from forensics import provenance
-    from forensics.clip import open_clip
     from forensics.gallery import Gallery
 
     load_methods()
@@ -90,7 +99,7 @@ def replay(
             continue
         row = {"line": entry.seq, "method": said.origin.method, "outcome": "same", "reason": ""}
         try:
-            inputs = [open_clip(clips[d].path, metadata=False) for d in said.origin.inputs]
+            inputs = [_as_recorded(clips[d]) for d in said.origin.inputs]
             provenance.check_replay(said, provenance.replay(said, inputs, resources=resources))
         except ReplayDiffers as error:
             differs += 1

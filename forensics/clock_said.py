@@ -56,7 +56,10 @@ def _explanations(item: Break) -> tuple[Explanation, ...]:
     )
 
 
-def _verdict(item: Break) -> Verdict3:
+def _verdict(item: Break, read: bool) -> Verdict3:
+    if not read:
+        # Something that changes about once a second need not be a clock at all.
+        return "inconclusive"
     # A step of a second or more is not how a continuous recording runs; a stop that catches up,
     # another rate, or less than a second may be the recorder's own doing.
     return "inconsistent" if abs(item.step_s) >= 1.0 else "inconclusive"
@@ -101,7 +104,7 @@ def break_observation(
     if item.step_s > 0:
         removed = Quantity(item.step_s, "s", item.step_s - error, item.step_s + error)
     said = Discontinuity(
-        level="clock", kind=_KIND[item.kind], verdict=_verdict(item),
+        level="clock", kind=_KIND[item.kind], verdict=_verdict(item, read),
         supports=("burned-in clock",), explanations=_explanations(item), removed=removed,
     )  # fmt: skip
     note = f"the clock shows {texts[0]!r}, then {texts[1]!r}" if texts[0] else ""

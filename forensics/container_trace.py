@@ -99,7 +99,9 @@ def read_provenance(
     )  # fmt: skip
     for owner, tags in (("container", clip.container.tags), ("metadata", clip.metadata),
                         *((f"stream {s.index}", s.tags) for s in clip.streams)):  # fmt: skip
-        traces.extend((f"{owner} {k}", _clean(v)) for k, v in tags.items() if keys.search(k) and v)
+        # Sorted: the order must not depend on whether a record was read back.
+        listed = ((k, v) for k, v in sorted(tags.items()) if keys.search(k) and v)
+        traces.extend((f"{owner} {key}", _clean(value)) for key, value in listed)
     if file is not None and roots:
         traces.extend(_handlers(file, roots))
     encoder = ""
@@ -162,7 +164,7 @@ def find_contradictions(clip: Clip, dates: dict[str, datetime]) -> list[str]:
             said.append(f"headers name different creation times: {first:%Y-%m-%d %H:%M:%S} and "
                         f"{last:%Y-%m-%d %H:%M:%S}")  # fmt: skip
     dated = re.compile(r"CreationDate$|DateTimeOriginal$")
-    texts = [v for k, v in clip.metadata.items() if dated.search(k)]
+    texts = [v for k, v in sorted(clip.metadata.items()) if dated.search(k)]
     for text in texts:
         match = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)", text)
         if match and created:
