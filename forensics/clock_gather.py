@@ -72,7 +72,8 @@ def _luma_frames(clip: Clip, progress: Progress | None) -> tuple[Any, Any, float
     import cv2
     import numpy as np
 
-    frames, times, factor = [], [], 1.0
+    frames: list[Any] = []
+    times, factor = [], 1.0
     start = float(video_stream(clip).start or 0)
     span = Span.of(-3600, start + 24.0)
     for picture in iter_pictures(clip, every_s=0.12, span=span, progress=progress):
@@ -80,6 +81,9 @@ def _luma_frames(clip: Clip, progress: Progress | None) -> tuple[Any, Any, float
         factor = min(1.0, 960 / grey.shape[1])
         if factor < 1.0:
             grey = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        if frames and grey.shape != frames[0].shape:
+            # A clip that changes its picture size is read as far as it keeps the first one.
+            continue
         frames.append(grey)
         times.append(float(picture.pts))
     if not frames:

@@ -179,8 +179,7 @@ def iter_sound(
         # A bare MP3 stamps its encoder's priming, which is not presented: its clock starts after.
         primed = clip.container.format == "mp3" and stream.start is not None
         line = _Timeline(stream, stream.start or Fraction(0) if primed else Fraction(0))
-        # swresample also turns every sample format into float; a fresh one per input format.
-        prepare = av.AudioResampler(format="flt", layout=layout, rate=own_rate or None)
+        prepare = _ToFloat(own_rate, layout)
         change = _Rate(own_rate, target)
 
         def chunk() -> Sound:
@@ -197,7 +196,13 @@ def iter_sound(
             )  # fmt: skip
 
         for frame in _decoded(container, stream, failed):
-            for piece in prepare.resample(frame):
+            try:
+                pieces = prepare.convert(frame)
+            except (av.error.FFmpegError, ValueError) as error:
+                # A format no converter knows: encrypted or damaged sound read as if it were not.
+                failed.append(str(error))
+                continue
+            for piece in pieces:
                 for samples in line.place(_packed(piece)):
                     changed = change.push(samples)
                     if len(changed):
@@ -218,6 +223,33 @@ def iter_sound(
                 hint=failed[0] if failed else "the stream is empty",
             )  # fmt: skip
     check_unchanged(clip)
+
+
+class _ToFloat:
+    """Turns frames of any sample format into float at one rate and layout, even if they change."""
+
+    def __init__(self, rate: int, layout: str | None) -> None:
+        self.rate, self.layout = rate, layout
+        self._key: tuple[str, str, int] | None = None
+        self._resampler: Any = None
+
+    def convert(self, frame: Any) -> list[Any]:
+        import av
+
+        key = (frame.format.name, frame.layout.name, frame.sample_rate)
+        rest: list[Any] = []
+        if key != self._key:
+            # A damaged or spliced stream changes its format in the middle; what the old
+            # converter still holds comes first.
+            if self._resampler is not None:
+                rest = self._resampler.resample(None)
+            self.layout = self.layout or frame.layout.name
+            self._resampler = av.AudioResampler(
+                format="flt", layout=self.layout, rate=self.rate or None
+            )
+            self._key = key
+        converted: list[Any] = self._resampler.resample(frame)
+        return [piece for piece in (*rest, *converted) if piece.samples]
 
 
 class _Packed:

@@ -1,0 +1,67 @@
+"""Streams that change in the middle: read as far as they keep their shape, never a traceback."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from forensics import edits, scan
+from forensics.clip import open_clip
+
+
+def _part(frames: list[NDArray[np.uint8]], path: Path) -> bytes:
+    with av.open(str(path), "w", format="h264") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "20"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for number, rgb in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def resized(tmp_path: Path) -> Path:
+    """Two seconds at 320x240, then two at 160x120, as an elementary stream."""
+    rng = np.random.default_rng(0)
+    large = [rng.integers(0, 255, (240, 320, 3), dtype=np.uint8) for _ in range(50)]
+    small = [rng.integers(0, 255, (120, 160, 3), dtype=np.uint8) for _ in range(50)]
+    path = tmp_path / "resized.h264"
+    path.write_bytes(_part(large, tmp_path / "a.h264") + _part(small, tmp_path / "b.h264"))
+    return path
+
+
+def test_a_picture_size_that_changes(resized: Path) -> None:
+    clip = open_clip(resized, metadata=False)
+    seen = scan.scan(clip, [])
+    assert [size[1:] for size in seen.sizes] == [(320, 240), (160, 120)]
+    assert edits.find_edits(clip).outcome != "failed"
+
+
+def test_a_sound_format_that_changes(tmp_path: Path) -> None:
+    def adts(rate: int, layout: str, name: str) -> bytes:
+        channels = 2 if layout == "stereo" else 1
+        path = tmp_path / name
+        with av.open(str(path), "w", format="adts") as out:
+            voice = out.add_stream("aac", rate=rate, layout=layout)
+            for start in range(0, rate, 1024):
+                tone = np.sin(2 * np.pi * 440 * np.arange(start, start + 1024) / rate)
+                piece = np.repeat(tone[None].astype(np.float32), channels, axis=0)
+                frame = av.AudioFrame.from_ndarray(0.3 * piece, format="fltp", layout=layout)
+                frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+                out.mux(voice.encode(frame))
+            out.mux(voice.encode(None))
+        return path.read_bytes()
+
+    path = tmp_path / "changed.aac"
+    path.write_bytes(adts(44100, "stereo", "a.aac") + adts(44100, "mono", "b.aac"))
+    sound = scan.read_sound(open_clip(path, metadata=False))
+    assert sound.duration_s > 1.8
+    assert np.abs(sound.mono[-20000:-5000]).max() > 0.1
