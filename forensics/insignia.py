@@ -175,7 +175,11 @@ def _proposals(picture: Picture, gallery: Gallery, floor: float) -> list[tuple[B
             if comparison.inliers < 5:
                 continue
             reference = gallery.references(unit)[0]
-            quad = np.array(fitted_quad(comparison, reference)) / factor + [left, top]
+            corners = fitted_quad(comparison, reference)
+            if not corners:
+                # Details agree, but in no geometry that a flat emblem can have.
+                continue
+            quad = np.array(corners) / factor + [left, top]
             low, high = quad.min(axis=0), quad.max(axis=0)
             low, high = np.clip(low, 0, [width, height]), np.clip(high, 0, [width, height])
             if (high - low).min() < 8:

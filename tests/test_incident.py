@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def test_the_appendix_stands_alone(case: Path, done: Reconstruction, tmp_path: P
         assert verdict.claim.text in page or verdict.claim.name in page
     for word in ("nothing found", "not applicable", "<img"):
         assert word in page.lower()
-    assert "http://" not in page.replace("http://www.w3.org/", "")
+    # A file's own encoder string may hold an address; it is printed as text and leads nowhere.
+    assert not re.search(r"(?:src|href|action)\s*=\s*[\"']?(?:https?:)?//", page)
 
 
 def test_the_catalogue_is_rebuilt_from_the_ledger(case: Path, done: Reconstruction) -> None:
