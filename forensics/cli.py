@@ -257,6 +257,12 @@ def _guarded(run: Callable[[], Any]) -> int:
         # The reader (head, less) has seen enough.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # The disk is full, the folder is not ours: the machine's state, not a bug of this program.
+        where = f": {error.filename}" if error.filename else ""
+        typer.echo(f"forensics: {error.strerror or error}{where}", err=True)
+        typer.echo("  hint: give a place that can be written, with -o or as the folder", err=True)
+        return 1
     return 0
 
 

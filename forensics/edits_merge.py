@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from msgspec import structs
+
 from forensics.model import (
     Artefact,
     Discontinuity,
@@ -40,6 +42,12 @@ _WHOLE = frozenset(
     {"structure", "metadata-contradiction", "double-compression", "duration-mismatch",
      "truncated", "clock-rate", "av-mismatch", "doubled-frames"}
 )  # fmt: skip
+
+
+#: What lost packets leave behind, whoever lost them: over a damaged stream it decides nothing.
+_LOSSY = frozenset(
+    {"deletion", "stream-copy-cut", "pts-gap", "dropped-frames", "freeze", "doubled-frames"}
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,13 @@ def merge_levels(
             groups.append([member])
         else:
             home.append(member)
+    damaged = any(
+        m.said.kind == "truncated" and m.said.level == "bitstream" and m.seen.score >= 0.5
+        for m in members
+    )
     merged = [_merge(group) for group in groups]
+    if damaged:
+        merged = [_doubt_lost_packets(o) for o in merged]
     start = Fraction(-1)
     return sorted(merged, key=lambda o: (o.span.start if o.span else start, -o.score))
 
@@ -154,6 +168,23 @@ def _merge(group: list[_Member]) -> Observation:
     return Observation(
         said, span, min(0.999, 1 - miss), tuple(artefacts), measures, notes, "merged"
     )
+
+
+def _doubt_lost_packets(seen: Observation) -> Observation:
+    """In a damaged stream a step is first of all damage; two levels saw one and the same hole."""
+    said = seen.what
+    assert isinstance(said, Discontinuity)
+    if said.kind not in _LOSSY or said.verdict != "inconsistent":
+        return seen
+    damage = Explanation(
+        1, "damaged-data", True, "the stream is damaged; what cannot be decoded leaves such traces"
+    )
+    others = [structs.replace(e, rank=e.rank + 1) for e in said.explanations]
+    return structs.replace(
+        seen,
+        what=structs.replace(said, verdict="inconclusive", explanations=(damage, *others)),
+        note="; ".join(n for n in (seen.note, "the stream is damaged, see there") if n),
+    )  # fmt: skip
 
 
 def rank_explanations(offered: Sequence[Sequence[Explanation]]) -> tuple[Explanation, ...]:

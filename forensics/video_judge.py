@@ -8,7 +8,7 @@ come back are the cuts of a produced video and are left to `find_cuts`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from forensics.scan import Measurements
 
 __all__ = ["Seen", "explain", "judge_frames", "observe"]
+
+#: What a copy's supports say when its motion stands in more than two places, with no seam.
+PERIODIC = "the same motion in three places or more, without a seam"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def judge_frames(
     for repeat in find_repeats(thumbs, rate_hz):
         if frozen[repeat.first : repeat.last].mean() < 0.5:
             found.append(_copy(repeat, odds))
+    found = _doubt_the_periodic(found)
     for seen in found:
         taken.update(seen.boundaries)
     for frame in [f for f in odds if _returns(thumbs, f)]:
@@ -203,6 +207,42 @@ def _copy(repeat: Repeat, odds: dict[int, float]) -> Seen:
     score = min(0.99, 0.55 + 0.25 * min(1.0, (repeat.sharpness - 2) / 2) + 0.2 * min(1.0, ends))
     return Seen(kind, first, max(last, first + 1), score, tuple(supports), (first, last),
                 source, repeat.sharpness)  # fmt: skip
+
+
+def _doubt_the_periodic(found: list[Seen]) -> list[Seen]:
+    """A fan, a crane, a test pattern: motion that stands in three places belongs to the scene.
+
+    A stretch that somebody played again and again stands in three places too, but the pictures
+    jump where it starts over; where they do, the copy keeps its score.
+    """
+    copies = [seen for seen in found if seen.source is not None]
+
+    def lag(seen: Seen) -> int:
+        assert seen.source is not None
+        return abs(seen.first - seen.source[0])
+
+    def share(one: Seen, other: Seen) -> float:
+        assert one.source is not None and other.source is not None
+        mine = ((one.first, one.last), one.source)
+        theirs = ((other.first, other.last), other.source)
+        return max(
+            (min(a[1], b[1]) - max(a[0], b[0])) / max(1, min(a[1] - a[0], b[1] - b[0]))
+            for a in mine for b in theirs
+        )  # fmt: skip
+
+    kept: list[Seen] = []
+    for seen in found:
+        if seen.source is None or "step" in seen.supports:
+            kept.append(seen)
+            continue
+        # A stretch longer than its lag overlaps what it was copied from.
+        if lag(seen) < seen.last - seen.first - 4 or any(
+            abs(lag(other) - lag(seen)) > 4 and share(seen, other) >= 0.5 for other in copies
+        ):
+            supports = (*seen.supports, PERIODIC)
+            seen = replace(seen, supports=supports, score=min(seen.score, 0.6))
+        kept.append(seen)
+    return kept
 
 
 def _order(
@@ -331,7 +371,9 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
     said = Discontinuity(
         level="frame", kind=seen.kind, verdict="inconsistent" if strong else "inconclusive",
         supports=tuple(f"frame: {s}" for s in seen.supports),
-        explanations=explain(seen.kind, regular="regular" in seen.supports),
+        explanations=explain(
+            seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports))
+        ),
     )  # fmt: skip
     return Observation(
         said, span, round(seen.score, 4), measures=measures, note=note,

@@ -92,6 +92,6 @@ status=0
 unshare --net sh -c 'ip link set lo up && exec "$@"' sh \
     chroot --userspec=1000:1000 "$BARE" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin \
     HOME="/home/an examiner" LANG=C.UTF-8 \
-    "/home/an examiner/forensics/run" "$WHAT" || status=$?
+    /bin/sh -c 'cd "$HOME" && exec "$HOME/forensics/run" "$1"' sh "$WHAT" || status=$?
 echo "== ./run $WHAT ended with $status after $(($(date +%s) - start)) s"
 exit "$status"

@@ -68,6 +68,17 @@ def test_an_error_says_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_place_that_cannot_be_written_is_an_error_not_a_traceback(
+    moving: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file, not a folder")
+    for command, name in (("open", "rows.csv"), ("keyframes", "sheet.png")):
+        done = _run(command, moving, "-o", tmp_path / "taken" / name)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.startswith("forensics: ") and "taken" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_triage_of_a_folder(moving: Path, tone: Path, tmp_path: Path) -> None:
     for path in (moving, tone):
         shutil.copy(path, tmp_path / path.name)

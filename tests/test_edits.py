@@ -124,6 +124,17 @@ def test_a_phase_break_somewhere_inside_supports_the_step_that_says_where() -> N
     assert what(one).kind == "deletion" and one.span == step.span
 
 
+def test_over_a_damaged_stream_lost_packets_decide_nothing() -> None:
+    hole = [seen("frame", "deletion", 5.0, score=0.9), seen("bitstream", "stream-copy-cut", 5.1)]
+    foreign = seen("frame", "splice", 9.0, score=0.9)
+    heard = seen("audio", "sound-splice", 9.1, score=0.9)
+    damage = seen("bitstream", "truncated", 0.0, 30.0, score=0.5)
+    assert [what(o).verdict for o in merge_levels(hole)] == ["inconsistent"]
+    _, step, splice = merge_levels([*hole, foreign, heard, damage])
+    assert what(step).verdict == "inconclusive" and what(step).explanations[0].benign
+    assert what(splice).kind == "splice" and what(splice).verdict == "inconsistent"
+
+
 def test_facts_about_the_whole_file_join_nothing() -> None:
     whole = seen("container", "structure", 0.0, 30.0)
     assert len(merge_levels([whole, seen("frame", "deletion", 30.0)])) == 2

@@ -199,6 +199,23 @@ def test_what_cameras_and_weather_do_is_no_edit(
     assert said(video.find_discontinuities(clip)) == []
 
 
+def test_a_machine_that_repeats_is_no_copied_stretch(tmp_path: Path) -> None:
+    """A hand that goes round every two seconds: the same motion stands in ten places."""
+    frames = street(240, walkers=0)
+    rows, columns = np.mgrid[:180, :320]
+    for n in range(len(frames)):
+        turn = 2 * np.pi * n / (2 * RATE)
+        across = (columns - 160) * np.sin(turn) - (rows - 90) * np.cos(turn)
+        along = (columns - 160) * np.cos(turn) + (rows - 90) * np.sin(turn)
+        frames[n, :180][(np.abs(across) < 5) & (along > 0) & (along < 70)] = 235
+    make(tmp_path / "a.mp4", "untouched", frames=frames)
+    exam = video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False))
+    copies = [o.what for o in exam.observations if isinstance(o.what, Discontinuity)]
+    assert copies, "the repetition is reported"
+    for what in copies:
+        assert what.verdict == "inconclusive" and what.explanations[0].benign, what
+
+
 def test_where_nothing_moves_it_says_not_testable(tmp_path: Path) -> None:
     still = street(1, walkers=0)
     frames = np.concatenate([street(120), np.repeat(still, 120, axis=0)])
