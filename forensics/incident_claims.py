@@ -123,10 +123,11 @@ def _count(claim: Claim, expects: Count, line: Timeline) -> Verdict:
     n, low, high = expects.n, len(certain), len(found)
     told = f"{low} certain" + (f", {len(doubtful)} more in one clip only" if doubtful else "")
     margin = Quantity(low, "events", low, high)
-    enough = low >= n and (expects.at_least or low == high == n)
-    if enough and not (n == 0 and blind):
+    enough = low >= n and (expects.at_least or (low == high == n and not blind))
+    if enough:
         if expects.window_s is not None and n > 1:
-            return _in_window(claim, expects.window_s, n, certain, told)
+            more = blind or ("others were heard in one clip only" if doubtful else "")
+            return _in_window(claim, expects.window_s, certain, n, told, more)
         return Verdict(claim, "supported", _ids(certain), _ids(doubtful), told, margin)
     if low > n and not expects.at_least:
         return Verdict(claim, "contradicted", (), _ids(certain), told, margin)
@@ -137,8 +138,9 @@ def _count(claim: Claim, expects: Count, line: Timeline) -> Verdict:
 
 
 def _in_window(
-    claim: Claim, window_s: float, n: int, certain: Sequence[Occurrence], told: str
+    claim: Claim, window_s: float, certain: Sequence[Occurrence], n: int, told: str, more: str
 ) -> Verdict:
+    """`more`: why there may have been others, that would lie closer together; empty if not."""
     runs = [(certain[k], certain[k + n - 1]) for k in range(len(certain) - n + 1)]
     first, last = min(runs, key=lambda r: r[1].interval.start - r[0].interval.start)
     begin, end = first.interval.start, last.interval.start
@@ -147,8 +149,8 @@ def _in_window(
     ids = _ids(o for o in certain if begin <= o.interval.start <= end)
     if last.late - first.early <= window_s:
         return Verdict(claim, "supported", ids, (), told, margin)
-    outcome = _if(last.early - first.late > window_s, "contradicted")
-    return Verdict(claim, outcome, (), ids, told, margin)
+    outcome = _if(last.early - first.late > window_s and not more, "contradicted")
+    return Verdict(claim, outcome, (), ids, _and(told, more), margin)
 
 
 def _within(claim: Claim, expects: Within, line: Timeline) -> Verdict:
@@ -167,13 +169,29 @@ def _within(claim: Claim, expects: Within, line: Timeline) -> Verdict:
         decided = bool(firsts and thens) and not blind
         outcome = _if(decided, "contradicted")
         return Verdict(claim, outcome, (), _ids([*firsts, *thens]), _and(why, blind))
-    gap, a, b = min(gaps, key=lambda row: abs(row[0]))
-    margin = _seconds(gap, b.early - a.late, b.late - a.early)
+    inside = [row for row in gaps if _lag(row).high <= expects.window_s and _lag(row).low >= 0]
+    sure = [row for row in inside if row[1].certain and row[2].certain]
+    _, a, b = row = min(sure or gaps, key=lambda row: abs(row[0]))
+    margin = _lag(row)
     told = f"the closest {expects.then} follows {expects.first} by {margin}"
-    if b.late - a.early <= expects.window_s and b.early >= a.late:
+    if sure:
         return Verdict(claim, "supported", _ids([a, b]), (), told, margin)
-    outcome = _if(b.early - a.late > expects.window_s, "contradicted")
-    return Verdict(claim, outcome, (), _ids([a, b]), told, margin)
+    # One seen too late does not exclude another that could not be seen in time.
+    blind = _either_missed(line, expects.first, expects.then)
+    possible = any(_lag(row).low <= expects.window_s for row in gaps)
+    outcome = _if(not possible and not blind, "contradicted")
+    why = "" if not inside else "not all of it shown clearly, or by all that were recording"
+    return Verdict(claim, outcome, (), _ids([a, b]), _and(_and(told, why), blind), margin)
+
+
+def _lag(row: tuple[float, Occurrence, Occurrence]) -> Quantity:
+    gap, a, b = row
+    return _seconds(gap, b.early - a.late, b.late - a.early)
+
+
+def _either_missed(line: Timeline, first: str, then: str) -> str:
+    reasons = [line.watched(label) for label in dict.fromkeys((first, then))]
+    return "; ".join(dict.fromkeys(r for r in reasons if r))
 
 
 def _and(why: str, blind: str) -> str:
@@ -190,7 +208,7 @@ def _before(claim: Claim, expects: Before, line: Timeline) -> Verdict:
         return Verdict(claim, "undecided", (), (), f"no certain {expects.then} to compare with")
     mark = then[0]
     firsts = line.select(expects.first, expects.clip)
-    surely = [o for o in firsts if o.late < mark.early]
+    surely = [o for o in firsts if o.certain and o.late < mark.early]
     maybe = [o for o in firsts if o not in surely and o.early < mark.late]
     blind = line.watched(expects.first, mark.interval.start)
     need = 1 if expects.never else expects.first_n
@@ -204,6 +222,8 @@ def _before(claim: Claim, expects: Before, line: Timeline) -> Verdict:
         return Verdict(claim, "supported", _ids([*surely, mark]), (), told, margin)
     if len(surely) + len(maybe) >= need:
         told = f"{expects.first} and {expects.then} are closer than their uncertainty"
+        if any(o.late < mark.early for o in maybe):
+            told = f"{len(maybe)} x {expects.first}, not shown clearly or not by all recording"
         return Verdict(claim, "undecided", _ids([*surely, *maybe]), _ids([mark]), told)
     if blind:
         told = f"{len(surely)} x {expects.first} seen before {expects.then}, but: {blind}"
@@ -221,18 +241,30 @@ def _before(claim: Claim, expects: Before, line: Timeline) -> Verdict:
 def _at_once(claim: Claim, expects: AtOnce, line: Timeline) -> Verdict:
     one, other = expects.labels
     ones, others = line.select(one), line.select(other, expects.clip)
-    pairs = [(abs(a.interval.start - b.interval.start), a, b) for a in ones for b in others]
+    pairs = [
+        (abs(a.interval.start - b.interval.start), a, b)
+        for a in ones
+        for b in others
+    ]
+    both = [row for row in pairs if row[1].certain and row[2].certain]
     if not pairs:
         missing = one if not ones else other
         return Verdict(claim, "undecided", (), (), f"no {missing} was found")
-    gap, a, b = min(pairs, key=lambda row: row[0])
-    spread = a.interval.uncertainty + b.interval.uncertainty
+    nearest = min(row[0] - _spread(row) for row in pairs)
+    row = min(both or pairs, key=lambda row: row[0] + _spread(row))
+    gap, a, b = row
+    spread = _spread(row)
     margin = Quantity(gap, _UNITS, max(0.0, gap - spread), gap + spread)
     told = f"closest pair {margin} apart; {expects.window_s:g} s claimed"
-    if gap + spread <= expects.window_s:
+    if both and gap + spread <= expects.window_s:
         return Verdict(claim, "supported", _ids([a, b]), (), told, margin)
-    outcome = _if(gap - spread > expects.window_s, "contradicted")
-    return Verdict(claim, outcome, (), _ids([a, b]), told, margin)
+    blind = _either_missed(line, one, other)
+    outcome = _if(nearest > expects.window_s and not blind, "contradicted")
+    return Verdict(claim, outcome, (), _ids([a, b]), _and(told, blind), margin)
+
+
+def _spread(row: tuple[float, Occurrence, Occurrence]) -> float:
+    return row[1].interval.uncertainty + row[2].interval.uncertainty
 
 
 def _visible(claim: Claim, expects: Visible, line: Timeline) -> Verdict:

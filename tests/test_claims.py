@@ -10,16 +10,15 @@ from forensics.model import AtOnce, Before, Claim, Count, Expectation, Interval,
 
 def _seen(
     label: str, at: float, *, by: tuple[str, ...] = ("a", "b"), missed: tuple[str, ...] = (),
-    spread: float = 0.05,
+    spread: float = 0.05, score: float = 1.0,
 ) -> Occurrence:  # fmt: skip
-    return Occurrence(
-        label, Interval(at, at, spread), by, tuple(f"{label}{at}{c}" for c in by), missed
-    )
+    ids = tuple(f"{label}{at}{c}" for c in by)
+    return Occurrence(label, Interval(at, at, spread), by, ids, missed, score)
 
 
 def _line(*seen: Occurrence, blind: dict[str, tuple[str, ...]] | None = None) -> Timeline:
     whole = (Interval(0, 60, 0.0),)
-    kinds = ("impulse", "enters", "flash", "marking")
+    kinds = ("impulse", "enters", "falls", "flash", "marking")
     return Timeline(seen, dict.fromkeys(kinds, whole), blind or {})
 
 
@@ -92,6 +91,37 @@ def test_one_thing_follows_another() -> None:
     assert _outcome(Within("impulse", "falls", 0.4), _line(fall, *SHOTS)) == "undecided"
     assert _outcome(Within("impulse", "falls", 0.2), _line(fall, *SHOTS)) == "contradicted"
     assert _outcome(Within("impulse", "falls", 2.0), _line(*SHOTS)) == "undecided"
+
+
+def test_a_late_fall_does_not_exclude_one_behind_the_tree() -> None:
+    late = _seen("falls:bench", 31.0, by=("cctv",))
+    hidden = {"falls": ("cctv: the tree hides part of the bench",)}
+    follows = Within("impulse", "falls:bench", 2.0)
+    assert _outcome(follows, _line(late, *SHOTS)) == "contradicted"
+    assert _outcome(follows, _line(late, *SHOTS, blind=hidden)) == "undecided"
+    together = AtOnce(("impulse", "falls:bench"), 1.0)
+    assert _outcome(together, _line(late, *SHOTS)) == "contradicted"
+    assert _outcome(together, _line(late, *SHOTS, blind=hidden)) == "undecided"
+
+
+def test_what_is_unsure_decides_nothing() -> None:
+    shot = SHOTS[0]
+    fall = _seen("falls:bench", 10.4, by=("cctv",), score=0.4)
+    assert _outcome(Within("impulse", "falls", 2.0), _line(fall, shot)) == "undecided"
+    assert _outcome(AtOnce(("impulse", "falls"), 2.0), _line(fall, shot)) == "undecided"
+    clear = _seen("falls:bench", 11.5, by=("cctv",))
+    assert _outcome(Within("impulse", "falls", 2.0), _line(fall, clear, shot)) == "supported"
+    early = _seen("enters:bench", 5.0, by=("cctv",), score=0.4)
+    never = Before("enters:bench", "impulse", never=True)
+    assert _outcome(never, _line(early, shot)) == "undecided"
+
+
+def test_an_exact_number_needs_every_ear() -> None:
+    deaf = {"impulse": ("phone b: wind",)}
+    assert _outcome(Count("impulse", 3), _line(*SHOTS, blind=deaf)) == "undecided"
+    assert _outcome(Count("impulse", 3, True), _line(*SHOTS, blind=deaf)) == "supported"
+    wide = Count("impulse", 3, True, window_s=4.0)
+    assert _outcome(wide, _line(*SHOTS, blind=deaf)) == "undecided"
 
 
 def test_two_before_are_more_than_one() -> None:
