@@ -165,28 +165,31 @@ def _within(claim: Claim, expects: Within, line: Timeline) -> Verdict:
     if not gaps:
         missing = expects.first if not firsts else expects.then
         why = f"no {missing} was found" if not (firsts and thens) else "none follows the other"
-        blind = line.watched(missing)
+        blind = _either_missed(line, expects.first, expects.then)
         decided = bool(firsts and thens) and not blind
         outcome = _if(decided, "contradicted")
         return Verdict(claim, outcome, (), _ids([*firsts, *thens]), _and(why, blind))
-    inside = [row for row in gaps if _lag(row).high <= expects.window_s and _lag(row).low >= 0]
+    inside = [row for row in gaps if _latest(row) <= expects.window_s and _soonest(row) >= 0]
     sure = [row for row in inside if row[1].certain and row[2].certain]
     _, a, b = row = min(sure or gaps, key=lambda row: abs(row[0]))
-    margin = _lag(row)
+    margin = _seconds(row[0], _soonest(row), _latest(row))
     told = f"the closest {expects.then} follows {expects.first} by {margin}"
     if sure:
         return Verdict(claim, "supported", _ids([a, b]), (), told, margin)
     # One seen too late does not exclude another that could not be seen in time.
     blind = _either_missed(line, expects.first, expects.then)
-    possible = any(_lag(row).low <= expects.window_s for row in gaps)
+    possible = any(_soonest(row) <= expects.window_s for row in gaps)
     outcome = _if(not possible and not blind, "contradicted")
     why = "" if not inside else "not all of it shown clearly, or by all that were recording"
     return Verdict(claim, outcome, (), _ids([a, b]), _and(_and(told, why), blind), margin)
 
 
-def _lag(row: tuple[float, Occurrence, Occurrence]) -> Quantity:
-    gap, a, b = row
-    return _seconds(gap, b.early - a.late, b.late - a.early)
+def _soonest(row: tuple[float, Occurrence, Occurrence]) -> float:
+    return row[2].early - row[1].late
+
+
+def _latest(row: tuple[float, Occurrence, Occurrence]) -> float:
+    return row[2].late - row[1].early
 
 
 def _either_missed(line: Timeline, first: str, then: str) -> str:
