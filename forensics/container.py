@@ -27,9 +27,20 @@ from forensics.container_audit import (
 from forensics.container_c2pa import read_credentials
 from forensics.container_cuts import Cut, find_cuts, gop_starts, joined_trace, restart_rows
 from forensics.container_explain import observe
-from forensics.container_gop import GopMeasurement, measure_gop, measure_gop_of, observe_gop
+from forensics.container_gop import (
+    GopMeasurement,
+    measure_gop,
+    measure_gop_of,
+    observe_gop,
+    observe_train,
+)
 from forensics.container_headers import SliceTable, Tracks, read_slice_headers, read_tracks
-from forensics.container_hidden import find_hidden_frames, observe_hidden, read_hidden
+from forensics.container_hidden import (
+    find_hidden_frames,
+    measure_preroll,
+    observe_hidden,
+    read_hidden,
+)
 from forensics.container_pulse import PhaseBreak, PulseTrain, gop_phase_breaks
 from forensics.container_samples import SampleTable, read_samples, unreferenced
 from forensics.container_signature import (
@@ -66,9 +77,9 @@ from forensics.provenance import conclude, method
 
 __all__ = [
     "ALARM", "Comparison", "GopMeasurement", "PhaseBreak", "PulseTrain", "Structure",
-    "compare_structures", "find_discontinuities", "find_hidden_frames", "gop_phase_breaks",
-    "TriageRow", "is_alarm", "measure_gop", "read_credentials", "read_slice_headers",
-    "read_structure", "triage", "write_csv",
+    "TriageRow", "compare_structures", "find_discontinuities", "find_hidden_frames",
+    "gop_phase_breaks", "is_alarm", "measure_gop", "observe_train", "read_credentials",
+    "read_slice_headers", "read_structure", "triage", "write_csv",
 ]  # fmt: skip
 
 #: From this score on an observation is an alarm; below, it is a remark.
@@ -77,7 +88,7 @@ ALARM = 0.5
 _handover: contextvars.ContextVar[list[SliceTable | None] | None] = contextvars.ContextVar(
     "handover", default=None
 )
-_STRONG = ("idr-id", "order-count", "frame-num", "gop-clock")
+_STRONG = ("idr-id", "order-count", "frame-num", "gop-clock", "codec-clock")
 
 
 def is_alarm(finding: Finding | Observation) -> bool:
@@ -136,6 +147,9 @@ def _removed(cut: Cut, table: SliceTable, usual: int) -> Quantity | None:
     if cut.frames_removed is not None and cut.modulo:
         return Quantity(float(cut.frames_removed), "frames",
                         note=f"read exactly, but only modulo {cut.modulo} frames")
+    if cut.seconds_removed is not None:
+        return Quantity(float(cut.seconds_removed), "s", note=(
+            "from the clock inside the pictures; without a time code in front, modulo 1 s"))
     return None
 
 
@@ -158,6 +172,8 @@ def _observe_cuts(
         for other in here:
             stamps.remove(other)
         strong = [name for name in _STRONG if name in cut.supports]
+        if "gop-clock" in strong and "codec-clock" in strong:
+            strong.remove("gop-clock")  # one clock, read in two places
         restart = "encoder-restart" in cut.supports or "parameter-sets" in cut.supports
         verdict: Verdict3 = "inconclusive"
         # A recorder that loses pictures, or pauses, loses their time as well. Numbers that break
@@ -265,7 +281,7 @@ def _observe_origin(origin: Provenance, whole: Span | None) -> list[Observation]
     )]  # fmt: skip
 
 
-@method("container-discontinuities", version="1", references=(
+@method("container-discontinuities", version="2", references=(
     "ISO/IEC 14496-12 (boxes, edit lists)",
     "ITU-T H.264 7.4.3 (idr_pic_id, frame_num), H.265 7.4.7",
     "SWGDE 23-V-001 Best Practices for Digital Video Authentication",
@@ -360,7 +376,8 @@ def _examine(clip: Clip, tracks: Tracks, progress: Progress | None) -> Examinati
     if table is not None:
         count += len(table)
         stored, runs = read_hidden(clip, table, progress=progress)
-        seen += observe_hidden(runs)
+        delay = measure_preroll(stored, tracks.sound.values()) if stored is not None else 0
+        seen += observe_hidden(runs, explained_s=Fraction(delay))
         hidden = sum(len(run.rows) for run in runs)
         measures["hidden_frames"] = Quantity.exact(hidden, "frames")
         stamps = observe_stamps(table.packets, what="pictures", shown=table.shown)

@@ -61,6 +61,28 @@ class PulseTrain:
         longest = max(self.segments, key=lambda s: s[1] - s[0], default=(0, 0, 0))
         return longest[2]
 
+    def follows(self, own: NDArray[np.bool_], usual: int, fixed: float) -> bool:
+        """Whether the train runs with this encoding's own key frames.
+
+        Parameters
+        ----------
+        own
+            (n,) true at this encoding's key frames, and what was left out beside them.
+        usual
+            The usual GOP of this encoding, pictures.
+        fixed
+            The share of GOPs of that length.
+        """
+        import numpy as np
+
+        if fixed < 0.6 or usual < 2 or self.period % usual:
+            return False
+        rows = np.flatnonzero(own)
+        if not len(rows):
+            return False
+        shifts = (rows - self.phase + 5) % self.period
+        return bool((shifts < 10).mean() >= 0.5)
+
 
 def standardise(
     series: ArrayLike, *, kinds: ArrayLike | None = None, ignore: ArrayLike | None = None,

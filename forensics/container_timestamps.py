@@ -186,7 +186,9 @@ def observe_stamps(
         off = abs(item.missing) < 0.5 and item.kind != "pts-reversed"
         # Fragmented files often show one packet of sound alone before the rest begins.
         lead_in = what.startswith("sound") and first is not None and first <= whole.start
-        off = off or lead_in
+        # AVI stores no stamps, and a demuxer that makes them up runs out of pictures at the end.
+        lead_out = item.kind == "pts-overlap" and second is not None and second >= whole.end
+        off = off or lead_in or lead_out
         seen.append(
             observe(
                 "timestamps", item.kind, "inconclusive", span=span_between(first, second),

@@ -144,6 +144,45 @@ def test_a_trim_is_called_a_trim_and_shows_what_is_behind_it(
     assert [a.what.kind for a in alarms if isinstance(a.what, Discontinuity)] == ["hidden-frames"]
 
 
+def test_an_encoders_preroll_is_not_called_a_trim(untouched: Path, tmp_path: Path) -> None:
+    """Three hidden pictures at an encoder's first one: as any writer may leave them."""
+    plain = _copy(untouched, tmp_path / "plain.mp4")
+    path = _patch_elst(plain, tmp_path / "preroll.mp4", 3 / 25)
+    exam, alarms = _examine(path)
+    assert alarms == [] and exam.measures["hidden_frames"].value == 3
+    seen = next(o for o in exam.observations
+                if isinstance(o.what, Discontinuity) and o.what.kind == "hidden-frames")
+    assert isinstance(seen.what, Discontinuity) and seen.what.verdict == "inconclusive"
+    assert seen.what.explanations[0].name == "encoder-delay" and seen.note.startswith("pre-roll")
+    assert any(e.name == "trim" for e in seen.what.explanations)
+    # The same three pictures of a stream whose numbers do not begin at 0: its head was cut off.
+    later = _patch_elst(_copy(untouched, tmp_path / "later.mp4", drop=(0, 20)),
+                        tmp_path / "trimmed.mp4", 3 / 25)  # fmt: skip
+    _, alarms = _examine(later)
+    kinds = [a.what.kind for a in alarms if isinstance(a.what, Discontinuity)]
+    assert kinds == ["hidden-frames"]
+    # Ten pictures are more than any delay.
+    longer = _patch_elst(plain, tmp_path / "longer.mp4", 10 / 25)
+    assert len(_examine(longer)[1]) == 1
+
+
+def test_reordering_and_priming_explain_as_much_as_they_last() -> None:
+    from forensics.container_hidden import HiddenRun, observe_hidden
+
+    def said(frames: int, explained: Fraction, where: str = "head") -> Discontinuity:
+        run = HiddenRun(where, np.arange(frames), Fraction(0), Fraction(frames - 1, 25), None,
+                        Fraction(0), True, Fraction(frames, 25), where == "head")  # fmt: skip
+        what = observe_hidden([run], explained_s=explained)[0].what
+        assert isinstance(what, Discontinuity)
+        return what
+
+    assert said(2, Fraction(2, 25)).verdict == "consistent"
+    assert said(1, Fraction(1024, 44100)).verdict == "consistent"
+    assert said(4, Fraction(2, 25)).verdict == "inconclusive"
+    assert said(9, Fraction(1, 2)).verdict == "inconsistent"
+    assert said(1, Fraction(1), where="interior").verdict == "inconsistent"
+
+
 def test_nothing_hidden_and_no_edit_list_are_two_answers(untouched: Path, tmp_path: Path) -> None:
     one = container.find_hidden_frames(open_clip(untouched, metadata=False))
     assert one.outcome == "nothing-found"
@@ -331,3 +370,24 @@ def test_credentials_are_passed_on_or_said_to_be_unread(media: Path) -> None:
     assert signed.present and ("as returned" in signed.state or "missing" in signed.state)
     bare = container.read_credentials(open_clip(folder / "video1_no_manifest.mp4", metadata=False))
     assert bare.state == "none" and bare.present is False
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_the_clock_inside_mpeg4_pictures_shows_a_cut(tmp_path: Path, b_frames: str) -> None:
+    options = {"g": "12", "bf": b_frames}
+    whole = write_video(tmp_path / "whole.mp4", moving_square(200, width=160, height=96),
+                        codec="mpeg4", options=options)  # fmt: skip
+    table = container.read_slice_headers(open_clip(whole, metadata=False))
+    stamps = table.packets.pts * float(table.packets.time_base)
+    # 25 ticks a second, and B-pictures timed against the reference before the last one.
+    assert table.clock_rate == 25
+    assert np.allclose(table.ticks / 25 - table.ticks[0] / 25, stamps - stamps[0])
+    assert _examine(whole)[1] == [] and _examine(_copy(whole, tmp_path / "remux.mkv"))[1] == []
+    _, alarms = _examine(_copy(whole, tmp_path / "cut.mp4", drop=(48, 72)))
+    assert len(alarms) == 1
+    said = alarms[0].what
+    assert isinstance(said, Discontinuity) and said.kind == "stream-copy-cut"
+    assert any("own clock" in s for s in said.supports)
+    assert said.removed is not None and said.removed.value == pytest.approx(24 / 25, abs=0.05)
+    # Both clocks are one clock: a recorder that drops pictures evenly could leave the same.
+    assert said.verdict == "inconclusive"
