@@ -32,7 +32,6 @@ from forensics.container_gop import (
     measure_gop,
     measure_gop_of,
     observe_gop,
-    observe_train,
 )
 from forensics.container_headers import SliceTable, Tracks, read_slice_headers, read_tracks
 from forensics.container_hidden import (
@@ -78,8 +77,8 @@ from forensics.provenance import conclude, method
 __all__ = [
     "ALARM", "Comparison", "GopMeasurement", "PhaseBreak", "PulseTrain", "Structure",
     "TriageRow", "compare_structures", "find_discontinuities", "find_hidden_frames",
-    "gop_phase_breaks", "is_alarm", "measure_gop", "observe_train", "read_credentials",
-    "read_slice_headers", "read_structure", "triage", "write_csv",
+    "gop_phase_breaks", "is_alarm", "measure_gop", "read_credentials", "read_slice_headers",
+    "read_structure", "triage", "write_csv",
 ]  # fmt: skip
 
 #: From this score on an observation is an alarm; below, it is a remark.
@@ -248,15 +247,18 @@ def _observe_habits(
             stratum="in-band sets",
         ))  # fmt: skip
     idr = np.flatnonzero((table.access == 1) & (table.idr_pic_id >= 0))
-    if pattern in ("alternating", "counting") and len(idr) and int(table.idr_pic_id[idr[0]]) > 0:
+    # Encoders that count begin with 0 or with 1, those that alternate with 0.
+    usual = {"alternating": 0, "counting": 1}.get(pattern)
+    if usual is not None and len(idr) and int(table.idr_pic_id[idr[0]]) > usual:
         first = int(table.idr_pic_id[idr[0]])
         count = f"{first} key frames" if pattern == "counting" else "an odd number of key frames"
         start = whole.start if whole is not None else Fraction(0)
         seen.append(observe(
             "bitstream", "stream-copy-cut", "inconclusive", span=Span(start, start), score=0.45,
-            supports=[f"the first idr_pic_id is {first}, not 0"],
+            supports=[f"the first idr_pic_id is {first}"],
             explanations=("trim", "motion-recorder", "unusual-writer"),
-            removed=Quantity.exact(first, "key frames", "counted by the encoder, if it began at 0")
+            removed=Quantity.exact(
+                first, "key frames", "counted by the encoder, if it began at 0; some begin at 1")
             if pattern == "counting" else None,
             note=f"the encoder had written {count} before the clip begins",
             stratum="head",

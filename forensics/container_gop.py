@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from forensics.container_explain import observe
 from forensics.container_headers import ABSENT, SliceTable, read_slice_headers
-from forensics.container_pulse import PhaseBreak, PulseTrain, gop_phase_breaks
+from forensics.container_pulse import (
+    PhaseBreak,
+    PulseTrain,
+    gop_phase_breaks,
+    pulse_shape,
+    standardise,
+)
 from forensics.model import Clip, NotTestable, Observation, Progress, Quantity, Span
 
 if TYPE_CHECKING:
@@ -27,10 +33,12 @@ __all__ = ["GopMeasurement", "measure_gop", "measure_gop_of", "observe_gop", "ob
 #: Tuned on the tuning half of the sources in benchmarks/bytes.py, as is the shape of a pulse:
 #: the picture in front of an old key picture is cheap, those after it are dear.
 LEAST_STRENGTH = 3.2
-LEAST_STRENGTH_B = 3.2
-LEAST_SCORE = 2.5
+LEAST_STRENGTH_B = 3.6
+LEAST_SCORE = 4.5
 LEAST_SCORE_B = 8.0
 PULSE = (-0.3, -0.4, 1.0, 0.5, 0.3)
+#: Of a pulse's height, what the picture after it must have at least.
+LEAST_TAIL = 0.05
 LEAST_FRAMES = 96
 
 
@@ -136,8 +144,13 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
             why = "too few predicted pictures"
         else:
             own = train.follows(ignore, usual, fixed)
-            double = train.strength >= strength and train.strength > 1.2 * train.rival and not own
-            if own:
+            clear = train.strength >= strength and train.strength > 1.2 * train.rival
+            jerks = clear and _is_jerk(sizes, kinds, ignore, train)
+            double = clear and not own and not jerks
+            if jerks:
+                why = (f"single pictures stand out every {train.period}: frames repeated or "
+                       "dropped at a steady rate, not an older GOP")  # fmt: skip
+            elif own:
                 why = f"the strongest rhythm ({train.period}) is this encoder's own GOP"
             elif not double and has_b:
                 why = ("B-frames hide an older GOP from packet sizes; the share of changed pixels, "
@@ -149,6 +162,20 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
         len(sizes), pattern, usual, fixed, tuple(sorted(lengths.items())), has_b, train, double,
         why, np.asarray(stamps), table.packets.time_base,
     )  # fmt: skip
+
+
+def _is_jerk(
+    sizes: NDArray[np.float64], kinds: NDArray[np.int64], ignore: NDArray[np.bool_],
+    train: PulseTrain,
+) -> bool:  # fmt: skip
+    """Whether the pulses are single pictures, or troughs: a converted frame rate leaves those.
+
+    After an old key picture the sizes take a few pictures to come down again.
+    """
+    scores = standardise(sizes, kinds=kinds, ignore=ignore)
+    shape = pulse_shape(scores, train, ignore=ignore)
+    top = float(shape.max())
+    return bool(shape[1] <= LEAST_TAIL * shape[0] or -float(shape.min()) > 1.5 * top)
 
 
 def measure_gop(clip: Clip, *, progress: Progress | None = None) -> GopMeasurement:
@@ -176,7 +203,8 @@ def measure_gop(clip: Clip, *, progress: Progress | None = None) -> GopMeasureme
     When it errs
     ------------
     Calls it double where a scene pulses by itself at a fixed rate (ASTM E3016: inaccuracy,
-    existence), or a multiple or divisor of the true GOP (inaccuracy: alteration). Misses an
+    existence; single pictures that stand out, as a converted frame rate leaves them, are told
+    apart), or a multiple or divisor of the true GOP (inaccuracy: alteration). Misses an
     earlier encoding after a rescale, with a variable GOP, or much better than the last one
     (incompleteness). Says nothing about who encoded it, or why.
     """
@@ -200,10 +228,6 @@ def observe_train(
         What pulses: ``packet sizes`` or ``changed pixels``.
     stratum
         The conditions, as the error-rate table names them.
-
-    When it errs
-    ------------
-    As what found the train does (`gop_phase_breaks`); it adds nothing (ASTM E3016: inaccuracy).
     """
     return [
         _observe_older_gop(train, whole, carrier=carrier, stratum=stratum),
@@ -218,7 +242,7 @@ def _observe_older_gop(
     """An older GOP that shows in `carrier`, as an observation: encoded at least twice."""
     return observe(
         "compression", "double-compression", "inconclusive", span=whole, score=0.3,
-        stratum=stratum,
+        stratum=f"double, {stratum}",
         supports=[(f"{carrier} pulse every {train.period} frames, "
                   f"strength {train.strength:.1f}, next best {train.rival:.1f}")],
         explanations=("platform-transcode", "re-encoded", "still-scene"),

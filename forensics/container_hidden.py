@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from forensics.container_cuts import read_id_pattern
 from forensics.container_explain import observe
 from forensics.container_headers import ABSENT, SliceTable, read_tracks
 from forensics.errors import StreamMissing
@@ -93,13 +94,21 @@ def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRu
         inside = end < len(order) and not stored.access[order[end]]
         first, last = (int(stored.packets.pts[row]) * base for row in (rows[0], rows[-1]))
         until = int(stored.packets.pts[order[end]]) * base if end < len(order) else last
-        # An encoder's first picture stands first, can be decoded alone and has number 0.
-        initial = 0 in rows and bool(stored.access[0]) and int(stored.idr_pic_id[0]) <= 0
+        initial = 0 in rows and bool(stored.access[0]) and _begins(stored)
         runs.append(HiddenRun(
             where, rows, first, last, before, after, bool(inside), until - first,
             where == "head" and initial,
         ))  # fmt: skip
     return runs
+
+
+def _begins(stored: SliceTable) -> bool:
+    """Whether the first picture is an encoder's first, as far as its number says.
+
+    Those that alternate begin with 0; of those that count some begin with 1.
+    """
+    ids = [int(v) for v in stored.idr_pic_id[(stored.access == 1) & (stored.idr_pic_id >= 0)]]
+    return not ids or ids[0] <= (0 if read_id_pattern(ids).pattern == "alternating" else 1)
 
 
 def measure_preroll(stored: SliceTable, sound: Iterable[Packets] = ()) -> Fraction:

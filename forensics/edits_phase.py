@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forensics import container
+from forensics.container_gop import GopMeasurement, observe_train
+from forensics.container_pulse import PulseTrain, gop_phase_breaks, pulse_shape, standardise
 from forensics.errors import SignalTooShort
 from forensics.model import Clip, Coverage, Examination, Observation, Progress, Quantity
 from forensics.provenance import conclude, method
@@ -27,6 +29,9 @@ __all__ = ["changed_series", "find_gop_phase_breaks", "judge_changes"]
 #: cut double encodings that were found began at 3.7; their breaks scored 8.4 and more.
 LEAST_STRENGTH = 3.4
 LEAST_SCORE = 6.0
+#: Mean height of the pulses, standard scores: an older GOP's were above 5, those of a converted
+#: frame rate, which a long clip makes just as sure, below 3.
+LEAST_HEIGHT = 3.5
 LEAST_FRAMES = 96
 
 
@@ -54,15 +59,18 @@ def changed_series(
 
 def judge_changes(
     series: NDArray[np.float64], kinds: NDArray[np.int64], skip: NDArray[np.bool_]
-) -> container.PulseTrain | None:
+) -> PulseTrain | None:
     """The pulse train of an older GOP in the share of changed pixels; None: nothing to compare."""
     import numpy as np
 
-    train = container.gop_phase_breaks(
+    train = gop_phase_breaks(
         series, kinds=kinds, ignore=skip, logarithm=False, least_strength=LEAST_STRENGTH,
         least_score=LEAST_SCORE,
     )  # fmt: skip
     if train is None:
+        return None
+    scores = standardise(series, kinds=kinds, ignore=skip, logarithm=False)
+    if pulse_shape(scores, train, ignore=skip)[0] < LEAST_HEIGHT:
         return None
     # Key pictures and their successors are left out, so a train that runs with them is made of
     # what this encoder does a little after each.
@@ -143,7 +151,7 @@ def find_gop_phase_breaks(clip: Clip, *, progress: Progress | None = None) -> Ex
     )  # fmt: skip
 
 
-def _measures(train: container.PulseTrain | None) -> dict[str, Quantity]:
+def _measures(train: PulseTrain | None) -> dict[str, Quantity]:
     if train is None:
         return {}
     return {"strength": Quantity(train.strength, "", note="standard errors above chance; "
@@ -151,13 +159,13 @@ def _measures(train: container.PulseTrain | None) -> dict[str, Quantity]:
 
 
 def _observe(
-    train: container.PulseTrain, measured: Measurements, gop: container.GopMeasurement,
+    train: PulseTrain, measured: Measurements, gop: GopMeasurement,
     coverage: Coverage,
 ) -> list[Observation]:  # fmt: skip
     carrier = "changed pixels"
     last = len(measured) - 1
     spans = [measured.span(max(0, item.before), min(item.after, last)) for item in train.breaks]
-    seen = container.observe_train(train, coverage.span, spans, carrier=carrier, stratum=carrier)
+    seen = observe_train(train, coverage.span, spans, carrier=carrier, stratum=carrier)
     if not gop.double or gop.train is None:
         return seen
     # The container level has said as much of these, from the sizes of the packets.

@@ -277,7 +277,7 @@ def _series(
     if cut is not None:
         old = np.where(old >= cut, old + removed, old)
     usual = np.where(kind == 2, 0.8, np.where(np.roll(kind, 1) == 2, 0.6, 0.4))
-    series = usual + 0.03 * rng.standard_normal(frames) + 0.1 * (old % gop == 0)
+    series = usual + 0.03 * rng.standard_normal(frames) + 0.2 * (old % gop == 0)
     skip = np.zeros(frames, bool)
     skip[[0, 1, 250, 251]] = True
     return series, kind * 8 + np.concatenate([[0], kind[:-1]]), skip
