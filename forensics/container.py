@@ -233,17 +233,21 @@ def _observe_habits(
             note="regular chunking, not joins: encoded side by side by a platform or server",
             stratum="platform-chunks",
         ))  # fmt: skip
-    if joined_trace(table, origin.muxer):
-        # What x264 writes through FFmpeg has its sets out of band; a network camera's stream does
-        # not, and recorded by the same library it looks the same.
-        by_x264 = any("x264 - core" in text for text in table.said.get(0, ()))
+    trace = joined_trace(table, origin.muxer)
+    if trace:
+        # A camera or encoder that repeats its sets writes them first; what stands behind its own
+        # message was put there by another hand.
+        inserted = trace == "inserted"
+        text = ("every key frame carries parameter sets in band although the header has them, no "
+                "delimiters stand beside them, and FFmpeg wrote the container")  # fmt: skip
+        behind = "they stand behind a message that an encoder writes after them"
         seen.append(observe(
             "bitstream", "parameter-set-change", "inconclusive", span=whole,
-            score=0.55 if by_x264 else 0.45,
-            supports=[("every key frame carries parameter sets in band although the header has "
-                      "them, no delimiters stand beside them, and FFmpeg wrote the container")],
-            explanations=("joined-by-tool", "camera-in-band", "remux"),
-            note="the usual trace of FFmpeg's join; it does not say where",
+            score=0.55 if inserted else 0.3, supports=[text, behind] if inserted else [text],
+            explanations=("joined-by-tool", "remux", "camera-in-band") if inserted
+            else ("camera-in-band", "remux", "joined-by-tool"),
+            note="the usual trace of FFmpeg's join; it does not say where" if inserted else
+            "a join by FFmpeg leaves this, and so do encoders that repeat their sets",
             stratum="in-band sets",
         ))  # fmt: skip
     idr = np.flatnonzero((table.access == 1) & (table.idr_pic_id >= 0))

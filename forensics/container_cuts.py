@@ -326,21 +326,26 @@ def _set_changes(table: SliceTable, starts: NDArray[np.int64]) -> list[tuple[int
     return found
 
 
-def joined_trace(table: SliceTable, muxer: str) -> bool:
+def joined_trace(table: SliceTable, muxer: str) -> Literal["", "in-band", "inserted"]:
     """Whether parameter sets stand in band the way a stream-copying join leaves them.
 
     The join tool of FFmpeg puts them in front of every key frame of an MP4 that also has them in
     its header. So do an MPEG-TS put into an MP4, but with access unit delimiters, and a bare
-    stream put into an MP4, but with its clock of 1/1,200,000 s.
+    stream put into an MP4, but with its clock of 1/1,200,000 s. ``inserted``: they stand behind a
+    message that an encoder writes after them, so that something put them in later.
     """
     if table.packets.time_base == Fraction(1, 1_200_000):
-        return False
+        return ""
     if not table.length_prefixed or "lavf" not in muxer.lower() or table.codec != "h264":
-        return False
+        return ""
     starts = [row for row in range(len(table)) if table.access[row] == 1]
     inside = sum(1 for row in starts if row in table.sets)
     delimiters = sum(1 for row in starts if 9 in table.units.get(row, ()))
-    return len(starts) >= 2 and inside >= 0.9 * len(starts) and not delimiters
+    if len(starts) < 2 or inside < 0.9 * len(starts) or delimiters:
+        return ""
+    units = [table.units.get(row, ()) for row in starts]
+    late = any(6 in u and 7 in u and u.index(6) < u.index(7) for u in units)
+    return "inserted" if late else "in-band"
 
 
 def encoder_of(said: str) -> str:

@@ -47,8 +47,8 @@ class HiddenRun:
     `where` is head, tail or interior; `rows` of the stored table; `first`/`last` media time (s);
     `shown_before`/`shown_after` presentation times (s) around the place; `starts_inside` tells
     that what is shown next does not begin with a key frame; `length` media time (s) up to what is
-    shown next; `from_first` tells that the run begins with the first picture an encoder wrote, as
-    far as its numbers say.
+    shown next, `until` the same from the first picture stored; `from_first` tells that what is
+    stored begins with the first picture an encoder wrote, as far as its numbers say.
     """
 
     where: str
@@ -60,6 +60,7 @@ class HiddenRun:
     starts_inside: bool
     length: Fraction = Fraction(0)
     from_first: bool = False
+    until: Fraction = Fraction(0)
 
 
 def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRun]:
@@ -85,6 +86,7 @@ def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRu
     hidden = np.array([int(p) not in shown_at for p in positions])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(np.int8), [0]])))
     base, clock = stored.packets.time_base, presented.packets.time_base
+    start = int(stored.packets.pts[order[0]]) * base
     runs = []
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         rows = order[begin:end]
@@ -94,10 +96,10 @@ def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRu
         inside = end < len(order) and not stored.access[order[end]]
         first, last = (int(stored.packets.pts[row]) * base for row in (rows[0], rows[-1]))
         until = int(stored.packets.pts[order[end]]) * base if end < len(order) else last
-        initial = 0 in rows and bool(stored.access[0]) and _begins(stored)
+        initial = bool(stored.access[0]) and _begins(stored) and (where != "head" or 0 in rows)
         runs.append(HiddenRun(
             where, rows, first, last, before, after, bool(inside), until - first,
-            where == "head" and initial,
+            initial, until - start,
         ))  # fmt: skip
     return runs
 
@@ -143,8 +145,10 @@ def is_preroll(run: HiddenRun) -> bool:
     A trim of less than a quarter of a second, of a recording that began just before, looks the
     same (ASTM E3016: misinterpretation).
     """
+    # Some telephones show the very first pictures and hide those that follow while they settle.
+    early = run.where == "head" or (run.where == "interior" and run.until <= PREROLL_S)
     short = run.length <= PREROLL_S and len(run.rows) <= PREROLL_FRAMES
-    return run.where == "head" and run.from_first and short
+    return early and run.from_first and short
 
 
 def read_hidden(
@@ -185,7 +189,7 @@ def observe_hidden(
         # A recorder begins with a key frame. Pictures shown from the middle of a GOP on, with its
         # beginning stored but hidden, were not recorded that way.
         verdict: Verdict3 = "inconclusive"
-        if run.where == "interior" or (run.where == "head" and run.starts_inside and not preroll):
+        if not preroll and (run.where == "interior" or (run.where == "head" and run.starts_inside)):
             verdict = "inconsistent"
         # What is hidden is no longer than the reordering or the priming the file itself shows.
         slack = run.length / (2 * count)

@@ -171,7 +171,8 @@ def test_reordering_and_priming_explain_as_much_as_they_last() -> None:
 
     def said(frames: int, explained: Fraction, where: str = "head") -> Discontinuity:
         run = HiddenRun(where, np.arange(frames), Fraction(0), Fraction(frames - 1, 25), None,
-                        Fraction(0), True, Fraction(frames, 25), where == "head")  # fmt: skip
+                        Fraction(0), True, Fraction(frames, 25), True,
+                        Fraction(frames + (0 if where == "head" else 50), 25))  # fmt: skip
         what = observe_hidden([run], explained_s=explained)[0].what
         assert isinstance(what, Discontinuity)
         return what
@@ -181,6 +182,37 @@ def test_reordering_and_priming_explain_as_much_as_they_last() -> None:
     assert said(4, Fraction(2, 25)).verdict == "inconclusive"
     assert said(9, Fraction(1, 2)).verdict == "inconsistent"
     assert said(1, Fraction(1), where="interior").verdict == "inconsistent"
+
+
+def test_a_telephone_that_settles_is_not_called_cut(media: Path) -> None:
+    """Two pictures shown, three hidden, then the rest: an Apple device's own file."""
+    path = media / "containers" / "c2pa_rs" / "c.mov"
+    exam = container.find_discontinuities(open_clip(path, metadata=False))
+    hidden = [o.what for o in exam.observations
+              if isinstance(o.what, Discontinuity) and o.what.kind == "hidden-frames"]
+    assert [h.verdict for h in hidden] == ["inconclusive"]
+    assert hidden[0].explanations[0].benign
+
+
+def test_sets_that_an_encoder_repeats_are_not_called_a_join(
+    media: Path, untouched: Path, tmp_path: Path
+) -> None:
+    own = media / "containers" / "wpt" / "test-v-128k-320x240-24fps-8kfr.mp4"
+    assert _examine(own)[1] == []
+    # What FFmpeg's join does to every packet: the encoder's message comes to stand first.
+    with av.open(str(untouched)) as one, av.open(str(tmp_path / "joined.mp4"), "w") as two:
+        stream = one.streams.video[0]
+        join = av.BitStreamFilterContext("h264_mp4toannexb", stream)
+        out = two.add_stream_from_template(stream)
+        for packet in one.demux(stream):
+            if packet.size:
+                for changed in join.filter(packet):
+                    changed.stream = out
+                    two.mux(changed)
+    _, alarms = _examine(tmp_path / "joined.mp4")
+    said = [a.what for a in alarms]
+    assert [w.kind for w in said if isinstance(w, Discontinuity)] == ["parameter-set-change"]
+    assert isinstance(said[0], Discontinuity) and said[0].verdict == "inconclusive"
 
 
 def test_nothing_hidden_and_no_edit_list_are_two_answers(untouched: Path, tmp_path: Path) -> None:
@@ -325,6 +357,9 @@ def test_triage_gives_a_row_a_file_whatever_it_is(untouched: Path, tmp_path: Pat
     assert by_name["good.mp4"].alarms == 0 and by_name["cut.mp4"].alarms == 1
     assert by_name["broken.mp4"].alarms is None and "ClipUnreadable" in by_name["broken.mp4"].error
     assert by_name["good.mp4"].provenance.startswith("transcoder")
+    assert by_name["good.mp4"].frame_rate == pytest.approx(25)
+    assert " at 0:00:03" in by_name["cut.mp4"].strongest
+    assert " at " not in by_name["good.mp4"].strongest
     assert told[0][0] == 0 and told[-1][0] == 1
     table = list(csv.DictReader(io.StringIO(container.write_csv(rows))))
     assert [r["path"] for r in table] == [r.path for r in rows]
