@@ -207,6 +207,26 @@ def print_copy(found: dict[str, Any]) -> None:
         print(f"  {key:60} {rate_text(hits, files)}, {sources} sources")
 
 
+def sound_part(work: Path, half: str) -> dict[str, Any]:
+    """The hardest stream-copy cut again, in files with sound."""
+    rows: list[dict[str, Any]] = []
+    for source in sources_of(half):
+        rows += remembered(
+            work, f"sound-{source}",
+            lambda s=source: [judge_copy(made) for made in material.sound_files(work, s)],
+        )  # type: ignore[misc]  # fmt: skip
+    clean = [r for r in rows if r["edit"] == "untouched" or r["edit"].startswith("remuxed")]
+    table = {}
+    for edit in ("joined by FFmpeg", "restamped"):
+        for key in ("located", "flagged"):
+            table[f"2 GOPs removed, {edit}, {key}"] = list(
+                cell(rows, lambda r, e=edit: e in r["edit"], key))  # type: ignore[misc]
+    table["untouched and remuxed, files that alarm"] = list(cell(clean, lambda _: True, "alarms"))
+    for name, (hits, files, sources) in table.items():
+        print(f"  with sound: {name:45} {rate_text(hits, files)}, {sources} sources")
+    return {"rows": rows, "table": table, "hours": sum(r["seconds"] for r in clean) / 3600}
+
+
 # -- phase breaks and double compression ------------------------------------------------------
 
 
@@ -402,7 +422,7 @@ def _digest(rows: list[dict[str, Any]]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def rates(copy: dict[str, Any], phase: dict[str, Any]) -> list[Row]:
+def rates(copy: dict[str, Any], phase: dict[str, Any], sound: dict[str, Any]) -> list[Row]:
     """Rows for the error-rate table: one file a source in each stratum, so that n is honest."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     crows, prows = copy["rows"], phase["rows"]
@@ -455,6 +475,14 @@ def rates(copy: dict[str, Any], phase: dict[str, Any]) -> list[Row]:
             "in-band sets", ["parameter-set-change" in r["kinds"] for r in joins],
             alarmed("parameter-set-change"), _digest(cut),
             "joined by FFmpeg: the file is flagged, the place is not"))  # fmt: skip
+    loud = [r for r in sound["rows"] if "joined" in r["edit"]]
+    if loud:
+        calm = [r for r in sound["rows"] if "removed" not in r["edit"]]
+        made.append(make(
+            "stamps, pictures and sound", [bool(r["located"]) for r in loud],
+            [any(r["alarms"] for r in calm if r["source"] == s)
+             for s in sorted({r["source"] for r in calm})], _digest(sound["rows"]),
+            "2 GOPs removed, ids alternating, joined by FFmpeg, with sound"))  # fmt: skip
     trims = one_each([r for r in crows if r["edit"] == "head trim"])
     if trims:
         note = "found with the right count; every hidden frame was recovered"
@@ -505,7 +533,7 @@ def main() -> None:
     parser.add_argument("--half", choices=("report", "tune"), default="report")
     told = "put together what the work folder holds, measure nothing"
     parser.add_argument("--measured", action="store_true", help=told)
-    parser.add_argument("--parts", default="copy,phase,long,cost")
+    parser.add_argument("--parts", default="copy,sound,phase,long,cost")
     parser.add_argument("--long-s", type=int, default=600, help="length of a long file")
     parser.add_argument("--results", type=Path, default=RESULTS)
     asked = parser.parse_args()
@@ -528,6 +556,8 @@ def main() -> None:
         found["copy"]["false_alarms_per_hour"] = [rate.events, hours, rate.low, rate.high]
         print(f"  untouched and remuxed: {wrong} alarms in {hours:.2f} h, at most "
               f"{rate.high:.1f}/h (95 %)")  # fmt: skip
+    if "sound" in parts:
+        found["sound"] = sound_part(asked.work, asked.half)
     if "phase" in parts:
         found["phase"] = phase_part(asked.work, asked.half)
         print_phase(found["phase"])
@@ -550,7 +580,7 @@ def main() -> None:
         target.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
         if "copy" in merged or "phase" in merged:
             none: dict[str, Any] = {"rows": []}
-            made = rates(merged.get("copy", none), merged.get("phase", none))
+            made = rates(*(merged.get(part, none) for part in ("copy", "phase", "sound")))
             rows = [to_builtins(r) for r in made]
             (asked.results / "rates_container.json").write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -355,3 +355,57 @@ def copy_files(work: Path, source: str) -> list[Made]:
             made.append(Made(target, source, name, f"{gops} GOPs removed, joined by FFmpeg",
                              cut_s=drop[0] - start, removed=lost, gops=gops))  # fmt: skip
     return made
+
+
+def sound_files(work: Path, source: str) -> list[Made]:
+    """Pictures with sound, ids alternating: untouched, remuxed, and with two GOPs taken out."""
+    number = list(SOURCES).index(source)
+    pixels = raw(work, source, still=False, width=256)
+    name = "x264, ids alternate, GOP 25, sound"
+    base = work / f"sound-{source}.mp4"
+    rate = (48000, 44100)[number // 2 % 2]
+    if not base.exists():
+        run("-i", pixels, "-f", "lavfi", "-i", f"anoisesrc=d={FRAMES / 25}:a=0.1:r={rate}",
+            *COPY["x264, ids alternate, GOP 25"], "-c:a", "aac", "-b:a", "64k", base)  # fmt: skip
+    made = [Made(base, source, name, "untouched")]
+    for suffix in ("mkv", "ts", "mov"):
+        there, back = work / f"sound-{source}.{suffix}", work / f"sound-{source}-{suffix}.mp4"
+        if not back.exists():
+            run("-i", base, "-c", "copy", there)
+            run("-i", there, "-c", "copy", back)
+        made += [Made(there, source, name, f"remuxed to {suffix}"),
+                 Made(back, source, name, f"remuxed to {suffix} and back")]  # fmt: skip
+    first = 3 + number % 7
+    target = work / f"sound-{source}-joined.mp4"
+    if not target.exists():
+        for part, span in enumerate(((0, first), (first + 2, 99))):
+            run("-ss", str(span[0]), "-i", base, "-t", str(span[1] - span[0]), "-c", "copy",
+                work / f"sound-{source}-{part}.mp4")  # fmt: skip
+        listing = work / f"sound-list-{source}.txt"
+        listing.write_text("".join(f"file 'sound-{source}-{part}.mp4'\n" for part in (0, 1)))
+        run("-f", "concat", "-safe", "0", "-i", listing, "-c", "copy", target)
+    made.append(Made(target, source, name, "2 GOPs removed, joined by FFmpeg", cut_s=float(first),
+                     removed=50, gops=2))  # fmt: skip
+    target = work / f"sound-{source}-restamped.mp4"
+    if not target.exists():
+        _close_up(base, target, first, first + 2)
+    made.append(Made(target, source, name, "2 GOPs removed, restamped", cut_s=float(first),
+                     removed=50, gops=2))  # fmt: skip
+    return made
+
+
+def _close_up(source: Path, target: Path, first: int, last: int) -> None:
+    """Leave out what lies between two times (s), each stream closed up by itself to the tick."""
+    with av.open(str(source)) as one, av.open(str(target), "w") as two:
+        outs = {s.index: two.add_stream_from_template(s) for s in one.streams}
+        gone = dict.fromkeys(outs, 0)
+        for packet in one.demux():
+            if not packet.size or packet.pts is None or packet.dts is None:
+                continue
+            index = packet.stream_index
+            if first - 1e-6 <= float(packet.pts * packet.time_base) < last - 1e-6:
+                gone[index] += packet.duration or 0
+                continue
+            packet.pts, packet.dts = packet.pts - gone[index], packet.dts - gone[index]
+            packet.stream = outs[index]
+            two.mux(packet)

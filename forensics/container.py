@@ -49,7 +49,7 @@ from forensics.container_signature import (
     read_elements,
     read_structure,
 )
-from forensics.container_timestamps import measure_timing, observe_stamps
+from forensics.container_timestamps import join_streams, measure_timing, observe_stamps
 from forensics.container_trace import (
     Provenance,
     find_contradictions,
@@ -374,11 +374,10 @@ def _examine(clip: Clip, tracks: Tracks, progress: Progress | None) -> Examinati
     measures: dict[str, Quantity] = {}
     blind: tuple[NotTestable, ...] = ()
     count = 0
+    heard: list[Observation] = []
     for index, packets in tracks.sound.items():
         count += len(packets)
-        for item in observe_stamps(packets, what=f"sound (stream {index})",
-                                   shown=~packets.discard):  # fmt: skip
-            seen.append(item)
+        heard += observe_stamps(packets, what=f"sound (stream {index})", shown=~packets.discard)
     if table is not None:
         count += len(table)
         stored, runs = read_hidden(clip, table, progress=progress)
@@ -387,6 +386,7 @@ def _examine(clip: Clip, tracks: Tracks, progress: Progress | None) -> Examinati
         hidden = sum(len(run.rows) for run in runs)
         measures["hidden_frames"] = Quantity.exact(hidden, "frames")
         stamps = observe_stamps(table.packets, what="pictures", shown=table.shown)
+        stamps = join_streams(stamps, heard)
         # Where an edit list hides pictures the stored table is searched: packets that are demuxed
         # twice, once as a lead-in, would look like a join. Holes in what is hidden belong to the
         # trim: phones throw away hidden pictures that nothing refers to.
@@ -416,6 +416,7 @@ def _examine(clip: Clip, tracks: Tracks, progress: Progress | None) -> Examinati
         for number, letter in enumerate("?IPB"):
             if kinds[number]:
                 measures[f"pictures_{letter}"] = Quantity.exact(kinds[number], "pictures")
+    seen += heard
     seen.sort(key=lambda s: (s.span is None, s.span or Span.of(0, 0), -s.score))
     coverage = Coverage(whole, count, "packets", not_testable=blind)
     alarms = sum(map(is_alarm, seen))

@@ -223,6 +223,40 @@ def test_nothing_hidden_and_no_edit_list_are_two_answers(untouched: Path, tmp_pa
     assert two.outcome == "not-applicable" and "no edit list" in two.reason
 
 
+def test_a_joint_shows_where_pictures_and_sound_are_rounded_apart(
+    untouched: Path, tmp_path: Path
+) -> None:
+    """40 pictures (two GOPs) and 75 packets of sound are both 1.6 s, but for 0.6 of a picture."""
+
+    def join(target: Path, *, late: Fraction, sound_late: Fraction) -> Path:
+        with av.open(str(untouched)) as one, av.open(str(target), "w") as two:
+            outs = {s.index: two.add_stream_from_template(s) for s in one.streams}
+            for packet in one.demux():
+                if not packet.size:
+                    continue
+                time = packet.pts * packet.time_base
+                gone = Fraction(8, 5) + (late if packet.stream.type == "video" else sound_late)
+                if Fraction(16, 5) <= time < Fraction(24, 5):
+                    continue
+                if time >= Fraction(24, 5):
+                    ticks = round(gone / packet.time_base)
+                    packet.pts, packet.dts = packet.pts - ticks, packet.dts - ticks
+                packet.stream = outs[packet.stream.index]
+                two.mux(packet)
+        return target
+
+    rounded = join(tmp_path / "rounded.mp4", late=Fraction(-1, 80), sound_late=Fraction(1, 400))
+    _, alarms = _examine(rounded)
+    assert [a.what.kind for a in alarms if isinstance(a.what, Discontinuity)] == ["pts-gap"]
+    said = alarms[0].what
+    assert isinstance(said, Discontinuity) and said.verdict == "inconclusive"
+    assert alarms[0].span is not None and Fraction(16, 5) in alarms[0].span
+    assert any("sound" in text for text in said.supports)
+    # The pictures alone: rounding, and a remark.
+    alone = join(tmp_path / "one.mp4", late=Fraction(-1, 80), sound_late=Fraction(0))
+    assert _examine(alone)[1] == []
+
+
 def test_data_that_no_index_points_at_is_found(untouched: Path, tmp_path: Path) -> None:
     plain = _copy(untouched, tmp_path / "plain.mp4")
     data = bytearray(plain.read_bytes())
