@@ -68,6 +68,18 @@ MOVING_SOURCES = ("vtest", "one", "traffic", "bottle", "bgs", "car", "hero7", "p
                   "testvideo")  # fmt: skip
 MOVING = ("x264 crf 23, no B", "x264 crf 28, no B", "x264 crf 23, B")
 
+#: Second encodings in which two deletions, and an older GOP that varied, are tried too.
+TWICE = ("x264 crf 23, no B", "x264 crf 23, B")
+
+#: Encoders of the long untouched files; each source takes one.
+LONG = {
+    "x264 ultrafast, scene cuts": ["-c:v", "libx264", "-preset", "ultrafast"],
+    "openh264, GOP 25": ["-c:v", "libopenh264", "-b:v", "150k", "-g", "25"],
+    "x264 superfast, B, GOP 50": ["-c:v", "libx264", "-preset", "superfast", "-bf", "2", "-g",
+                                  "50", "-sc_threshold", "0"],
+    "mpeg4, GOP 12": ["-c:v", "mpeg4", "-q:v", "8", "-g", "12"],
+}  # fmt: skip
+
 #: Encoders of the stream-copy test.
 COPY = {
     "x264, ids alternate, GOP 25": ["-c:v", "libx264", "-preset", "veryfast", "-g", "25",
@@ -89,7 +101,11 @@ COPY = {
 
 @dataclass(frozen=True)
 class Made:
-    """One file and what was done to it. `cut` is the first frame after the removal."""
+    """One file and what was done to it.
+
+    `cut` is the first frame after the removal, counted in the file itself; `second` the same of
+    another removal, and its length.
+    """
 
     path: Path
     source: str
@@ -100,6 +116,7 @@ class Made:
     removed: int | None = None
     gop: int | None = None
     gops: int | None = None
+    second: tuple[int, int] | None = None
 
 
 def half(source: str) -> str:
@@ -172,33 +189,76 @@ def phase_files(work: Path, source: str, *, still: bool) -> list[Made]:
                          f"double, {kind}", gop=gop))  # fmt: skip
         made.append(Made(encode(first, work / f"cut-{stem}.mp4", arguments, select=drop), source,
                          name, f"cut, {kind}", cut, cut / 25, removed, gop))  # fmt: skip
+    if still:
+        # Two deletions of their own lengths, so that a hundred pictures stand on every side.
+        one = 100 + number % 7
+        lengths = [n + 1 if n % gop == 0 else n for n in (removed % 40 + 5, 7 + 2 * (number % 3))]
+        two = one + lengths[0] + 130
+        twice = "*".join(f"not(between(n\\,{at}\\,{at + n - 1}))"
+                         for at, n in ((one, lengths[0]), (two, lengths[1])))  # fmt: skip
+        for name in TWICE:
+            stem = f"{source}-{kind}-{''.join(c if c.isalnum() else '_' for c in name)}"
+            path = encode(first, work / f"twice-{stem}.mp4", SECOND[name], select=twice)
+            made.append(Made(path, source, name, f"two cuts, {kind}", one, one / 25, lengths[0],
+                             gop, second=(one + 130, lengths[1])))  # fmt: skip
+    else:
+        # An older encoder that begins a GOP where the picture changes: no edit, but out of step.
+        varied = encode(pixels, work / f"varied-{source}.mp4", [
+            "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-crf", "21"])  # fmt: skip
+        for name in TWICE:
+            stem = f"{source}-{kind}-{''.join(c if c.isalnum() else '_' for c in name)}"
+            made.append(Made(encode(varied, work / f"dvaried-{stem}.mp4", SECOND[name]), source,
+                             name, f"older GOP varied, {kind}"))  # fmt: skip
     return made
 
 
-def _copy(source: Path, target: Path, *, drop: tuple[float, float] | None, restamp: bool) -> None:
-    """Copy packets with PyAV, leaving out those of the GOPs between two times (s)."""
+def long_file(work: Path, source: str, *, seconds: int) -> Made:
+    """A long untouched encoding of one source shown again and again: what must not alarm."""
+    name, arguments = list(LONG.items())[list(SOURCES).index(source) // 2 % len(LONG)]
+    target = work / f"long-{source}.mp4"
+    if not target.exists():
+        pixels = raw(work, source, still=False, width=256)
+        run("-stream_loop", "-1", "-i", pixels, "-vf", "scale=128:-2", "-frames:v",
+            str(seconds * 25), "-an", *arguments, target)  # fmt: skip
+    return Made(target, source, name, "untouched, long")
+
+
+def _copy(
+    source: Path, target: Path, *, drops: list[tuple[float, float]], restamp: bool
+) -> None:
+    """Copy packets with PyAV, leaving out those of the GOPs between pairs of times (s)."""
     with av.open(str(source)) as one, av.open(str(target), "w") as two:
         stream = one.streams.video[0]
         out = two.add_stream_from_template(stream)
-        shift = 0
-        if drop is not None and restamp:
-            shift = round(Fraction(drop[1] - drop[0]).limit_denominator(1000) / stream.time_base)
+        base = stream.time_base
+        lengths = [round(Fraction(b - a).limit_denominator(1000) / base) for a, b in drops]
+        inside, shift = False, 0
         for packet in one.demux(stream):
             if packet.dts is None or packet.pts is None:
                 continue
             time = float(packet.pts * packet.time_base)
-            if drop is not None:
-                # Leading pictures of an open GOP are presented before its key frame.
-                if packet.is_keyframe:
-                    inside = drop[0] - 1e-6 <= time < drop[1] - 1e-6
-                    after = time >= drop[1] - 1e-6
-                if inside:
-                    continue
-                if after:
-                    packet.pts -= shift
-                    packet.dts -= shift
+            # Leading pictures of an open GOP are presented before its key frame.
+            if packet.is_keyframe:
+                inside = any(a - 1e-6 <= time < b - 1e-6 for a, b in drops)
+                gone = [n for n, (_, b) in zip(lengths, drops, strict=True) if time >= b - 1e-6]
+                shift = sum(gone) if restamp else 0
+            if inside:
+                continue
+            packet.pts -= shift
+            packet.dts -= shift
             packet.stream = out
             two.mux(packet)
+
+
+def _preroll(source: Path, target: Path, frames: int) -> None:
+    """Hide the first pictures by rewriting the edit list, as a writer's session start does."""
+    data = bytearray(source.read_bytes())
+    at, scale_at = data.find(b"elst") + 12, data.find(b"mdhd") + 16
+    scale = int.from_bytes(data[scale_at : scale_at + 4], "big")
+    length = int.from_bytes(data[at : at + 4], "big") - 40 * frames
+    start = int.from_bytes(data[at + 4 : at + 8], "big") + frames * scale // 25
+    data[at : at + 8] = length.to_bytes(4, "big") + start.to_bytes(4, "big")
+    target.write_bytes(data)
 
 
 def copy_files(work: Path, source: str) -> list[Made]:
@@ -238,11 +298,30 @@ def copy_files(work: Path, source: str) -> list[Made]:
         offset = 2.2 + 0.04 * ((number + order) % 15)
         if not trim.exists():
             run("-ss", f"{offset:.2f}", "-i", base, "-c", "copy", trim)
+        if ", B" not in name and "open GOP" not in name:
+            begun = work / f"preroll-{stem}.mp4"
+            _preroll(base, begun, 1 + (number + order) % 4)
+            made.append(Made(begun, source, name, "pre-roll"))
         hidden = round(25 * (offset - max(k - start for k in keys if k - start <= offset + 1e-6)))
         if hidden:
             made.append(Made(trim, source, name, "head trim", removed=hidden))
         if len(keys) < 6:
             continue
+        if len(keys) >= 12:
+            # Two removals in one file, an even and an odd number of GOPs.
+            first = 2 + number % 3
+            drops = [(keys[first], keys[first + 2]), (keys[first + 6], keys[first + 7])]
+            lengths = [round(25 * (b - a)) for a, b in drops]
+            target = work / f"ctwice-{stem}.mp4"
+            try:
+                if not target.exists():
+                    _copy(base, target, drops=drops, restamp=True)
+                made.append(Made(target, source, name, "2 places, restamped",
+                                 cut_s=drops[0][0] - start, removed=lengths[0],
+                                 second=(round(25 * (drops[1][0] - start)) - lengths[0],
+                                         lengths[1])))  # fmt: skip
+            except av.error.FFmpegError:
+                target.unlink(missing_ok=True)
         for gops in (1, 2, 3):
             first = 2 + (number + order) % max(1, len(keys) - gops - 3)
             drop = (keys[first], keys[first + gops])
@@ -251,13 +330,15 @@ def copy_files(work: Path, source: str) -> list[Made]:
                 target = work / f"{how}{gops}-{stem}.mp4"
                 if not target.exists():
                     try:
-                        _copy(base, target, drop=drop, restamp=how == "restamped")
+                        _copy(base, target, drops=[drop], restamp=how == "restamped")
                     except av.error.FFmpegError:
                         # An open GOP whose decoding order cannot be closed up by a plain shift.
                         target.unlink(missing_ok=True)
                         continue
                 made.append(Made(target, source, name, f"{gops} GOPs removed, {how}",
                                  cut_s=drop[0] - start, removed=lost, gops=gops))  # fmt: skip
+            if gops == 3:
+                continue
             target = work / f"joined{gops}-{stem}.mp4"
             if not target.exists():
                 parts = []
@@ -274,3 +355,57 @@ def copy_files(work: Path, source: str) -> list[Made]:
             made.append(Made(target, source, name, f"{gops} GOPs removed, joined by FFmpeg",
                              cut_s=drop[0] - start, removed=lost, gops=gops))  # fmt: skip
     return made
+
+
+def sound_files(work: Path, source: str) -> list[Made]:
+    """Pictures with sound, ids alternating: untouched, remuxed, and with two GOPs taken out."""
+    number = list(SOURCES).index(source)
+    pixels = raw(work, source, still=False, width=256)
+    name = "x264, ids alternate, GOP 25, sound"
+    base = work / f"sound-{source}.mp4"
+    rate = (48000, 44100)[number // 2 % 2]
+    if not base.exists():
+        run("-i", pixels, "-f", "lavfi", "-i", f"anoisesrc=d={FRAMES / 25}:a=0.1:r={rate}",
+            *COPY["x264, ids alternate, GOP 25"], "-c:a", "aac", "-b:a", "64k", base)  # fmt: skip
+    made = [Made(base, source, name, "untouched")]
+    for suffix in ("mkv", "ts", "mov"):
+        there, back = work / f"sound-{source}.{suffix}", work / f"sound-{source}-{suffix}.mp4"
+        if not back.exists():
+            run("-i", base, "-c", "copy", there)
+            run("-i", there, "-c", "copy", back)
+        made += [Made(there, source, name, f"remuxed to {suffix}"),
+                 Made(back, source, name, f"remuxed to {suffix} and back")]  # fmt: skip
+    first = 3 + number % 7
+    target = work / f"sound-{source}-joined.mp4"
+    if not target.exists():
+        for part, span in enumerate(((0, first), (first + 2, 99))):
+            run("-ss", str(span[0]), "-i", base, "-t", str(span[1] - span[0]), "-c", "copy",
+                work / f"sound-{source}-{part}.mp4")  # fmt: skip
+        listing = work / f"sound-list-{source}.txt"
+        listing.write_text("".join(f"file 'sound-{source}-{part}.mp4'\n" for part in (0, 1)))
+        run("-f", "concat", "-safe", "0", "-i", listing, "-c", "copy", target)
+    made.append(Made(target, source, name, "2 GOPs removed, joined by FFmpeg", cut_s=float(first),
+                     removed=50, gops=2))  # fmt: skip
+    target = work / f"sound-{source}-restamped.mp4"
+    if not target.exists():
+        _close_up(base, target, first, first + 2)
+    made.append(Made(target, source, name, "2 GOPs removed, restamped", cut_s=float(first),
+                     removed=50, gops=2))  # fmt: skip
+    return made
+
+
+def _close_up(source: Path, target: Path, first: int, last: int) -> None:
+    """Leave out what lies between two times (s), each stream closed up by itself to the tick."""
+    with av.open(str(source)) as one, av.open(str(target), "w") as two:
+        outs = {s.index: two.add_stream_from_template(s) for s in one.streams}
+        gone = dict.fromkeys(outs, 0)
+        for packet in one.demux():
+            if not packet.size or packet.pts is None or packet.dts is None:
+                continue
+            index = packet.stream_index
+            if first - 1e-6 <= float(packet.pts * packet.time_base) < last - 1e-6:
+                gone[index] += packet.duration or 0
+                continue
+            packet.pts, packet.dts = packet.pts - gone[index], packet.dts - gone[index]
+            packet.stream = outs[index]
+            two.mux(packet)

@@ -23,6 +23,7 @@ from forensics.cli_output import (
     show,
     show_alignment,
     show_table,
+    show_triage,
     with_progress,
 )
 from forensics.errors import ForensicsError
@@ -60,7 +61,10 @@ def open_command(clips: Clips, json: Json = False, out: Out = None) -> None:
 
     with with_progress() as progress:
         rows = container.triage(clips, progress=progress)
-    show_table([to_builtins(row) for row in rows], json=json, out=out)
+    if out is not None and out.suffix.lower() == ".csv":
+        out.write_text(container.write_csv(rows), encoding="utf-8", newline="")
+        out = None
+    show_triage([to_builtins(row) for row in rows], json=json, out=out)
     if any(row.error for row in rows):
         raise typer.Exit(1 if len(rows) == 1 else 3)
 

@@ -37,6 +37,7 @@ __all__ = [
     "show",
     "show_alignment",
     "show_table",
+    "show_triage",
     "with_progress",
 ]
 
@@ -202,6 +203,39 @@ def show_alignment(
         typer.echo(f"  {names.get(left.clip, left.clip[:12])}: {left.outcome}: {left.reason}")
     for warning in found.warnings:
         typer.echo(f"  warning: {warning}")
+
+
+def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> None:
+    """One clip as a list of everything known; several as a row each that fits on a screen."""
+    if json:
+        show_table(rows, json=True, out=out)
+        return
+    if out is not None:
+        out.write_text("".join(canonical_json(row).decode() + "\n" for row in rows), "utf-8")
+    if len(rows) == 1:
+        for name, value in rows[0].items():
+            if value not in (None, ""):
+                typer.echo(f"{name.replace('_', ' '):14} {_cell(value)}")
+        return
+    short = []
+    for row in rows:
+        made = "" if row["generations"] is None else f"{row['generations']}+"
+        if row["first_gop"] is not None:
+            made += f", older GOP {row['first_gop']}"
+        what = f"{row['codec']} {row['width']}x{row['height']}" if row["codec"] else row["sound"]
+        if row["codec"] and row["frame_rate"]:
+            what += f" {row['frame_rate']:.4g}/s"
+        short.append({
+            "clip": Path(row["path"]).name, "streams": what, "length s": row["duration_s"],
+            "written by": row["provenance"], "encodings": made, "GOP": row["gop"],
+            "hidden": row["hidden_frames"], "alarms": row["alarms"], "remarks": row["remarks"],
+            "strongest, or error": row["error"] or row["strongest"],
+        })  # fmt: skip
+    show_table(short, json=False, out=None)
+    alarmed = sum(bool(row["alarms"]) for row in rows)
+    failed = sum(bool(row["error"]) for row in rows)
+    typer.echo(f"{len(rows)} files, {alarmed} with alarms, {failed} not readable; digests, "
+               "signatures, and where a deletion could not have shown: --json or -o TABLE.csv")
 
 
 def show_table(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> None:

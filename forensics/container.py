@@ -27,9 +27,19 @@ from forensics.container_audit import (
 from forensics.container_c2pa import read_credentials
 from forensics.container_cuts import Cut, find_cuts, gop_starts, joined_trace, restart_rows
 from forensics.container_explain import observe
-from forensics.container_gop import GopMeasurement, measure_gop, measure_gop_of, observe_gop
+from forensics.container_gop import (
+    GopMeasurement,
+    measure_gop,
+    measure_gop_of,
+    observe_gop,
+)
 from forensics.container_headers import SliceTable, Tracks, read_slice_headers, read_tracks
-from forensics.container_hidden import find_hidden_frames, observe_hidden, read_hidden
+from forensics.container_hidden import (
+    find_hidden_frames,
+    measure_preroll,
+    observe_hidden,
+    read_hidden,
+)
 from forensics.container_pulse import PhaseBreak, PulseTrain, gop_phase_breaks
 from forensics.container_samples import SampleTable, read_samples, unreferenced
 from forensics.container_signature import (
@@ -39,7 +49,7 @@ from forensics.container_signature import (
     read_elements,
     read_structure,
 )
-from forensics.container_timestamps import measure_timing, observe_stamps
+from forensics.container_timestamps import join_streams, measure_timing, observe_stamps
 from forensics.container_trace import (
     Provenance,
     find_contradictions,
@@ -66,8 +76,8 @@ from forensics.provenance import conclude, method
 
 __all__ = [
     "ALARM", "Comparison", "GopMeasurement", "PhaseBreak", "PulseTrain", "Structure",
-    "compare_structures", "find_discontinuities", "find_hidden_frames", "gop_phase_breaks",
-    "TriageRow", "is_alarm", "measure_gop", "read_credentials", "read_slice_headers",
+    "TriageRow", "compare_structures", "find_discontinuities", "find_hidden_frames",
+    "gop_phase_breaks", "is_alarm", "measure_gop", "read_credentials", "read_slice_headers",
     "read_structure", "triage", "write_csv",
 ]  # fmt: skip
 
@@ -77,7 +87,7 @@ ALARM = 0.5
 _handover: contextvars.ContextVar[list[SliceTable | None] | None] = contextvars.ContextVar(
     "handover", default=None
 )
-_STRONG = ("idr-id", "order-count", "frame-num", "gop-clock")
+_STRONG = ("idr-id", "order-count", "frame-num", "gop-clock", "codec-clock")
 
 
 def is_alarm(finding: Finding | Observation) -> bool:
@@ -136,6 +146,9 @@ def _removed(cut: Cut, table: SliceTable, usual: int) -> Quantity | None:
     if cut.frames_removed is not None and cut.modulo:
         return Quantity(float(cut.frames_removed), "frames",
                         note=f"read exactly, but only modulo {cut.modulo} frames")
+    if cut.seconds_removed is not None:
+        return Quantity(float(cut.seconds_removed), "s", note=(
+            "from the clock inside the pictures; without a time code in front, modulo 1 s"))
     return None
 
 
@@ -158,6 +171,8 @@ def _observe_cuts(
         for other in here:
             stamps.remove(other)
         strong = [name for name in _STRONG if name in cut.supports]
+        if "gop-clock" in strong and "codec-clock" in strong:
+            strong.remove("gop-clock")  # one clock, read in two places
         restart = "encoder-restart" in cut.supports or "parameter-sets" in cut.supports
         verdict: Verdict3 = "inconclusive"
         # A recorder that loses pictures, or pauses, loses their time as well. Numbers that break
@@ -218,29 +233,36 @@ def _observe_habits(
             note="regular chunking, not joins: encoded side by side by a platform or server",
             stratum="platform-chunks",
         ))  # fmt: skip
-    if joined_trace(table, origin.muxer):
-        # What x264 writes through FFmpeg has its sets out of band; a network camera's stream does
-        # not, and recorded by the same library it looks the same.
-        by_x264 = any("x264 - core" in text for text in table.said.get(0, ()))
+    trace = joined_trace(table, origin.muxer)
+    if trace:
+        # A camera or encoder that repeats its sets writes them first; what stands behind its own
+        # message was put there by another hand.
+        inserted = trace == "inserted"
+        text = ("every key frame carries parameter sets in band although the header has them, no "
+                "delimiters stand beside them, and FFmpeg wrote the container")  # fmt: skip
+        behind = "they stand behind a message that an encoder writes after them"
         seen.append(observe(
             "bitstream", "parameter-set-change", "inconclusive", span=whole,
-            score=0.55 if by_x264 else 0.45,
-            supports=[("every key frame carries parameter sets in band although the header has "
-                      "them, no delimiters stand beside them, and FFmpeg wrote the container")],
-            explanations=("joined-by-tool", "camera-in-band", "remux"),
-            note="the usual trace of FFmpeg's join; it does not say where",
+            score=0.55 if inserted else 0.3, supports=[text, behind] if inserted else [text],
+            explanations=("joined-by-tool", "remux", "camera-in-band") if inserted
+            else ("camera-in-band", "remux", "joined-by-tool"),
+            note="the usual trace of FFmpeg's join; it does not say where" if inserted else
+            "a join by FFmpeg leaves this, and so do encoders that repeat their sets",
             stratum="in-band sets",
         ))  # fmt: skip
     idr = np.flatnonzero((table.access == 1) & (table.idr_pic_id >= 0))
-    if pattern in ("alternating", "counting") and len(idr) and int(table.idr_pic_id[idr[0]]) > 0:
+    # Encoders that count begin with 0 or with 1, those that alternate with 0.
+    usual = {"alternating": 0, "counting": 1}.get(pattern)
+    if usual is not None and len(idr) and int(table.idr_pic_id[idr[0]]) > usual:
         first = int(table.idr_pic_id[idr[0]])
         count = f"{first} key frames" if pattern == "counting" else "an odd number of key frames"
         start = whole.start if whole is not None else Fraction(0)
         seen.append(observe(
             "bitstream", "stream-copy-cut", "inconclusive", span=Span(start, start), score=0.45,
-            supports=[f"the first idr_pic_id is {first}, not 0"],
+            supports=[f"the first idr_pic_id is {first}"],
             explanations=("trim", "motion-recorder", "unusual-writer"),
-            removed=Quantity.exact(first, "key frames", "counted by the encoder, if it began at 0")
+            removed=Quantity.exact(
+                first, "key frames", "counted by the encoder, if it began at 0; some begin at 1")
             if pattern == "counting" else None,
             note=f"the encoder had written {count} before the clip begins",
             stratum="head",
@@ -265,7 +287,7 @@ def _observe_origin(origin: Provenance, whole: Span | None) -> list[Observation]
     )]  # fmt: skip
 
 
-@method("container-discontinuities", version="1", references=(
+@method("container-discontinuities", version="2", references=(
     "ISO/IEC 14496-12 (boxes, edit lists)",
     "ITU-T H.264 7.4.3 (idr_pic_id, frame_num), H.265 7.4.7",
     "SWGDE 23-V-001 Best Practices for Digital Video Authentication",
@@ -352,18 +374,19 @@ def _examine(clip: Clip, tracks: Tracks, progress: Progress | None) -> Examinati
     measures: dict[str, Quantity] = {}
     blind: tuple[NotTestable, ...] = ()
     count = 0
+    heard: list[Observation] = []
     for index, packets in tracks.sound.items():
         count += len(packets)
-        for item in observe_stamps(packets, what=f"sound (stream {index})",
-                                   shown=~packets.discard):  # fmt: skip
-            seen.append(item)
+        heard += observe_stamps(packets, what=f"sound (stream {index})", shown=~packets.discard)
     if table is not None:
         count += len(table)
         stored, runs = read_hidden(clip, table, progress=progress)
-        seen += observe_hidden(runs)
+        delay = measure_preroll(stored, tracks.sound.values()) if stored is not None else 0
+        seen += observe_hidden(runs, explained_s=Fraction(delay))
         hidden = sum(len(run.rows) for run in runs)
         measures["hidden_frames"] = Quantity.exact(hidden, "frames")
         stamps = observe_stamps(table.packets, what="pictures", shown=table.shown)
+        stamps = join_streams(stamps, heard)
         # Where an edit list hides pictures the stored table is searched: packets that are demuxed
         # twice, once as a lead-in, would look like a join. Holes in what is hidden belong to the
         # trim: phones throw away hidden pictures that nothing refers to.
@@ -393,6 +416,7 @@ def _examine(clip: Clip, tracks: Tracks, progress: Progress | None) -> Examinati
         for number, letter in enumerate("?IPB"):
             if kinds[number]:
                 measures[f"pictures_{letter}"] = Quantity.exact(kinds[number], "pictures")
+    seen += heard
     seen.sort(key=lambda s: (s.span is None, s.span or Span.of(0, 0), -s.score))
     coverage = Coverage(whole, count, "packets", not_testable=blind)
     alarms = sum(map(is_alarm, seen))

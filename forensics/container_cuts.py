@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Cut", "IdPattern", "find_cuts", "find_order_breaks", "gop_starts", "is_regular",
-           "read_id_pattern", "restart_rows"]  # fmt: skip
+__all__ = ["Cut", "IdPattern", "find_codec_clock_breaks", "find_cuts", "find_order_breaks",
+           "gop_starts", "is_regular", "read_id_pattern", "restart_rows"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Cut:
     gops_removed: int | None = None
     frames_removed: int | None = None
     modulo: int | None = None
+    seconds_removed: Fraction | None = None
 
 
 def gop_starts(table: SliceTable) -> NDArray[np.int64]:
@@ -181,6 +182,38 @@ def find_clock_breaks(table: SliceTable) -> list[tuple[int, Fraction]]:
     return found if len(found) <= max(2, len(timed) // 8) else []
 
 
+def find_codec_clock_breaks(table: SliceTable) -> list[tuple[int, Fraction]]:
+    """Rows where the pictures' own clock jumps against the container's stamps, and by how much (s).
+
+    MPEG-4 part 2 writes the time of every picture into its header. Copying some packets and
+    giving them new stamps leaves the old times inside. Whole seconds show only where a GOP header
+    with a time code follows.
+    """
+    import numpy as np
+
+    if table.clock_rate < 2:
+        return []
+    rows = np.flatnonzero((table.ticks >= 0) & (table.packets.pts != ABSENT) & table.shown)
+    if len(rows) < 8:
+        return []
+    rows = rows[np.argsort(table.packets.pts[rows], kind="stable")]
+    base = float(table.packets.time_base)
+    stamped = np.diff(table.packets.pts[rows].astype(np.float64)) * base
+    apart = np.diff(table.ticks[rows].astype(np.float64)) / table.clock_rate - stamped
+    usual = float(np.median(stamped))
+    odd = np.flatnonzero(np.abs(apart) > max(0.5 * usual, 2 * base, 2 / table.clock_rate))
+    if not usual or len(odd) > max(2, len(rows) // 20):
+        return []  # a clock that was never meant, or a container that spaces its stamps evenly
+    found = []
+    for at in odd:
+        row = int(rows[at + 1])
+        # The pictures shown first may be stored after the key frame that the cut was made at.
+        keys = np.flatnonzero(table.access[max(0, row - 4) : row + 1])
+        row = max(0, row - 4) + int(keys[-1]) if len(keys) else row
+        found.append((row, Fraction(float(apart[at])).limit_denominator(10_000)))
+    return found
+
+
 def restart_rows(table: SliceTable) -> list[int]:
     """Rows after the first at which an encoder introduces itself again."""
     return sorted(row for row in table.said if row > 0 and table.access[row])
@@ -231,6 +264,12 @@ def find_cuts(table: SliceTable) -> tuple[list[Cut], IdPattern, str]:
         mark(row).supports["gop-clock"] = (
             f"the GOP header's clock jumps by {float(jump):+.1f} s against the stamps"
         )
+    for row, jump in find_codec_clock_breaks(table):
+        cut = mark(row)
+        cut.supports["codec-clock"] = (
+            f"the pictures' own clock jumps by {float(jump):+.3f} s against the stamps"
+        )
+        cut.seconds_removed = jump if jump > 0 else None
     for row, text in _short_gops(table, starts):
         mark(row).supports["short-gop"] = text
     restarts = restart_rows(table)
@@ -287,21 +326,26 @@ def _set_changes(table: SliceTable, starts: NDArray[np.int64]) -> list[tuple[int
     return found
 
 
-def joined_trace(table: SliceTable, muxer: str) -> bool:
+def joined_trace(table: SliceTable, muxer: str) -> Literal["", "in-band", "inserted"]:
     """Whether parameter sets stand in band the way a stream-copying join leaves them.
 
     The join tool of FFmpeg puts them in front of every key frame of an MP4 that also has them in
     its header. So do an MPEG-TS put into an MP4, but with access unit delimiters, and a bare
-    stream put into an MP4, but with its clock of 1/1,200,000 s.
+    stream put into an MP4, but with its clock of 1/1,200,000 s. ``inserted``: they stand behind a
+    message that an encoder writes after them, so that something put them in later.
     """
     if table.packets.time_base == Fraction(1, 1_200_000):
-        return False
+        return ""
     if not table.length_prefixed or "lavf" not in muxer.lower() or table.codec != "h264":
-        return False
+        return ""
     starts = [row for row in range(len(table)) if table.access[row] == 1]
     inside = sum(1 for row in starts if row in table.sets)
     delimiters = sum(1 for row in starts if 9 in table.units.get(row, ()))
-    return len(starts) >= 2 and inside >= 0.9 * len(starts) and not delimiters
+    if len(starts) < 2 or inside < 0.9 * len(starts) or delimiters:
+        return ""
+    units = [table.units.get(row, ()) for row in starts]
+    late = any(6 in u and 7 in u and u.index(6) < u.index(7) for u in units)
+    return "inserted" if late else "in-band"
 
 
 def encoder_of(said: str) -> str:

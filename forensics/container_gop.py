@@ -7,28 +7,38 @@ of the present encoding (`forensics.container_pulse`); B-frames blur it, a resca
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from forensics.container_explain import observe
 from forensics.container_headers import ABSENT, SliceTable, read_slice_headers
-from forensics.container_pulse import PhaseBreak, PulseTrain, gop_phase_breaks
-from forensics.model import Clip, NotTestable, Observation, Progress, Quantity, Span, Verdict3
+from forensics.container_pulse import (
+    PhaseBreak,
+    PulseTrain,
+    gop_phase_breaks,
+    pulse_shape,
+    standardise,
+)
+from forensics.model import Clip, NotTestable, Observation, Progress, Quantity, Span
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["GopMeasurement", "measure_gop", "measure_gop_of", "observe_gop", "size_series"]
+__all__ = ["GopMeasurement", "measure_gop", "measure_gop_of", "observe_gop", "observe_train",
+           "size_series"]  # fmt: skip
 
 #: Tuned on the tuning half of the sources in benchmarks/bytes.py, as is the shape of a pulse:
 #: the picture in front of an old key picture is cheap, those after it are dear.
 LEAST_STRENGTH = 3.2
-LEAST_STRENGTH_B = 3.2
-LEAST_SCORE = 2.5
+LEAST_STRENGTH_B = 3.6
+LEAST_SCORE = 4.5
 LEAST_SCORE_B = 8.0
 PULSE = (-0.3, -0.4, 1.0, 0.5, 0.3)
+#: Of a pulse's height, what the picture after it must have at least.
+LEAST_TAIL = 0.05
 LEAST_FRAMES = 96
 
 
@@ -133,9 +143,14 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
         if train is None:
             why = "too few predicted pictures"
         else:
-            own = _own_rhythm(train, ignore, usual, fixed)
-            double = train.strength >= strength and train.strength > 1.2 * train.rival and not own
-            if own:
+            own = train.follows(ignore, usual, fixed)
+            clear = train.strength >= strength and train.strength > 1.2 * train.rival
+            jerks = clear and _is_jerk(sizes, kinds, ignore, train)
+            double = clear and not own and not jerks
+            if jerks:
+                why = (f"single pictures stand out every {train.period}: frames repeated or "
+                       "dropped at a steady rate, not an older GOP")  # fmt: skip
+            elif own:
                 why = f"the strongest rhythm ({train.period}) is this encoder's own GOP"
             elif not double and has_b:
                 why = ("B-frames hide an older GOP from packet sizes; the share of changed pixels, "
@@ -149,18 +164,18 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
     )  # fmt: skip
 
 
-def _own_rhythm(train: PulseTrain, ignore: NDArray[np.bool_], usual: int, fixed: float) -> bool:
-    """Whether the train runs with this encoding's own key frames."""
-    import numpy as np
+def _is_jerk(
+    sizes: NDArray[np.float64], kinds: NDArray[np.int64], ignore: NDArray[np.bool_],
+    train: PulseTrain,
+) -> bool:  # fmt: skip
+    """Whether the pulses are single pictures, or troughs: a converted frame rate leaves those.
 
-    if fixed < 0.6 or usual < 2 or train.period % usual:
-        return False
-    own = np.flatnonzero(ignore)
-    if not len(own):
-        return False
-    shift = Counter(((own - train.phase) % train.period).tolist())
-    near = sum(shift[s % train.period] for s in range(-5, 5))
-    return near >= 0.5 * len(own)
+    After an old key picture the sizes take a few pictures to come down again.
+    """
+    scores = standardise(sizes, kinds=kinds, ignore=ignore)
+    shape = pulse_shape(scores, train, ignore=ignore)
+    top = float(shape.max())
+    return bool(shape[1] <= LEAST_TAIL * shape[0] or -float(shape.min()) > 1.5 * top)
 
 
 def measure_gop(clip: Clip, *, progress: Progress | None = None) -> GopMeasurement:
@@ -188,11 +203,85 @@ def measure_gop(clip: Clip, *, progress: Progress | None = None) -> GopMeasureme
     When it errs
     ------------
     Calls it double where a scene pulses by itself at a fixed rate (ASTM E3016: inaccuracy,
-    existence), or a multiple or divisor of the true GOP (inaccuracy: alteration). Misses an
+    existence; single pictures that stand out, as a converted frame rate leaves them, are told
+    apart), or a multiple or divisor of the true GOP (inaccuracy: alteration). Misses an
     earlier encoding after a rescale, with a variable GOP, or much better than the last one
     (incompleteness). Says nothing about who encoded it, or why.
     """
     return measure_gop_of(read_slice_headers(clip, progress=progress))
+
+
+def observe_train(
+    train: PulseTrain, whole: Span | None, spans: Sequence[Span], *, carrier: str, stratum: str
+) -> list[Observation]:
+    """An older GOP and the breaks of its phase, as observations.
+
+    Parameters
+    ----------
+    train
+        The pulse train that was found.
+    whole
+        What was looked at.
+    spans
+        Where each of the train's breaks lies.
+    carrier
+        What pulses: ``packet sizes`` or ``changed pixels``.
+    stratum
+        The conditions, as the error-rate table names them.
+    """
+    return [
+        _observe_older_gop(train, whole, carrier=carrier, stratum=stratum),
+        *(_observe_phase_break(item, span, carrier=carrier, stratum=stratum)
+          for item, span in zip(train.breaks, spans, strict=True)),
+    ]  # fmt: skip
+
+
+def _observe_older_gop(
+    train: PulseTrain, whole: Span | None, *, carrier: str, stratum: str
+) -> Observation:
+    """An older GOP that shows in `carrier`, as an observation: encoded at least twice."""
+    return observe(
+        "compression", "double-compression", "inconclusive", span=whole, score=0.3,
+        stratum=f"double, {stratum}",
+        supports=[(f"{carrier} pulse every {train.period} frames, "
+                  f"strength {train.strength:.1f}, next best {train.rival:.1f}")],
+        explanations=("platform-transcode", "re-encoded", "still-scene"),
+        measures={
+            "first_gop": Quantity(float(train.period), "frames",
+                                  note="estimate; a multiple or divisor cannot be excluded"),
+            "strength": Quantity(train.strength, "", note="standard errors above chance"),
+        },
+        note="encoded at least twice: by itself no sign of an edit",
+    )  # fmt: skip
+
+
+def _observe_phase_break(
+    item: PhaseBreak, span: Span, *, carrier: str, stratum: str
+) -> Observation:
+    """A break of an older GOP's phase, as an observation.
+
+    Never more than inconclusive by itself: an encoder that puts in a key frame when the picture
+    changes, or starts again after a pause, leaves the same in every later copy.
+    """
+    others = "" if item.removed else "; an exact multiple would not show"
+    return observe(
+        "compression", "gop-phase-break", "inconclusive", span=span,
+        score=min(0.95, 0.5 + 0.03 * item.score), stratum=stratum,
+        supports=[
+            (f"the pulse train of the older GOP of {item.period} in the {carrier} is out of step "
+             f"by {item.removed} frames; {item.pulses_before} pulses before, "
+             f"{item.pulses_after} after, score {item.score:.1f}")
+        ],
+        explanations=("deletion-re-encoded", "scene-cut", "encoder-restart", "camera-drops",
+                      "motion-recorder", "still-scene"),
+        removed=Quantity(float(item.removed), "frames", note=(
+            f"modulo {item.period}: this many plus any multiple of {item.period}, or that "
+            f"much less than a multiple inserted{others}")),
+        measures={"older_gop": Quantity(float(item.period), "frames", note="estimate"),
+                  "break_score": Quantity(item.score, "", note="standard errors")},
+        note="frames were taken out or put in before the last encoding, or the older encoder "
+             "began a new GOP out of turn",
+    )  # fmt: skip
 
 
 def observe_gop(found: GopMeasurement, whole: Span | None) -> tuple[
@@ -202,42 +291,10 @@ def observe_gop(found: GopMeasurement, whole: Span | None) -> tuple[
     stratum = "B-frames" if found.has_b else "no B-frames"
     train = found.train
     if found.double and train is not None:
-        breaks = train.breaks
-        seen.append(observe(
-            "compression", "double-compression", "inconclusive", span=whole,
-            score=0.3, stratum=stratum,
-            supports=[(f"packet sizes pulse every {train.period} frames, "
-                      f"strength {train.strength:.1f}, next best {train.rival:.1f}")],
-            explanations=("platform-transcode", "re-encoded", "still-scene"),
-            measures={
-                "first_gop": Quantity(float(train.period), "frames",
-                                      note="estimate; a multiple or divisor cannot be excluded"),
-                "strength": Quantity(train.strength, "", note="standard errors above chance"),
-            },
-            note="encoded at least twice: by itself no sign of an edit",
-        ))  # fmt: skip
-        for item in breaks:
-            others = "" if item.removed else "; an exact multiple would not show"
-            verdict: Verdict3 = "inconclusive"
-            if item.score >= 8.0 and not found.has_b:
-                verdict = "inconsistent"
-            seen.append(observe(
-                "compression", "gop-phase-break", verdict, span=found.span(item),
-                score=min(0.95, 0.5 + 0.03 * item.score), stratum=stratum,
-                supports=[
-                    (f"the pulse train of the older GOP of {item.period} is out of step by "
-                    f"{item.removed} frames; {item.pulses_before} pulses before, "
-                    f"{item.pulses_after} after, score {item.score:.1f}")
-                ],
-                explanations=("deletion-re-encoded", "encoder-restart", "camera-drops",
-                              "still-scene"),
-                removed=Quantity(float(item.removed), "frames", note=(
-                    f"modulo {item.period}: this many plus any multiple of {item.period}, or that "
-                    f"much less than a multiple inserted{others}")),
-                measures={"older_gop": Quantity(float(item.period), "frames", note="estimate"),
-                          "break_score": Quantity(item.score, "", note="standard errors")},
-                note="frames were taken out or put in before the last encoding",
-            ))  # fmt: skip
+        seen = observe_train(
+            train, whole, [found.span(item) for item in train.breaks], carrier="packet sizes",
+            stratum=stratum,
+        )  # fmt: skip
     blind: tuple[NotTestable, ...] = ()
     if found.untestable and whole is not None:
         blind = (NotTestable(whole, f"deletion before a re-encoding: {found.untestable}"),)

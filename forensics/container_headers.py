@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged, open_container
-from forensics.container_mpeg import read_mpeg_header
+from forensics.container_mpeg import MpegReader
 from forensics.container_nal import NalReader, PictureHeader
 from forensics.errors import ClipRefused, ClipUnreadable, StreamMissing
 from forensics.model import Clip, Progress
@@ -41,6 +41,8 @@ class SliceTable:
     2 CRA, 3 BLA, 4 recovery point, 5 key frame by the container's word only. `units` maps a row to
     its NAL unit types, `sei` to its SEI message types, `sets` to hashes of parameter sets carried
     in band, `said` to what the encoder wrote there, `time_codes` to the GOP header's clock (s).
+    `ticks` is a picture's own time in units of 1/`clock_rate` s where the codec writes one
+    (MPEG-4 part 2; `poc_lsb` then holds its ``vop_time_increment``).
     """
 
     codec: str
@@ -52,6 +54,7 @@ class SliceTable:
     idr_pic_id: NDArray[np.int64]
     poc_lsb: NDArray[np.int64]
     slices: NDArray[np.int64]
+    ticks: NDArray[np.int64]
     units: dict[int, tuple[int, ...]]
     sei: dict[int, tuple[int, ...]]
     sets: dict[int, tuple[str, ...]]
@@ -60,6 +63,7 @@ class SliceTable:
     outside: frozenset[str] = frozenset()
     poc_bits: int = 0
     frame_num_bits: int = 0
+    clock_rate: int = 0
     frame_only: bool = True
     size: tuple[int, int] = (0, 0)
     lies: int = 0
@@ -176,6 +180,7 @@ class _Pictures:
         self.codec = codec
         self.log = _Log(base)
         self.reader = NalReader(codec, extradata) if codec in _NAL_CODECS else None
+        self.mpeg = MpegReader(codec, extradata[:4096]) if codec in _MPEG_CODECS else None
         self.numbers = array("q")
         self.units: dict[int, tuple[int, ...]] = {}
         self.sei: dict[int, tuple[int, ...]] = {}
@@ -188,7 +193,7 @@ class _Pictures:
     def add(self, packet: Any) -> None:
         row = len(self.log)
         self.log.add(packet)
-        access = {"IDR": 1, "CRA": 2, "BLA": 3, "recovery": 4}
+        access, ticks = {"IDR": 1, "CRA": 2, "BLA": 3, "recovery": 4}, -1
         if self.reader is not None:
             header = self.reader.read(memoryview(packet))
             # One tuple object for each distinct pattern keeps hour-long tables small.
@@ -201,8 +206,8 @@ class _Pictures:
                 self.said[row] = header.user_data
             self.lies += header.lies
             number = access.get(header.random_access, 0)
-        elif self.codec in _MPEG_CODECS:
-            header, code = read_mpeg_header(self.codec, packet)
+        elif self.mpeg is not None:
+            header, code, ticks = self.mpeg.read(packet)
             if code is not None:
                 self.time_codes[row] = code
             if header.user_data:
@@ -214,31 +219,30 @@ class _Pictures:
             number = 5
         self.numbers.extend((
             max(0, _KINDS.find(header.kind)), number, header.reference, header.frame_num,
-            header.idr_pic_id, header.poc_lsb, header.slices,
+            header.idr_pic_id, header.poc_lsb, header.slices, ticks,
         ))  # fmt: skip
 
     def table(self, extradata: bytes, broken_off: str) -> SliceTable:
         import numpy as np
 
-        rows = np.array(self.numbers, dtype=np.int64).reshape(-1, 7)
-        kind, access, reference, frame_num, idr, poc, slices = np.ascontiguousarray(rows.T)
+        rows = np.array(self.numbers, dtype=np.int64).reshape(-1, 8)
+        kind, access, reference, frame_num, idr, poc, slices, ticks = np.ascontiguousarray(rows.T)
         if not kind.any():
             # Without readable headers a key frame is all that is known.
             kind = np.where(access > 0, 1, 0)
         reader = self.reader
         sps = next(iter(reader.sps.values()), None) if reader is not None else None
         said = dict(self.said)
-        if self.codec in _MPEG_CODECS and extradata:
-            text = read_mpeg_header(self.codec, extradata)[0].user_data
-            if text:
-                said.setdefault(0, text)
+        if self.mpeg is not None and self.mpeg.outside:
+            said.setdefault(0, self.mpeg.outside)
         return SliceTable(
             self.codec, self.log.table(), kind.astype(np.int8), access.astype(np.int8),
-            reference.astype(np.int8), frame_num, idr, poc, slices, self.units, self.sei,
-            self.sets, said, self.time_codes,
+            reference.astype(np.int8), frame_num, idr, poc, slices, ticks, self.units,
+            self.sei, self.sets, said, self.time_codes,
             outside=frozenset(reader.outside) if reader is not None else frozenset(),
             poc_bits=sps.poc_bits if sps else 0,
             frame_num_bits=sps.frame_num_bits if sps else 0,
+            clock_rate=self.mpeg.resolution if self.mpeg is not None else 0,
             frame_only=sps.frame_only if sps else True,
             size=(sps.width, sps.height) if sps else (0, 0),
             lies=self.lies, unreadable=reader.unreadable if reader is not None else 0,
@@ -324,7 +328,8 @@ def read_slice_headers(
     """The header of every coded picture as one readable table, without decoding.
 
     H.264: type, ``frame_num``, ``idr_pic_id``, order count, NAL units, SEI, parameter sets in
-    band. H.265: the same as far as it has them. MPEG-1, -2, -4: type and GOP time code. Other
+    band. H.265: the same as far as it has them. MPEG-1, -2, -4: type and GOP time code, and the
+    pictures' own clock in MPEG-4 part 2. Other
     codecs: stamps, sizes and the container's key-frame flag.
 
     Parameters

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from forensics.container_cuts import read_id_pattern
 from forensics.container_explain import observe
 from forensics.container_headers import ABSENT, SliceTable, read_tracks
 from forensics.errors import StreamMissing
@@ -23,13 +25,19 @@ from forensics.model import (
     Verdict3,
 )
 from forensics.provenance import conclude, keep, method
-from forensics.scan import Picture, iter_pictures
+from forensics.scan import Packets, Picture, iter_pictures
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["HiddenRun", "find_hidden_frames", "find_hidden_runs", "observe_hidden"]
+__all__ = ["HiddenRun", "find_hidden_frames", "find_hidden_runs", "is_preroll", "measure_preroll",
+           "observe_hidden"]  # fmt: skip
+
+#: Up to this much at the head a writer hides by itself: reordering, priming, a session that
+#: starts a moment after its first picture. A trim can be as short, so this decides nothing alone.
+PREROLL_S = Fraction(1, 4)
+PREROLL_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,9 @@ class HiddenRun:
 
     `where` is head, tail or interior; `rows` of the stored table; `first`/`last` media time (s);
     `shown_before`/`shown_after` presentation times (s) around the place; `starts_inside` tells
-    that what is shown next does not begin with a key frame.
+    that what is shown next does not begin with a key frame; `length` media time (s) up to what is
+    shown next, `until` the same from the first picture stored; `from_first` tells that what is
+    stored begins with the first picture an encoder wrote, as far as its numbers say.
     """
 
     where: str
@@ -48,6 +58,9 @@ class HiddenRun:
     shown_before: Fraction | None
     shown_after: Fraction | None
     starts_inside: bool
+    length: Fraction = Fraction(0)
+    from_first: bool = False
+    until: Fraction = Fraction(0)
 
 
 def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRun]:
@@ -73,6 +86,7 @@ def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRu
     hidden = np.array([int(p) not in shown_at for p in positions])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(np.int8), [0]])))
     base, clock = stored.packets.time_base, presented.packets.time_base
+    start = int(stored.packets.pts[order[0]]) * base
     runs = []
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         rows = order[begin:end]
@@ -80,11 +94,61 @@ def find_hidden_runs(stored: SliceTable, presented: SliceTable) -> list[HiddenRu
         after = shown_at[int(positions[end])] * clock if end < len(order) else None
         where = "head" if before is None else "tail" if after is None else "interior"
         inside = end < len(order) and not stored.access[order[end]]
+        first, last = (int(stored.packets.pts[row]) * base for row in (rows[0], rows[-1]))
+        until = int(stored.packets.pts[order[end]]) * base if end < len(order) else last
+        initial = bool(stored.access[0]) and _begins(stored) and (where != "head" or 0 in rows)
         runs.append(HiddenRun(
-            where, rows, int(stored.packets.pts[rows[0]]) * base,
-            int(stored.packets.pts[rows[-1]]) * base, before, after, bool(inside),
+            where, rows, first, last, before, after, bool(inside), until - first,
+            initial, until - start,
         ))  # fmt: skip
     return runs
+
+
+def _begins(stored: SliceTable) -> bool:
+    """Whether the first picture is an encoder's first, as far as its number says.
+
+    Those that alternate begin with 0; of those that count some begin with 1.
+    """
+    ids = [int(v) for v in stored.idr_pic_id[(stored.access == 1) & (stored.idr_pic_id >= 0)]]
+    return not ids or ids[0] <= (0 if read_id_pattern(ids).pattern == "alternating" else 1)
+
+
+def measure_preroll(stored: SliceTable, sound: Iterable[Packets] = ()) -> Fraction:
+    """How much (s) an encoder's own delay explains: picture reordering, or priming of the sound.
+
+    Parameters
+    ----------
+    stored
+        The picture table read without edit lists.
+    sound
+        Packets of the sound streams, read with edit lists: priming has negative stamps.
+    """
+    pts, dts = stored.packets.pts, stored.packets.dts
+    known = (pts != ABSENT) & (dts != ABSENT)
+    delay = Fraction(0)
+    if known.any():
+        # The first picture waits for the others; one constant offset throughout is no delay.
+        ahead = (pts - dts)[known]
+        delay = int(ahead[0] - ahead.min()) * stored.packets.time_base
+    for packets in sound:
+        stamped = packets.pts[packets.pts != ABSENT]
+        if len(stamped):
+            delay = max(delay, -int(stamped.min()) * packets.time_base)
+    return delay
+
+
+def is_preroll(run: HiddenRun) -> bool:
+    """Whether a hidden head is as short as writers hide by themselves, and begins at a start.
+
+    When it errs
+    ------------
+    A trim of less than a quarter of a second, of a recording that began just before, looks the
+    same (ASTM E3016: misinterpretation).
+    """
+    # Some telephones show the very first pictures and hide those that follow while they settle.
+    early = run.where == "head" or (run.where == "interior" and run.until <= PREROLL_S)
+    short = run.length <= PREROLL_S and len(run.rows) <= PREROLL_FRAMES
+    return early and run.from_first and short
 
 
 def read_hidden(
@@ -101,43 +165,64 @@ def read_hidden(
 
 
 def observe_hidden(
-    runs: list[HiddenRun], *, artefacts: dict[int, tuple[Artefact, ...]] | None = None,
-    notes: dict[int, str] | None = None,
+    runs: list[HiddenRun], *, explained_s: Fraction = Fraction(0),
+    artefacts: dict[int, tuple[Artefact, ...]] | None = None, notes: dict[int, str] | None = None,
 ) -> list[Observation]:  # fmt: skip
-    """The hidden runs as observations: a trim is called a trim."""
+    """The hidden runs as observations: a trim is called a trim, an encoder's pre-roll a pre-roll.
+
+    Parameters
+    ----------
+    runs
+        From `find_hidden_runs`.
+    explained_s
+        What the encoder's own delay explains, seconds, from `measure_preroll`.
+    artefacts, notes
+        Per run, what was extracted and what is to be said about it.
+    """
     seen = []
     for number, run in enumerate(runs):
         times = [t for t in (run.shown_before, run.shown_after) if t is not None]
         span = Span(min(times), max(times)) if times else None
         count = len(run.rows)
+        preroll = is_preroll(run)
+        small = preroll or (run.where == "tail" and count <= 2)
         # A recorder begins with a key frame. Pictures shown from the middle of a GOP on, with its
         # beginning stored but hidden, were not recorded that way.
         verdict: Verdict3 = "inconclusive"
-        if run.where == "interior" or (run.where == "head" and run.starts_inside):
+        if not preroll and (run.where == "interior" or (run.where == "head" and run.starts_inside)):
             verdict = "inconsistent"
+        # What is hidden is no longer than the reordering or the priming the file itself shows.
+        slack = run.length / (2 * count)
+        explained = preroll and 0 < run.length <= explained_s + slack
+        if explained:
+            verdict = "consistent"
         text = {
             "head": "trim: the beginning is stored but not shown",
             "tail": "trim: the end is stored but not shown",
             "interior": "a stretch inside is stored but not shown",
         }[run.where]
-        small = count <= 2 and not run.starts_inside and run.where != "interior"
+        if preroll:
+            text = "pre-roll: the first pictures are stored but not shown"
         supports = [f"{count} stored pictures are not presented ({run.where})"]
         if run.starts_inside:
             supports.append("what is shown next does not begin with a key frame")
+        if explained:
+            supports.append(f"reordering or priming in this file takes {float(explained_s):.3f} s")
         reasons = ("encoder-delay", "trim", "unusual-writer") if small else (
             "trim", "edited-tables", "unusual-writer", "encoder-delay")  # fmt: skip
         note = f"{text}; media time {float(run.first):.3f} s to {float(run.last):.3f} s"
         extra = (notes or {}).get(number, "")
         seen.append(observe(
-            "container", "hidden-frames", "inconclusive" if small else verdict, span=span,
-            score=0.3 if small else 0.95, supports=supports, explanations=reasons,
-            removed=Quantity.exact(count, "frames", "counted in the file"),
+            "container", "hidden-frames", verdict, span=span,
+            score=0.1 if explained else 0.3 if small else 0.95, supports=supports,
+            explanations=reasons, removed=Quantity.exact(count, "frames", "counted in the file"),
             measures={
                 "hidden_frames": Quantity.exact(count, "frames"),
                 "hidden_from": Quantity.exact(float(run.first), "s", "media time, read exactly"),
                 "hidden_to": Quantity.exact(float(run.last), "s", "media time, read exactly"),
             },
-            note=f"{note}; {extra}" if extra else note, stratum="edit-list",
+            note=f"{note}; {extra}" if extra else note,
+            stratum="pre-roll" if preroll else "edit-list",
             artefacts=(artefacts or {}).get(number, ()),
         ))  # fmt: skip
     return seen
@@ -151,7 +236,7 @@ def _png(picture: Picture) -> bytes:
     return bytes(buffer.tobytes())
 
 
-@method("container-hidden-frames", version="1", references=(
+@method("container-hidden-frames", version="2", references=(
     "ISO/IEC 14496-12 8.6.6 (edit list)",
     "SWGDE 23-V-001 Best Practices for Digital Video Authentication",
 ))  # fmt: skip
@@ -186,12 +271,14 @@ def find_hidden_frames(
 
     When it errs
     ------------
-    Calls it a trim when a device itself records ahead and hides the beginning (ASTM E3016:
-    misinterpretation). Misses data that no index points at when it is not H.264 (incompleteness);
+    Calls it a trim when a device itself records ahead and hides more than a quarter of a second of
+    it (ASTM E3016: misinterpretation), and a pre-roll what is a shorter trim from an encoder's
+    first picture on. Misses data that no index points at when it is not H.264 (incompleteness);
     `find_discontinuities` reports such stretches by size. Says nothing about what was cut away
     without leaving it in the file, and nothing in containers without edit lists.
     """
-    presented = read_tracks(clip, progress=progress).pictures
+    tracks = read_tracks(clip, progress=progress)
+    presented = tracks.pictures
     if presented is None:
         raise StreamMissing(f"{clip.name} has no picture packets", path=clip.path)
     stored, runs = read_hidden(clip, presented, progress=progress)
@@ -237,8 +324,9 @@ def find_hidden_frames(
         notes[number] = f"{len(rows)} of {len(runs[number].rows)} decoded and hashed"
         if len(pictures[number]) < len(rows):
             notes[number] += f", {len(pictures[number])} kept as pictures"
+    explained = measure_preroll(stored, tracks.sound.values())
     return conclude(
-        observe_hidden(runs, artefacts=artefacts, notes=notes),
+        observe_hidden(runs, explained_s=explained, artefacts=artefacts, notes=notes),
         coverage=Coverage(None, seen, "packets", failures), stratum="edit-list",
         measures={"hidden_frames": Quantity.exact(len(owner), "frames")},
     )  # fmt: skip

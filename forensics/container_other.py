@@ -1,4 +1,4 @@
-"""Structure of Matroska/WebM, AVI/WAV, FLV and MPEG-TS files, read without trusting a length.
+"""Structure of Matroska, AVI/WAV, FLV, MPEG-TS and MPEG-PS files, read trusting no length.
 
 Each reader gives the file's elements in order, as a path and the fields that a writer chooses
 (brands, application names, codec tags, flags), plus what is impossible. Media data is not entered.
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from forensics.boxes import Problem
 
-__all__ = ["Element", "read_ebml", "read_flv", "read_riff", "read_transport"]
+__all__ = ["Element", "read_ebml", "read_flv", "read_program", "read_riff", "read_transport"]
 
 _MAX = 20_000
 _DEPTH = 16
@@ -261,7 +261,93 @@ def read_transport(file: BinaryIO, size: int, *, limit: int = 256 * 1024 * 1024)
     return sorted(found, key=lambda e: e.offset), problems
 
 
+# -- MPEG-PS ----------------------------------------------------------------------------------
+
+
+def _pack(head: bytes) -> tuple[float, int, int]:
+    """System clock (s), multiplex rate (50 bytes/s) and length of a pack header; length 0: none."""
+    if len(head) >= 14 and head[4] & 0xC4 == 0x44:
+        value = int.from_bytes(head[4:10], "big")
+        clock = (value >> 43 & 7) << 30 | (value >> 27 & 0x7FFF) << 15 | value >> 11 & 0x7FFF
+        extra = value >> 1 & 0x1FF
+        rate = int.from_bytes(head[10:13], "big") >> 2
+        return clock / 90_000 + extra / 27_000_000, rate, 14 + (head[13] & 7)
+    if len(head) >= 12 and head[4] & 0xF1 == 0x21:
+        value = int.from_bytes(head[4:9], "big")
+        clock = (value >> 33 & 7) << 30 | (value >> 17 & 0x7FFF) << 15 | value >> 1 & 0x7FFF
+        return clock / 90_000, int.from_bytes(head[9:12], "big") >> 1 & 0x3FFFFF, 12
+    return 0.0, 0, 0
+
+
+def _next_start(file: BinaryIO, at: int, end: int) -> int:
+    """Where the next pack begins, or -1: looked for in at most four megabytes."""
+    for _ in range(64):
+        block = _at(file, at, 65_536 + 3)
+        found = block.find(b"\0\0\1\xba")
+        if found >= 0:
+            return at + found
+        if len(block) < 65_536 + 3 or at >= end:
+            break
+        at += 65_536
+    return -1
+
+
+def read_program(file: BinaryIO, size: int, *, limit: int = 256 * 1024 * 1024) -> Read:
+    """Packs and streams of an MPEG program stream in order, and jumps of its system clock.
+
+    The clock may stand at most 0.7 s between packs; where it runs back or leaps, two recordings
+    meet. Counts of units are bounded: a file of nothing but headers costs no more than a real one.
+    """
+    found: list[Element] = []
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    at, end, before, lost = 0, min(size, limit), -1.0, 0
+
+    def first(path: str, length: int, text: str = "") -> None:
+        if path + text not in seen and len(seen) < 300:
+            seen.add(path + text)
+            found.append(Element(at, length, path, text))
+
+    for _ in range(250_000):
+        head = _at(file, at, 16)
+        if len(head) < 4 or at >= end:
+            break
+        code, length = head[3], 6 + int.from_bytes(head[4:6], "big")
+        if head[:3] != b"\0\0\1" or code < 0xB9:
+            lost += 1
+            where = _next_start(file, at, end) if lost < 50 else -1
+            if len(problems) < 200:
+                problems.append(Problem(at, "no pack or packet starts here"))
+            if where < 0:
+                break
+            at = where
+            continue
+        if code == 0xBA:
+            clock, rate, length = _pack(head)
+            if not length:
+                problems.append(Problem(at, "a pack header of no known kind"))
+                break
+            first("PS/pack", length, f"MPEG-{2 if length >= 14 else 1} rate {rate}")
+            step = clock - before
+            # The clock counts to 2**33 / 90,000 s and begins again.
+            if before >= 0 and not -1e-9 <= step % 95443.7176 <= 1.0 and len(problems) < 200:
+                problems.append(Problem(at, f"the system clock jumps by {step:+.3f} s"))
+            before = clock
+        elif code == 0xB9:
+            first("PS/end", 4)
+            length = 4
+        else:
+            name = {0xBB: "system header", 0xBC: "map", 0xBD: "private 1", 0xBE: "padding",
+                    0xBF: "private 2"}.get(code, f"stream {code:02x}")  # fmt: skip
+            first(f"PS/{name}", length)
+            if at + length > size and len(problems) < 200:
+                extra = at + length - size
+                problems.append(Problem(at, f"packet {code:02x} claims {extra} bytes too many"))
+        at += length
+    return found, problems
+
+
 READERS: tuple[tuple[str, Callable[[BinaryIO, int], Read]], ...] = (
     ("matroska", read_ebml), ("avi", read_riff), ("wav", read_riff), ("flv", read_flv),
-    ("mpegts", read_transport),
+    ("mpegts", read_transport), ("mpeg", read_program),
 )  # fmt: skip

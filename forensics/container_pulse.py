@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PhaseBreak", "PulseTrain", "gop_phase_breaks", "measure_pulses", "standardise"]
+__all__ = ["PhaseBreak", "PulseTrain", "gop_phase_breaks", "measure_pulses", "pulse_shape",
+           "standardise"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,26 @@ class PulseTrain:
         """Phase of the longest stretch."""
         longest = max(self.segments, key=lambda s: s[1] - s[0], default=(0, 0, 0))
         return longest[2]
+
+    def follows(self, own: NDArray[np.bool_], usual: int, fixed: float) -> bool:
+        """Whether the train may be this encoding's own rhythm, a multiple of its GOP.
+
+        Rate control comes back to the same place of every GOP, not only to its key frame. An older
+        GOP of the same length, or a multiple, cannot be told from that.
+
+        Parameters
+        ----------
+        own
+            (n,) true at this encoding's key frames, and what was left out beside them.
+        usual
+            The usual GOP of this encoding, pictures.
+        fixed
+            The share of GOPs of that length.
+        """
+        import numpy as np
+
+        several = int((np.diff(own.astype(np.int8)) > 0).sum()) >= 3
+        return several and fixed >= 0.6 and usual >= 2 and self.period % usual == 0
 
 
 def standardise(
@@ -223,6 +244,26 @@ def _evidence(
     if not len(rows):
         return 0.0, 0
     return float(scores[rows].sum() / np.sqrt(len(rows))), len(rows)
+
+
+def pulse_shape(
+    scores: NDArray[np.float64], train: PulseTrain, *, ignore: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Mean standard score at each distance from a train's pulses; index 0 is the pulse itself."""
+    import numpy as np
+
+    rows, places = [], []
+    for first, last, phase in train.segments:
+        here = np.arange(first, last + 1)
+        rows.append(here)
+        places.append((here - phase) % train.period)
+    at, place = np.concatenate(rows), np.concatenate(places)
+    if ignore is not None:
+        at, place = at[~ignore[at]], place[~ignore[at]]
+    total = np.bincount(place, scores[at], train.period)
+    count = np.bincount(place, minlength=train.period)
+    shape: NDArray[np.float64] = total / np.maximum(count, 1)
+    return shape
 
 
 def _refine(

@@ -11,14 +11,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from forensics.container_explain import observe, span_between
-from forensics.model import Observation, Quantity, Span
+from forensics.model import Discontinuity, Observation, Quantity, Span
 from forensics.scan import Packets
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["StampBreak", "Timing", "find_stamp_breaks", "measure_timing", "observe_stamps"]
+__all__ = ["StampBreak", "Timing", "find_stamp_breaks", "join_streams", "measure_timing",
+           "observe_stamps"]  # fmt: skip
 
 _ABSENT = -(2**63)
 
@@ -186,7 +187,9 @@ def observe_stamps(
         off = abs(item.missing) < 0.5 and item.kind != "pts-reversed"
         # Fragmented files often show one packet of sound alone before the rest begins.
         lead_in = what.startswith("sound") and first is not None and first <= whole.start
-        off = off or lead_in
+        # AVI stores no stamps, and a demuxer that makes them up runs out of pictures at the end.
+        lead_out = item.kind == "pts-overlap" and second is not None and second >= whole.end
+        off = off or lead_in or lead_out
         seen.append(
             observe(
                 "timestamps", item.kind, "inconclusive", span=span_between(first, second),
@@ -204,3 +207,44 @@ def observe_stamps(
             )
         )  # fmt: skip
     return seen
+
+
+def join_streams(
+    pictures: list[Observation], sound: list[Observation], *, reach_s: Fraction = Fraction(1, 10)
+) -> list[Observation]:
+    """Breaks of the pictures' stamps, those that coincide with one of the sound's made stronger.
+
+    A tool that joins copied streams rounds each to its own packets, so that both are irregular at
+    the joint by less than a packet. Either alone is rounding; together, in streams that are
+    otherwise regular, they are one event. What is joined is taken out of `sound`.
+
+    Parameters
+    ----------
+    pictures, sound
+        Observations of `observe_stamps`.
+    reach_s
+        How far apart the two may lie.
+    """
+    joined = []
+    for one in pictures:
+        near = Span(one.span.start - reach_s, one.span.end + reach_s) if one.span else None
+        with_it = [o for o in sound if near is not None and o.span is not None and near & o.span
+                   and isinstance(o.what, Discontinuity) and o.what.kind != "dropped-frames"]
+        said = one.what
+        single = isinstance(said, Discontinuity) and said.kind != "dropped-frames"
+        if not with_it or not single or not isinstance(said, Discontinuity):
+            joined.append(one)
+            continue
+        for other in with_it:
+            sound.remove(other)
+        supports = [*said.supports, *(text for o in with_it if isinstance(o.what, Discontinuity)
+                                      for text in o.what.supports)]  # fmt: skip
+        joined.append(observe(
+            "timestamps", said.kind, "inconclusive", span=one.span,
+            score=max(0.7, one.score, *(o.score for o in with_it)), supports=supports,
+            explanations=("joined-by-tool", "stream-copy-cut", "motion-recorder",
+                          "encoder-restart", "interrupted"), removed=said.removed,
+            measures=one.measures, note="the stamps of pictures and sound break at the same moment",
+            stratum="stamps, pictures and sound",
+        ))  # fmt: skip
+    return joined

@@ -13,7 +13,7 @@ from forensics.boxes import read_boxes
 from forensics.clip import Limits, open_clip
 from forensics.container_c2pa import read_credentials
 from forensics.container_gop import measure_gop_of
-from forensics.container_headers import SliceTable
+from forensics.container_headers import ABSENT, SliceTable
 from forensics.container_signature import read_structure
 from forensics.container_trace import read_provenance
 from forensics.errors import ClipError, ForensicsError, printable
@@ -31,6 +31,7 @@ _SUFFIXES = frozenset(
 class TriageRow(Value, frozen=True):
     """What is known of one file without decoding it.
 
+    `frame_rate` counts the pictures shown against the time they cover, whatever the header says;
     `generations` is the least number of encodings that show ("at least 1" is 1), None where it
     cannot be told; `first_gop` frames; `hidden_frames` None where the container has no edit list;
     `alarms` and `remarks` count findings; `not_testable` says what could not have been seen.
@@ -84,8 +85,21 @@ def _strongest(exam: Examination) -> str:
     best = max(exam.observations, key=lambda o: o.score, default=None)
     if best is None or not isinstance(best.what, Discontinuity):
         return ""
-    place = f" at {best.span}" if best.span is not None else ""
+    whole = exam.coverage.span
+    # A fact about the whole file happens nowhere.
+    local = best.span is not None and (whole is None or best.span.length < whole.length / 2)
+    place = f" at {best.span}" if local else ""
     return f"{best.what.kind} ({best.what.verdict}){place}"
+
+
+def _rate(table: SliceTable | None) -> float | None:
+    """Pictures a second, counted. What a demuxer guesses for coarse clocks is often 1000."""
+    if table is None:
+        return None
+    stamps = table.packets.pts[table.shown]
+    stamps = stamps[stamps != ABSENT]
+    ticks = int(stamps.max() - stamps.min()) if len(stamps) else 0
+    return float((len(stamps) - 1) / (ticks * table.packets.time_base)) if ticks else None
 
 
 def triage_clip(
@@ -103,7 +117,7 @@ def triage_clip(
     hidden = exam.measures.get("hidden_frames")
     has_edits = "mov" in clip.container.format.split(",")
     blind = "; ".join(dict.fromkeys(n.reason for n in exam.coverage.not_testable))
-    rate = video.frame_rate if video is not None else None
+    rate = _rate(table) or (video.frame_rate if video is not None else None)
     tags = {k.lower(): v for k, v in clip.container.tags.items()}
     return TriageRow(
         path=printable(clip.path), digest=clip.digest, size=clip.size,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from forensics.edits_merge import merge_levels, whole_span
+from forensics.edits_phase import find_gop_phase_breaks
 from forensics.edits_power import measure_power
 from forensics.model import (
     Artefact,
@@ -23,7 +24,7 @@ from forensics.model import (
 )
 from forensics.provenance import conclude, keep, method
 
-__all__ = ["LEVEL_METHODS", "find_edits", "measure_power"]
+__all__ = ["LEVEL_METHODS", "find_edits", "find_gop_phase_breaks", "measure_power"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class _Level:
 LEVEL_METHODS: tuple[tuple[str, str, str], ...] = (
     ("container", "forensics.container", "find_discontinuities"),
     ("frame", "forensics.video", "find_discontinuities"),
+    ("compression", "forensics.edits_phase", "find_gop_phase_breaks"),
     ("clock", "forensics.clock", "find_clock_breaks"),
     ("audio", "forensics.continuity", "find_splices"),
     ("hum", "forensics.enf", "find_phase_breaks"),
@@ -63,25 +65,28 @@ def _run(level: _Level, clip: Clip, progress: Progress | None) -> tuple[Examinat
 
 
 @method(
-    "edits", version="1",
+    "edits", version="2",
     references=("SWGDE 23-V-001 (three outcomes)", "ENFSI-BPM-DI-03"),
 )  # fmt: skip
 def find_edits(
-    clip: Clip, *, levels: tuple[str, ...] = ("container", "frame", "clock", "audio", "hum"),
+    clip: Clip, *,
+    levels: tuple[str, ...] = ("container", "frame", "compression", "clock", "audio", "hum"),
     least_score: float = 0.0, tolerance_s: float = 0.3, progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Has it been edited? Ask every level once and merge what coincides into one finding.
 
-    Container and bitstream, frames, burned-in clock, sound and mains hum are examined; traces that
-    lie within `tolerance_s` of each other become one finding with several supports, and harmless
-    explanations are ranked by how many of the traces they account for.
+    Container and bitstream, frames, traces of an older encoding, burned-in clock, sound and mains
+    hum are examined; traces that lie within `tolerance_s` of each other become one finding with
+    several supports, and harmless explanations are ranked by how many of the traces they account
+    for.
 
     Parameters
     ----------
     clip
         An opened clip.
     levels
-        Which levels to ask: any of ``container``, ``frame``, ``clock``, ``audio``, ``hum``.
+        Which levels to ask: any of ``container``, ``frame``, ``compression``, ``clock``, ``audio``,
+        ``hum``.
     least_score
         Leave out merged findings below this score (0 to 1).
     tolerance_s

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from msgspec import structs
 
+from forensics.container import is_alarm
 from forensics.model import (
     Artefact,
     Discontinuity,
@@ -91,6 +92,7 @@ def merge_levels(
     """Merge what coincides, between levels only; order by time, whole-file facts first.
 
     Two observations of one level stay two: a level has already said what it takes to be one.
+    What merges makes one alarm (`container.is_alarm`) only if one of its traces is an alarm.
 
     Parameters
     ----------
@@ -140,12 +142,17 @@ def _merge(group: list[_Member]) -> Observation:
     # A span that says "somewhere in here" must not widen one that says where.
     exact = [m for m in group if m.said.kind not in _SOMEWHERE] or group
     span = lead.seen.span if lead in exact else exact[0].seen.span
+    # Remarks support an alarm; among themselves they never add up to one.
+    sure = [m for m in group if is_alarm(m.seen) and m.said.kind != "metadata-contradiction"]
     miss = 1.0
-    for member in group:
+    for member in group if sure else [max(group, key=lambda m: m.seen.score)]:
         miss *= 1 - member.seen.score
-    sure = [m for m in group if m.seen.score >= 0.5 and m.said.kind != "metadata-contradiction"]
     verdict: Verdict3 = "inconclusive"
-    if any(m.said.verdict == "inconsistent" for m in group) or len(sure) >= 2:
+    # A picture that changes makes an encoder begin a GOP out of turn: the step and the phase break
+    # it leaves in every later copy are one trace, not two.
+    stepped = any(m.said.level == "frame" for m in sure)
+    apart = [m for m in sure if not (stepped and m.said.kind == "gop-phase-break")]
+    if any(m.said.verdict == "inconsistent" for m in group) or len(apart) >= 2:
         verdict = "inconsistent"
     supports: list[str] = []
     artefacts: list[Artefact] = []

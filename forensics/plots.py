@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.plots_align import draw_cameras_at, draw_timeline
+from forensics.plots_container import draw_packets
 from forensics.plots_edits import draw_edits, draw_keyframes, draw_strip, write_keyframes
 from forensics.plots_incident import draw_reconstruction
 from forensics.plots_markings import draw_comparison, draw_contact_sheet, draw_palette
@@ -21,6 +22,7 @@ __all__ = [
     "draw_contact_sheet",
     "draw_edits",
     "draw_keyframes",
+    "draw_packets",
     "draw_palette",
     "draw_reconstruction",
     "draw_sound",

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics import boxes
-from forensics.container_other import read_ebml, read_flv, read_riff, read_transport
+from forensics.container_other import (
+    read_ebml,
+    read_flv,
+    read_program,
+    read_riff,
+    read_transport,
+)
 from forensics.container_samples import read_samples, unreferenced
 
 
@@ -123,7 +129,7 @@ def test_any_bytes_are_a_tree_or_a_problem(data: bytes) -> None:
     read_samples(file, len(data), roots)
     boxes.read_edits(file, roots)
     boxes.read_rotations(file, roots)
-    for reader in (read_ebml, read_riff, read_flv, read_transport):
+    for reader in (read_ebml, read_riff, read_flv, read_transport, read_program):
         for element in reader(file, len(data))[0]:
             assert 0 <= element.offset <= len(data)
 
@@ -163,8 +169,50 @@ def test_a_ten_megabyte_bomb_of_each_kind_ends() -> None:
         read_transport: b"".join(
             b"G" + bytes([n >> 8 & 31, n & 255, 0x10 | n & 15]) + bytes(184)
             for n in range(8192)) * 6,
+        read_program: b"\0\0\1\xbe\0\0" * (size // 6),
     }  # fmt: skip
-    for reader, data in bombs.items():
+    cases = [*bombs.items(), (read_program, pack(1.0) * (size // 14)),
+             (read_program, (b"\0\0\1\xb0" + bytes(60)) * (size // 64))]  # fmt: skip
+    for reader, data in cases:
         start = time.process_time()
         reader(io.BytesIO(data), len(data))
         assert time.process_time() - start < 2, reader.__name__
+
+
+def pack(clock_s: float, *, rate: int = 25_200) -> bytes:
+    """A pack header of an MPEG-2 program stream."""
+    ticks, extra = divmod(round(clock_s * 27_000_000), 300)
+    bits = (f"01{ticks >> 30 & 7:03b}1{ticks >> 15 & 0x7FFF:015b}1{ticks & 0x7FFF:015b}1"
+            f"{extra:09b}1{rate:022b}1111111000")  # fmt: skip
+    return b"\0\0\1\xba" + int(bits, 2).to_bytes(10, "big")
+
+
+def _program(clocks: list[float]) -> bytes:
+    body = b"\0\0\1\xe0" + (500).to_bytes(2, "big") + b"\x80" * 500
+    return b"".join(pack(c) + body for c in clocks) + b"\0\0\1\xb9"
+
+
+def _examine(data: bytes) -> tuple[list[str], list[str]]:
+    found, problems = read_program(io.BytesIO(data), len(data))
+    return [e.path for e in found], [p.text for p in problems]
+
+
+def test_a_program_stream_is_read_and_its_clock_followed() -> None:
+    steady = [n * 0.1 for n in range(40)]
+    paths, problems = _examine(_program(steady))
+    assert problems == [] and paths == ["PS/pack", "PS/stream e0", "PS/end"]
+    _, problems = _examine(_program(steady[:20] + steady[30:]))
+    assert problems == ["the system clock jumps by +1.100 s"]
+    _, problems = _examine(_program(steady[:20] + steady[5:]))
+    assert problems == ["the system clock jumps by -1.400 s"]
+    # The clock begins again after 2**33 ticks; that is no jump.
+    top = 2**33 / 90_000
+    assert _examine(_program([top - 0.2, top - 0.1, 0.05, 0.15]))[1] == []
+
+
+def test_a_program_stream_that_lies_is_reported() -> None:
+    good = _program([n * 0.1 for n in range(10)])
+    assert any("too many" in text for text in _examine(good[:-300])[1])
+    torn = good[:514] + b"\xff" * 100 + good[514:]
+    paths, problems = _examine(torn)
+    assert "no pack or packet starts here" in problems and "PS/end" in paths

@@ -86,6 +86,15 @@ def test_triage_of_a_folder(moving: Path, tone: Path, tmp_path: Path) -> None:
     done = _run("open", tmp_path, "--json", "-o", out)
     assert done.returncode == 0, done.stderr
     assert len(_rows(done)) == 2 and out.read_text("utf-8").count("\n") >= 3
+    shutil.copy(tone, tmp_path / "again.wav")
+    shown = _run("open", tmp_path, "-o", out)
+    table = out.read_text("utf-8")
+    assert table.startswith("path,digest,") and "again.wav" in table
+    lines = shown.stdout.splitlines()
+    assert len(lines) == 5 and lines[-1].startswith("3 files, 0 with alarms")
+    assert all(len(line) <= 200 for line in lines)
+    alone = _run("open", moving)
+    assert f"digest         {_rows(_run('open', moving, '--json'))[0]['digest']}" in alone.stdout
 
 
 def test_keyframes_as_a_sheet(moving: Path, tmp_path: Path) -> None:

@@ -144,12 +144,117 @@ def test_a_trim_is_called_a_trim_and_shows_what_is_behind_it(
     assert [a.what.kind for a in alarms if isinstance(a.what, Discontinuity)] == ["hidden-frames"]
 
 
+def test_an_encoders_preroll_is_not_called_a_trim(untouched: Path, tmp_path: Path) -> None:
+    """Three hidden pictures at an encoder's first one: as any writer may leave them."""
+    plain = _copy(untouched, tmp_path / "plain.mp4")
+    path = _patch_elst(plain, tmp_path / "preroll.mp4", 3 / 25)
+    exam, alarms = _examine(path)
+    assert alarms == [] and exam.measures["hidden_frames"].value == 3
+    seen = next(o for o in exam.observations
+                if isinstance(o.what, Discontinuity) and o.what.kind == "hidden-frames")
+    assert isinstance(seen.what, Discontinuity) and seen.what.verdict == "inconclusive"
+    assert seen.what.explanations[0].name == "encoder-delay" and seen.note.startswith("pre-roll")
+    assert any(e.name == "trim" for e in seen.what.explanations)
+    # The same three pictures of a stream whose numbers do not begin at 0: its head was cut off.
+    later = _patch_elst(_copy(untouched, tmp_path / "later.mp4", drop=(0, 20)),
+                        tmp_path / "trimmed.mp4", 3 / 25)  # fmt: skip
+    _, alarms = _examine(later)
+    kinds = [a.what.kind for a in alarms if isinstance(a.what, Discontinuity)]
+    assert kinds == ["hidden-frames"]
+    # Ten pictures are more than any delay.
+    longer = _patch_elst(plain, tmp_path / "longer.mp4", 10 / 25)
+    assert len(_examine(longer)[1]) == 1
+
+
+def test_reordering_and_priming_explain_as_much_as_they_last() -> None:
+    from forensics.container_hidden import HiddenRun, observe_hidden
+
+    def said(frames: int, explained: Fraction, where: str = "head") -> Discontinuity:
+        run = HiddenRun(where, np.arange(frames), Fraction(0), Fraction(frames - 1, 25), None,
+                        Fraction(0), True, Fraction(frames, 25), True,
+                        Fraction(frames + (0 if where == "head" else 50), 25))  # fmt: skip
+        what = observe_hidden([run], explained_s=explained)[0].what
+        assert isinstance(what, Discontinuity)
+        return what
+
+    assert said(2, Fraction(2, 25)).verdict == "consistent"
+    assert said(1, Fraction(1024, 44100)).verdict == "consistent"
+    assert said(4, Fraction(2, 25)).verdict == "inconclusive"
+    assert said(9, Fraction(1, 2)).verdict == "inconsistent"
+    assert said(1, Fraction(1), where="interior").verdict == "inconsistent"
+
+
+def test_a_telephone_that_settles_is_not_called_cut(media: Path) -> None:
+    """Two pictures shown, three hidden, then the rest: an Apple device's own file."""
+    path = media / "containers" / "c2pa_rs" / "c.mov"
+    exam = container.find_discontinuities(open_clip(path, metadata=False))
+    hidden = [o.what for o in exam.observations
+              if isinstance(o.what, Discontinuity) and o.what.kind == "hidden-frames"]
+    assert [h.verdict for h in hidden] == ["inconclusive"]
+    assert hidden[0].explanations[0].benign
+
+
+def test_sets_that_an_encoder_repeats_are_not_called_a_join(
+    media: Path, untouched: Path, tmp_path: Path
+) -> None:
+    own = media / "containers" / "wpt" / "test-v-128k-320x240-24fps-8kfr.mp4"
+    assert _examine(own)[1] == []
+    # What FFmpeg's join does to every packet: the encoder's message comes to stand first.
+    with av.open(str(untouched)) as one, av.open(str(tmp_path / "joined.mp4"), "w") as two:
+        stream = one.streams.video[0]
+        join = av.BitStreamFilterContext("h264_mp4toannexb", stream)
+        out = two.add_stream_from_template(stream)
+        for packet in one.demux(stream):
+            if packet.size:
+                for changed in join.filter(packet):
+                    changed.stream = out
+                    two.mux(changed)
+    _, alarms = _examine(tmp_path / "joined.mp4")
+    said = [a.what for a in alarms]
+    assert [w.kind for w in said if isinstance(w, Discontinuity)] == ["parameter-set-change"]
+    assert isinstance(said[0], Discontinuity) and said[0].verdict == "inconclusive"
+
+
 def test_nothing_hidden_and_no_edit_list_are_two_answers(untouched: Path, tmp_path: Path) -> None:
     one = container.find_hidden_frames(open_clip(untouched, metadata=False))
     assert one.outcome == "nothing-found"
     remuxed = _copy(untouched, tmp_path / "a.mkv")
     two = container.find_hidden_frames(open_clip(remuxed, metadata=False))
     assert two.outcome == "not-applicable" and "no edit list" in two.reason
+
+
+def test_a_joint_shows_where_pictures_and_sound_are_rounded_apart(
+    untouched: Path, tmp_path: Path
+) -> None:
+    """40 pictures (two GOPs) and 75 packets of sound are both 1.6 s, but for 0.6 of a picture."""
+
+    def join(target: Path, *, late: Fraction, sound_late: Fraction) -> Path:
+        with av.open(str(untouched)) as one, av.open(str(target), "w") as two:
+            outs = {s.index: two.add_stream_from_template(s) for s in one.streams}
+            for packet in one.demux():
+                if not packet.size:
+                    continue
+                time = packet.pts * packet.time_base
+                gone = Fraction(8, 5) + (late if packet.stream.type == "video" else sound_late)
+                if Fraction(16, 5) <= time < Fraction(24, 5):
+                    continue
+                if time >= Fraction(24, 5):
+                    ticks = round(gone / packet.time_base)
+                    packet.pts, packet.dts = packet.pts - ticks, packet.dts - ticks
+                packet.stream = outs[packet.stream.index]
+                two.mux(packet)
+        return target
+
+    rounded = join(tmp_path / "rounded.mp4", late=Fraction(-1, 80), sound_late=Fraction(1, 400))
+    _, alarms = _examine(rounded)
+    assert [a.what.kind for a in alarms if isinstance(a.what, Discontinuity)] == ["pts-gap"]
+    said = alarms[0].what
+    assert isinstance(said, Discontinuity) and said.verdict == "inconclusive"
+    assert alarms[0].span is not None and Fraction(16, 5) in alarms[0].span
+    assert any("sound" in text for text in said.supports)
+    # The pictures alone: rounding, and a remark.
+    alone = join(tmp_path / "one.mp4", late=Fraction(-1, 80), sound_late=Fraction(0))
+    assert _examine(alone)[1] == []
 
 
 def test_data_that_no_index_points_at_is_found(untouched: Path, tmp_path: Path) -> None:
@@ -286,6 +391,9 @@ def test_triage_gives_a_row_a_file_whatever_it_is(untouched: Path, tmp_path: Pat
     assert by_name["good.mp4"].alarms == 0 and by_name["cut.mp4"].alarms == 1
     assert by_name["broken.mp4"].alarms is None and "ClipUnreadable" in by_name["broken.mp4"].error
     assert by_name["good.mp4"].provenance.startswith("transcoder")
+    assert by_name["good.mp4"].frame_rate == pytest.approx(25)
+    assert " at 0:00:03" in by_name["cut.mp4"].strongest
+    assert " at " not in by_name["good.mp4"].strongest
     assert told[0][0] == 0 and told[-1][0] == 1
     table = list(csv.DictReader(io.StringIO(container.write_csv(rows))))
     assert [r["path"] for r in table] == [r.path for r in rows]
@@ -331,3 +439,24 @@ def test_credentials_are_passed_on_or_said_to_be_unread(media: Path) -> None:
     assert signed.present and ("as returned" in signed.state or "missing" in signed.state)
     bare = container.read_credentials(open_clip(folder / "video1_no_manifest.mp4", metadata=False))
     assert bare.state == "none" and bare.present is False
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_the_clock_inside_mpeg4_pictures_shows_a_cut(tmp_path: Path, b_frames: str) -> None:
+    options = {"g": "12", "bf": b_frames}
+    whole = write_video(tmp_path / "whole.mp4", moving_square(200, width=160, height=96),
+                        codec="mpeg4", options=options)  # fmt: skip
+    table = container.read_slice_headers(open_clip(whole, metadata=False))
+    stamps = table.packets.pts * float(table.packets.time_base)
+    # 25 ticks a second, and B-pictures timed against the reference before the last one.
+    assert table.clock_rate == 25
+    assert np.allclose(table.ticks / 25 - table.ticks[0] / 25, stamps - stamps[0])
+    assert _examine(whole)[1] == [] and _examine(_copy(whole, tmp_path / "remux.mkv"))[1] == []
+    _, alarms = _examine(_copy(whole, tmp_path / "cut.mp4", drop=(48, 72)))
+    assert len(alarms) == 1
+    said = alarms[0].what
+    assert isinstance(said, Discontinuity) and said.kind == "stream-copy-cut"
+    assert any("own clock" in s for s in said.supports)
+    assert said.removed is not None and said.removed.value == pytest.approx(24 / 25, abs=0.05)
+    # Both clocks are one clock: a recorder that drops pictures evenly could leave the same.
+    assert said.verdict == "inconclusive"

@@ -93,7 +93,7 @@ def _nal_lies(data: bytes) -> bytes:
 def _built(good: bytes) -> dict[str, bytes]:
     """Files made to hurt."""
     ftyp = _box(b"ftyp", b"isom\0\0\2\0isom")
-    deep = b"".join(struct.pack(">I4s", (20_000 - n) * 8, b"moov") for n in range(20_000))
+    deep = b"".join(struct.pack(">I4s", (100_000 - n) * 8, b"moov") for n in range(100_000))
     cases = {
         "empty-moov.mp4": ftyp + _box(b"moov"), "deep.mp4": ftyp + deep,
         "many.mp4": good + _box(b"free") * 60_000,
@@ -118,12 +118,56 @@ def _built(good: bytes) -> dict[str, bytes]:
             at = good.find(kind) - 4
             changed[at : at + 4] = size.to_bytes(4, "big")
             cases[f"size-{size}-{kind.decode()}.mp4"] = bytes(changed)
+    for wide in (0, 8, 2**31, 2**63, 2**64 - 1):
+        for kind in (b"moov", b"mdat"):
+            at = good.find(kind) - 4
+            head = struct.pack(">I4sQ", 1, kind, wide)
+            cases[f"wide-{wide}-{kind.decode()}.mp4"] = good[:at] + head + good[at + 8 :]
+    return cases | _circles(good)
+
+
+def _circles(good: bytes) -> dict[str, bytes]:
+    """Files whose parts point at themselves, or at each other in a ring."""
+    cases = {}
+    # Every sample is the index itself.
+    at = good.find(b"stco")
+    count = int.from_bytes(good[at + 8 : at + 12], "big")
+    moov = (good.find(b"moov") - 4).to_bytes(4, "big")
+    cases["stco-to-moov.mp4"] = good[: at + 12] + moov * count + good[at + 12 + 4 * count :]
+    # A segment index that refers to itself, and one track that refers to itself as its chapters.
+    sidx = _box(b"sidx", struct.pack(">IIIIIHH", 0, 1, 1000, 0, 0, 0, 1)
+                + struct.pack(">III", 1 << 31 | 44, 1000, 0))  # fmt: skip
+    cases["sidx.mp4"] = good[:32] + sidx + good[32:]
+    trak = good.find(b"trak")
+    size = int.from_bytes(good[trak - 4 : trak], "big")
+    tref = _box(b"tref", _box(b"chap", (1).to_bytes(4, "big")) * 50)
+    changed = bytearray(good)
+    changed[trak - 4 : trak] = (size + len(tref)).to_bytes(4, "big")
+    movie = good.find(b"moov")
+    whole = int.from_bytes(good[movie - 4 : movie], "big")
+    changed[movie - 4 : movie] = (whole + len(tref)).to_bytes(4, "big")
+    end = trak - 4 + size
+    cases["tref.mp4"] = bytes(changed[:end]) + tref + bytes(changed[end:])
+    # A seek head that seeks to itself, twice over.
+    seek = b"\x4d\xbb\x8b\x53\xab\x84\x11\x4d\x9b\x74\x53\xac\x81\x00"
+    head = b"\x11\x4d\x9b\x74" + bytes([0x80 | 2 * len(seek)]) + seek * 2
+    ebml = b"\x1a\x45\xdf\xa3\x8b\x42\x82\x88matroska"
+    cases["seek.mkv"] = ebml + b"\x18\x53\x80\x67\x01" + bytes(7) + head * 2000
+    # An AVI whose super index names itself.
+    index = b"indx" + struct.pack("<IHBBI4sIII", 40, 4, 0, 0, 1, b"00dc", 0, 0, 0)
+    index += struct.pack("<QII", 24, 48, 1)
+    strl = b"LIST" + struct.pack("<I", 4 + len(index)) + b"strl" + index
+    hdrl = b"LIST" + struct.pack("<I", 4 + len(strl)) + b"hdrl" + strl
+    cases["indx.avi"] = b"RIFF" + struct.pack("<I", 4 + len(hdrl)) + b"AVI " + hdrl
+    # A program stream whose map is as long as itself and whose packs stand still.
+    packs = bytes.fromhex("000001ba440004000401000003f8") * 3000
+    cases["packs.mpg"] = packs + b"\0\0\1\xbc\xff\xff" * 3000
     return cases
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Good files of five kinds, cut off, mutated, and files made to hurt."""
+    """Good files of seven kinds, cut off, mutated, and files made to hurt."""
     folder = tmp_path_factory.mktemp("hostile")
     first = write_video(folder / "good.mp4", moving_square(40, width=96, height=64),
                         options={"preset": "ultrafast", "g": "10"})  # fmt: skip
@@ -138,8 +182,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
                     packet.stream = out
                     two.mux(packet)
         seeds[suffix] = (folder / f"good.{suffix}").read_bytes()
-    write_video(folder / "good.avi", moving_square(20, width=96, height=64), codec="mpeg4")
-    seeds["avi"] = (folder / "good.avi").read_bytes()
+    for suffix, codec in (("avi", "mpeg4"), ("mpg", "mpeg2video"), ("mov", "mpeg4")):
+        clip = write_video(folder / f"good.{suffix}", moving_square(20, width=96, height=64),
+                           codec=codec)  # fmt: skip
+        seeds[suffix] = clip.read_bytes()
     cases = _built(good)
     for at in _boundaries(good):
         cases[f"cut-{at}.mp4"] = good[:at]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from making import moving_square, write_video
 
 from forensics import container, open_clip
+from forensics.container_mpeg import MpegReader
 from forensics.container_nal import Bits, NalReader, split_annex_b, split_lengths
 
 
@@ -62,6 +63,17 @@ def test_any_bytes_give_a_header_or_none(extra: bytes, packet: bytes, codec: str
         reader = NalReader(codec, head + extra)
         header = reader.read(memoryview(packet))
         assert header.kind in "?IPB"
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=80), st.binary(max_size=200),
+       st.sampled_from(["mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3"]))  # fmt: skip
+def test_any_bytes_give_an_mpeg_header_or_none(extra: bytes, packet: bytes, codec: str) -> None:
+    layer = b"\0\0\1\x20\0\xc8\x88\x80\x0f\x50"
+    reader = MpegReader(codec, layer + extra)
+    for body in (packet, b"\0\0\1\xb6" + packet, b"\0\0\1\xb3" + packet):
+        header, code, ticks = reader.read(memoryview(body))
+        assert header.kind in "?IPB" and ticks >= -1 and (code is None or code >= 0)
 
 
 @settings(max_examples=100)

@@ -97,3 +97,21 @@ def test_too_short_says_so() -> None:
     assert gop_phase_breaks(np.ones(20)) is None
     flat = gop_phase_breaks(np.ones(200))
     assert flat is None or flat.strength < 3
+
+
+def test_a_converted_frame_rate_is_no_older_gop() -> None:
+    from forensics.container_pulse import pulse_shape, standardise
+
+    rng = np.random.default_rng(4)
+    count = np.arange(400)
+    jerk = np.exp(6 + 0.2 * rng.standard_normal(400) + 0.8 * (count % 6 == 0))
+    after = np.where(count % 25 == 0, 0.8, np.where(count % 25 == 1, 0.4, 0.0))
+    older = np.exp(6 + 0.2 * rng.standard_normal(400) + after)
+    shapes = []
+    for series in (jerk, older):
+        train = gop_phase_breaks(series)
+        assert train is not None and train.strength > 3.5
+        shapes.append(pulse_shape(standardise(series), train))
+    assert [len(shape) for shape in shapes] == [6, 25]
+    assert shapes[0][0] > 2 and shapes[0][1] < 0.05 * shapes[0][0]
+    assert shapes[1][0] > 2 and shapes[1][1] > 0.2 * shapes[1][0]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from making import moving_square, write_video
 from walkers import RATE, make, street
 
-from forensics import edits, open_clip, plots_edits, video
+from forensics import edits, open_clip, plots_edits, scan, video
 from forensics.edits_make import EDITS, plan_edits, write_clip
 from forensics.edits_merge import coincide, merge_levels, rank_explanations
+from forensics.edits_phase import LEAST_STRENGTH, judge_changes
 from forensics.edits_power import edit_found
 from forensics.errors import RecordInvalid
 from forensics.model import (
@@ -271,3 +273,94 @@ def test_keyframes_as_sheet_page_and_archive(tmp_path: Path, moving: Path) -> No
         plots_edits.write_keyframes(clip, found, tmp_path / "a.gif")
     with pytest.raises(RecordInvalid):
         plots_edits.draw_keyframes(clip, video.find_cuts(clip))
+
+
+# -- the older GOP in the pictures ------------------------------------------------------------
+
+
+def _series(
+    frames: int = 400, *, gop: int = 25, cut: int | None = None, removed: int = 0, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Root of the share of changed pixels of an encoding with B-frames over an older GOP."""
+    rng = np.random.default_rng(seed)
+    kind = np.resize([2, 3, 3, 3], frames)
+    old = np.arange(frames)
+    if cut is not None:
+        old = np.where(old >= cut, old + removed, old)
+    usual = np.where(kind == 2, 0.8, np.where(np.roll(kind, 1) == 2, 0.6, 0.4))
+    series = usual + 0.03 * rng.standard_normal(frames) + 0.2 * (old % gop == 0)
+    skip = np.zeros(frames, bool)
+    skip[[0, 1, 250, 251]] = True
+    return series, kind * 8 + np.concatenate([[0], kind[:-1]]), skip
+
+
+@pytest.mark.parametrize(("gop", "removed"), [(12, 7), (25, 63), (50, 31)])
+def test_changed_pixels_show_a_deletion_among_b_frames(gop: int, removed: int) -> None:
+    train = judge_changes(*_series(gop=gop, cut=210, removed=removed))
+    assert train is not None and train.period == gop and len(train.breaks) == 1
+    item = train.breaks[0]
+    assert item.removed == removed % gop and item.before < 210 <= item.after + gop
+    # Twice the height of the pulses is no other place, and no other length.
+    series, kinds, skip = _series(gop=gop, cut=210, removed=removed)
+    again = judge_changes(2 * series, kinds, skip)
+    assert again is not None and again.breaks[0].removed == item.removed
+
+
+def test_changed_pixels_without_a_deletion_stay_in_step() -> None:
+    for seed in range(10):
+        train = judge_changes(*_series(seed=seed))
+        assert train is not None and train.period == 25 and not train.breaks
+        # Without an older GOP the B-frames' own rhythm is no rhythm.
+        series, kinds, skip = _series(seed=seed)
+        rng = np.random.default_rng(seed)
+        flat = judge_changes(series * 0 + 0.5 + 0.03 * rng.standard_normal(400), kinds, skip)
+        assert flat is None or flat.strength < LEAST_STRENGTH
+
+
+def test_a_re_encoded_deletion_shows_through_b_frames(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    scene = np.kron(rng.integers(40, 140, (12, 20, 3)), np.ones((8, 8, 1)))
+    scene = cv2.GaussianBlur(scene, (0, 0), 3)
+    still = [np.clip(scene + rng.normal(0, 1.5, scene.shape), 0, 255).astype(np.uint8)
+             for _ in range(300)]  # fmt: skip
+    first = write_video(
+        tmp_path / "first.mkv", still,
+        options={"g": "15", "bf": "0", "sc_threshold": "0", "crf": "21", "preset": "veryfast"},
+    )  # fmt: skip
+    pictures = [p.rgb for p in scan.iter_pictures(open_clip(first, metadata=False))]
+    options = {"crf": "22", "preset": "medium"}
+    cut = write_video(tmp_path / "cut.mp4", pictures[:130] + pictures[137:], options=options)
+    found = edits.find_gop_phase_breaks(open_clip(cut, metadata=False))
+    kinds = [what(o).kind for o in found.observations]
+    assert kinds.count("gop-phase-break") == 1
+    seen = found.observations[kinds.index("gop-phase-break")]
+    removed = what(seen).removed
+    assert removed is not None and removed.value == 7 and "modulo 15" in removed.note
+    assert seen.span is not None and Fraction(130, 25) in seen.span
+    assert what(seen).verdict == "inconclusive"
+    whole = write_video(tmp_path / "whole.mp4", pictures, options=options)
+    untouched = edits.find_gop_phase_breaks(open_clip(whole, metadata=False))
+    assert "gop-phase-break" not in [what(o).kind for o in untouched.observations]
+    assert "in step throughout" in untouched.reason
+    once = write_video(tmp_path / "once.mp4", still, options=options)
+    single = edits.find_gop_phase_breaks(open_clip(once, metadata=False))
+    assert single.outcome == "not-applicable" and "not testable" in single.reason
+
+
+def test_remarks_do_not_add_up_to_an_alarm() -> None:
+    remarks = [seen("bitstream", "stream-copy-cut", 5.0, score=0.45),
+               seen("timestamps", "pts-gap", 5.0, score=0.4)]  # fmt: skip
+    [merged] = merge_levels(remarks)
+    assert merged.score == pytest.approx(0.45) and what(merged).verdict == "inconclusive"
+    alarm = [*remarks, seen("frame", "deletion", 5.0, score=0.6)]
+    [merged] = merge_levels(alarm)
+    assert merged.score > 0.6 and len(what(merged).supports) == 6
+
+
+def test_a_picture_step_and_the_gop_it_began_are_one_trace() -> None:
+    step = seen("frame", "deletion", 5.0, score=0.7)
+    phase = seen("compression", "gop-phase-break", 4.0, 6.0, score=0.8)
+    [merged] = merge_levels([step, phase])
+    assert what(merged).verdict == "inconclusive"
+    [stronger] = merge_levels([step, phase, seen("audio", "sound-splice", 5.0, score=0.7)])
+    assert what(stronger).verdict == "inconsistent"
