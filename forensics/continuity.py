@@ -329,7 +329,7 @@ def _measures(found: Gathered) -> dict[str, Quantity]:
 
 @method(
     "sound-continuity",
-    version="1",
+    version="2",
     references=(
         "Yang, Qu, Huang: Detecting digital audio forgeries by checking frame offsets, MM&Sec 2008",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
@@ -428,7 +428,7 @@ class CodecTrace(Value, frozen=True):
     role: Literal["last", "earlier"]
 
 
-@method("sound-codec-generations", version="1")
+@method("sound-codec-generations", version="2")
 def measure_codec_generations(
     clip: Clip, *, chunk_s: float = 20.0, progress: Progress | None = None
 ) -> tuple[CodecTrace, ...]:

@@ -183,7 +183,8 @@ def measure_collapse(samples: Floats, starts: Ints, offsets: Ints, kind: str) ->
     import numpy as np
 
     starts, offsets = np.asarray(starts, np.int64), np.asarray(offsets, np.int64)
-    fits = (starts + offsets.min() >= 0) & (starts + offsets.max() + length_of(kind) <= len(samples))
+    last = starts + offsets.max() + length_of(kind)
+    fits = (starts + offsets.min() >= 0) & (last <= len(samples))
     starts = starts[fits]
     if not len(starts):
         return np.zeros((0, len(offsets)), np.float32)
