@@ -1,6 +1,6 @@
 """Is this sound one recording: cuts under codecs, hum, copies, dating; by source recording.
 
-    python benchmarks/sound.py [--part grid|hum|dating|copies|speed|real]
+    python benchmarks/sound.py [--part grid|mp3|real|hum|dating|copies|speed] [--tune]
 
 Everything is made by known operations on the recordings of the media folder
 (``FORENSICS_MEDIA``). Thresholds were set on sources of the first half (see `HALVES`); only the
@@ -12,13 +12,10 @@ Writes ``benchmarks/results/sound_PART.json`` and ``benchmarks/results/rates_sou
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,29 +23,30 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from sound_material import (
+    HALVES,
+    MEDIA,
+    RATE,
+    SIZE,
+    TODAY,
+    Bench,
+    digest,
+    load,
+    mains,
+    negatives,
+    own,
+    references,
+    share,
+    sources,
+    speech,
+)  # fmt: skip
+
 import forensics
 from forensics import calibration, continuity, enf
-from forensics.continuity_control import encode_sound
 from forensics.model import to_builtins
 from forensics.scan_sound import read_sound
 
-MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
 RESULTS = ROOT / "benchmarks/results"
-RATE = 44100
-TODAY = datetime.now(UTC).date().isoformat()
-#: Recordings never coded by AAC. Those of the first row shaped the code and its thresholds.
-HALVES = {
-    "tune": ["audio_events/max_freesound/crowd_cheering.wav", "audio_multi/bbc/timbl_1.mp3",
-             "audio_events/max_freesound/car_engine.wav",
-             "enf/pyenf/attack recordings/audio_recording (1).wav"],
-    "test": ["audio_events/max_freesound/thunder.wav", "audio_multi/bbc/r4_excerpt2.ogg",
-             "audio_events/pyannote_ami/tests/data/trn02.wav",
-             "audio_events/pyannote_ami/tests/data/trn03.wav",
-             "audio_multi/opensoundscape/metadata.wav",
-             "esc:003 - Sea waves", "esc:007 - Helicopter", "esc:001 - Dog bark",
-             "esc:008 - Chainsaw", "esc:004 - Baby cry", "esc:009 - Rooster",
-             "pocketsphinx"],
-}  # fmt: skip
 #: Real AAC recordings with something to hear: is the trace found?
 REAL_AAC = ["containers/gopro/hero7.mp4", "shots/mdn/friday.mp4", "shots/mdn/stream-of-water.mp4",
             "near_dup/threatexchange/tmk/sample-videos/chair-orig-22-sd-bar.mp4",
@@ -57,147 +55,162 @@ REAL_AAC = ["containers/gopro/hero7.mp4", "shots/mdn/friday.mp4", "shots/mdn/str
             "containers/wpt/test-boxes-audio.mp4"]  # fmt: skip
 
 
-def load(name: str, seconds: float) -> np.ndarray:
-    """A source as mono at 44.1 kHz, joined from its files or repeated to `seconds`."""
-    if name.startswith("esc:"):
-        files = sorted((MEDIA / "audio_events/esc10" / name[4:]).glob("2-*.ogg"))
-    elif name == "pocketsphinx":
-        files = sorted((MEDIA / "audio_events/pocketsphinx").glob("*.wav"))
-    else:
-        files = [MEDIA / name]
-    parts, length = [], 0.0
-    while length < seconds:
-        for file in files:
-            part = read_sound(forensics.open_clip(file), rate_hz=RATE, mono=True).mono
-            parts.append(part)
-            length += len(part) / RATE
-            if length >= seconds:
-                break
-    return np.concatenate(parts)[: round(seconds * RATE)]
-
-
-#: Seconds of each source, and every how many sources are used: see ``--quick``.
-SIZE = {"seconds": 30.0, "every": 1, "clips": 6}
-
-
-def sources() -> list[str]:
-    """The sources reported on."""
-    return HALVES["test"][:: int(SIZE["every"])]
-
-
-class Bench:
-    """A temporary folder and the ways through it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.number = 0
-
-    def path(self) -> Path:
-        self.number += 1
-        return self.folder / f"{self.number}.bin"
-
-    def coded(self, samples: np.ndarray, codec: str, bit_rate: int, rate: int = RATE) -> np.ndarray:
-        """Through a codec and back, as the decoder gives it."""
-        path = encode_sound(samples, rate, self.path(), codec=codec, bit_rate=bit_rate)
-        decoded = read_sound(forensics.open_clip(path)).mono
-        path.unlink()
-        return decoded
-
-    def clip(self, samples: np.ndarray, rate: int = RATE, codec: str = "pcm_s16le",
-             bit_rate: int = 0):  # fmt: skip
-        """A clip of the samples, saved as PCM unless said otherwise."""
-        path = encode_sound(samples, rate, self.path(), codec=codec, bit_rate=bit_rate or 128000)
-        return forensics.open_clip(path)
-
-
-def share(events: int, trials: int) -> dict:
-    """A share with its interval."""
-    rate = calibration.item_rate(events, trials)
-    return {
-        "hit": events,
-        "of": trials,
-        "low_95": round(rate.low, 3),
-        "high_95": round(rate.high, 3),
-    }
-
 
 def shifts(exam) -> list:
     """The frame-grid shifts of an examination."""
     return [o for o in exam.observations if getattr(o.what, "kind", "") == "frame-grid-shift"]
 
 
+#: Last coding of a chain -> encoder, and its bit rate from 32 kHz upward and below.
 CHAINS = {
-    "WAV": ("pcm_s16le", 0, RATE), "then MP3 192k": ("libmp3lame", 192000, RATE),
-    "then AAC 192k": ("aac", 192000, RATE), "then Opus 64k": ("libopus", 64000, RATE),
+    "WAV": ("pcm_s16le", 0, 0), "then MP3 192k": ("libmp3lame", 192000, 128000),
+    "then AAC 192k": ("aac", 192000, 96000), "then Opus 64k": ("libopus", 64000, 64000),
 }  # fmt: skip
 
 
+def _cut(samples: np.ndarray, rate: int, hop: int, rng: np.random.Generator):
+    """The samples with 0.3 to 2 s taken out of the middle third, where, and how much."""
+    at = int(rng.uniform(0.35, 0.6) * len(samples))
+    gone = int(rng.uniform(0.3, min(2.0, 0.1 * len(samples) / rate)) * rate)
+    gone += gone % hop == 0
+    return np.concatenate([samples[:at], samples[at + gone :]]), at, gone
+
+
+def _judge(cell: dict, exam, rate: int, at: int, gone: int, hop: int, what: str) -> None:
+    """Count a cut as found within 0.5 s, as exact, and every other shift as an alarm."""
+    near = [
+        o for o in shifts(exam)
+        if float(o.span.start) - 0.5 <= at / rate <= float(o.span.end) + 0.5
+    ]  # fmt: skip
+    exact = any(o.what.removed.value == gone % hop for o in near)
+    cell["n"] += 1
+    cell["found"] += bool(near)
+    cell["exact"] += exact
+    cell["alarms"] += sum(o.stratum in MEASURED for o in shifts(exam)) - len(near)
+    if not exact:
+        cell["missed"].append(what)
+
+
+#: Shifts by multiples of 128 are said to be Vorbis's own and counted apart.
+MEASURED = ("AAC grid", "MP3 grid")
+
+
 def grid(bench: Bench, rates: list) -> dict:
-    """AAC (64 to 160 kbit/s), cut, then nothing or another coding: is the cut found, exactly?"""
+    """AAC (1.5 to 3.6 bits a sample), cut, then nothing or another coding: found, exactly?"""
     rng = np.random.default_rng(5)
     table: dict[str, dict] = {}
     hours = 0.0
+    never = {"n": 0, "trace": 0, "alarms": 0, "vorbis_like": 0, "with_trace": []}
     for number, name in enumerate(sources()):
-        source = load(name, SIZE["seconds"])
-        bits = (64000, 96000, 128000, 160000)[number % 4]
-        coded = bench.coded(source, "aac", bits)
-        at, gone = int(rng.uniform(0.3, 0.6) * len(coded)), int(rng.uniform(0.5, 3) * RATE)
-        gone += gone % 1024 == 0
-        cut = np.concatenate([coded[:at], coded[at + gone :]])
-        for chain, (codec, bit_rate, rate) in CHAINS.items():
-            cell = table.setdefault(
-                chain, {"found": 0, "exact": 0, "n": 0, "trace": 0, "alarms": 0, "missed": []}
-            )
-            exam = continuity.find_splices(bench.clip(cut, rate, codec, bit_rate))
-            whole = continuity.find_splices(bench.clip(coded, rate, codec, bit_rate))
-            cell["n"] += 1
-            cell["trace"] += whole.measures["traced"].value > 0.3
-            cell["alarms"] += len(shifts(whole))
-            near = [
-                s for s in shifts(exam)
-                if float(s.span.start) - 0.5 <= at / RATE <= float(s.span.end) + 0.5
-            ]  # fmt: skip
-            cell["found"] += bool(near)
-            exact = any(s.what.removed.value == gone % 1024 for s in near)
-            cell["exact"] += exact
-            if not exact:
-                cell["missed"].append(f"{name} at {bits // 1000}k")
-            if chain != "then Opus 64k":
-                hours += float(whole.coverage.span.length) / 3600
-    # Sources that were never coded: a grid or a shift there is a false one.
-    never = {"n": 0, "trace": 0, "alarms": 0}
-    for name in sources():
-        exam = continuity.find_splices(bench.clip(load(name, SIZE["seconds"])))
+        source, rate = own(name, SIZE["seconds"])
+        # Sources that were never coded: a grid or a shift there is a false one.
+        exam = continuity.find_splices(bench.clip(source, rate))
         never["n"] += 1
-        never["trace"] += exam.measures["grids"].value > 0
-        never["alarms"] += len(shifts(exam))
-        hours += SIZE["seconds"] / 3600
-    alarms = sum(c["alarms"] for c in table.values()) + never["alarms"]
+        if exam.measures["grids"].value:
+            never["trace"] += 1
+            never["with_trace"].append(name)
+        never["alarms"] += sum(o.stratum in MEASURED for o in shifts(exam))
+        never["vorbis_like"] += sum(o.stratum not in MEASURED for o in shifts(exam))
+        hours += len(source) / rate / 3600
+        for again in range(2):
+            bits = round((64, 96, 128, 160)[(number + 2 * again) % 4] * rate / 44100)
+            coded = bench.coded(source, "aac", 1000 * bits, rate)
+            skipped = int(rng.integers(1, 1024))
+            coded = coded[skipped:]
+            cut, at, gone = _cut(coded, rate, 1024, rng)
+            for chain, (codec, high, low) in CHAINS.items():
+                cell = table.setdefault(
+                    chain,
+                    {"found": 0, "exact": 0, "n": 0, "trace": 0, "untouched": 0, "alarms": 0,
+                     "missed": []},
+                )  # fmt: skip
+                bit_rate = high if rate >= 32000 else low
+                exam = continuity.find_splices(bench.clip(cut, rate, codec, bit_rate))
+                _judge(cell, exam, rate, at, gone, 1024, f"{name} at {bits}k")
+                if chain == "then Opus 64k":
+                    # Opus works at 48 kHz whatever the source: below, no grid can be left.
+                    cell["trace"] += exam.measures["grids"].value == 0
+                    continue
+                if again:
+                    continue
+                whole = bench.clip(coded, rate, codec, bit_rate)
+                exam = continuity.find_splices(whole)
+                cell["untouched"] += 1
+                # The first coding's grid, not the last one's.
+                cell["trace"] += any(
+                    t.offset == -skipped % 1024 and t.window != "mp3"
+                    for t in continuity.measure_codec_generations(whole)
+                )
+                cell["alarms"] += sum(o.stratum in MEASURED for o in shifts(exam))
+                hours += float(exam.coverage.span.length) / 3600
+    opus = table.pop("then Opus 64k")
+    alarms = sum(c["alarms"] for c in table.values()) + never["alarms"] + opus["alarms"]
     first = table["WAV"]
     rates.append(
         calibration.Row(
-            "sound-continuity",
-            "1",
-            "AAC grid",
-            first["exact"],
-            first["n"] - first["exact"],
-            alarms,
-            round(hours, 4),
-            True,
-            f"media folder, {len(sources())} sources, AAC 64-160k as WAV",
-            digest(sources()),
-            first["n"],
-            TODAY,
-            "benchmarks/sound.py",
-            "negatives: uncut through AAC and AAC+MP3 192k and AAC+AAC 192k, and never coded",
+            "sound-continuity", "2", "AAC grid", first["exact"], first["n"] - first["exact"],
+            alarms, round(hours, 4), True,
+            f"media folder, {len(sources())} sources, AAC at 1.5 to 3.6 bits a sample, saved as WAV",
+            digest(sources()), len(sources()), TODAY, "benchmarks/sound.py",
+            "negatives: uncut through AAC, AAC+MP3 192k and AAC+AAC 192k, and never coded",
         )
-    )
+    )  # fmt: skip
+    for cell in table.values():
+        for key in ("found", "exact"):
+            cell[key] = share(cell[key], cell["n"])
+        cell["trace"] = share(cell["trace"], cell["untouched"])
+    per_hour = calibration.hourly_rate(alarms, hours)
+    return {
+        "sources": len(sources()), "by_chain": table,
+        "Opus 64k: no trace, said": share(opus["trace"], opus["n"]),
+        "Opus 64k: cut found": opus["found"], "Opus 64k: alarms": opus["alarms"],
+        "never_coded": never, "alarms": alarms, "hours_untouched": round(hours, 3),
+        "alarms_per_hour_95": [round(per_hour.low, 3), round(per_hour.high, 2)],
+    }  # fmt: skip
+
+
+def mp3(bench: Bench, rates: list) -> dict:
+    """MP3 (1.5 and 2.9 bits a sample), cut, then nothing or another coding."""
+    rng = np.random.default_rng(6)
+    table: dict[str, dict] = {}
+    alarms = hours = 0.0
+    for name in sources():
+        source, rate = own(name, SIZE["seconds"])
+        for base in (64, 128):
+            bits = next(b for b in (24, 48, 64, 128) if b >= base * rate / 44100)
+            coded = bench.coded(source, "libmp3lame", 1000 * bits, rate)
+            cut, at, gone = _cut(coded, rate, 576, rng)
+            for chain in ("WAV", "then AAC 192k"):
+                codec, high, low = CHAINS[chain]
+                bit_rate = high if rate >= 32000 else low
+                cell = table.setdefault(
+                    f"{base}k, {chain}",
+                    {"found": 0, "exact": 0, "n": 0, "trace": 0, "alarms": 0, "missed": []},
+                )
+                exam = continuity.find_splices(bench.clip(cut, rate, codec, bit_rate))
+                _judge(cell, exam, rate, at, gone, 576, f"{name} at {bits}k")
+                whole = bench.clip(coded, rate, codec, bit_rate)
+                traces = continuity.measure_codec_generations(whole)
+                cell["trace"] += any(t.window == "mp3" for t in traces)
+            exam = continuity.find_splices(bench.clip(coded, rate))
+            alarms += sum(o.stratum in MEASURED for o in shifts(exam))
+            hours += len(coded) / rate / 3600
+    alarms += sum(c["alarms"] for c in table.values())
+    first = [c for k, c in table.items() if k.endswith("WAV")]
+    exact, n = sum(c["exact"] for c in first), sum(c["n"] for c in first)
+    rates.append(
+        calibration.Row(
+            "sound-continuity", "2", "MP3 grid", exact, n - exact, int(alarms), round(hours, 4),
+            True, f"media folder, {len(sources())} sources, MP3 as WAV", digest(sources()),
+            len(sources()), TODAY, "benchmarks/sound.py", "negatives: uncut through MP3",
+        )
+    )  # fmt: skip
     for cell in table.values():
         for key in ("found", "exact", "trace"):
             cell[key] = share(cell[key], cell["n"])
-    per_hour = calibration.hourly_rate(alarms, hours)
+    per_hour = calibration.hourly_rate(int(alarms), hours)
     return {
-        "by_chain": table, "never_coded": never, "alarms": alarms, "hours": round(hours, 3),
+        "by_chain": table, "alarms": int(alarms), "hours_untouched": round(hours, 3),
         "alarms_per_hour_95": [round(per_hour.low, 3), round(per_hour.high, 2)],
     }  # fmt: skip
 
@@ -227,40 +240,6 @@ def real(bench: Bench) -> dict:
 
 
 # -- hum --------------------------------------------------------------------------------------
-
-
-def mains(reference: Path, seconds: float, at: float, rate: int) -> np.ndarray:
-    """Real mains from a 400 Hz reference, with its harmonics as a phone would hear them."""
-    sound = read_sound(forensics.open_clip(reference)).mono
-    piece = sound[round(at * 400) : round((at + seconds) * 400)]
-    from scipy.signal import hilbert
-
-    phase = np.unwrap(np.angle(hilbert(_band(piece, 400, 46, 54))))
-    fine = np.interp(np.arange(round(seconds * rate)) / rate, np.arange(len(phase)) / 400, phase)
-    return sum(np.sin(h * fine + h) * a for h, a in ((1, 0.1), (2, 1.0), (4, 0.6), (6, 0.3)))
-
-
-def _band(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
-    from scipy.signal import butter, sosfiltfilt
-
-    return sosfiltfilt(butter(4, (low, high), "band", fs=rate, output="sos"), x)
-
-
-def references() -> list[Path]:
-    """Mains recordings: the first half set the thresholds, the second is reported."""
-    return sorted((MEDIA / "enf/whu/ENF-WHU-Dataset/H1_ref").glob("*.wav"))
-
-
-def speech(seconds: float, which: int, rate: int) -> np.ndarray:
-    """Voices from recordings without hum; another start each time."""
-    from scipy.signal import resample_poly
-
-    ami = "audio_events/pyannote_ami/tests/data/"
-    names = ["pocketsphinx", ami + "trn02.wav",
-             ami + "trn03.wav", "audio_multi/bbc/timbl_2.mp3"]  # fmt: skip
-    data = load(names[which % len(names)], seconds + 1)
-    data = np.roll(data, which * 97_003)[: round(seconds * RATE)]
-    return resample_poly(data, rate // 100, RATE // 100)
 
 
 def hum(bench: Bench, rates: list, levels: tuple = (0, -10, -20, -30), clips: int = 0) -> dict:
@@ -461,21 +440,6 @@ def copies(bench: Bench, rates: list) -> dict:
     }  # fmt: skip
 
 
-def negatives(source: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Innocent changes: none, automatic gain after a bang, another microphone half-way."""
-    from scipy.signal import butter, sosfiltfilt
-
-    bang = source.copy()
-    at = 6 * RATE
-    burst = rng.standard_normal(RATE // 5) * np.exp(-np.arange(RATE // 5) / RATE / 0.03)
-    bang[at : at + len(burst)] += 0.8 * burst
-    after = np.arange(len(bang) - at) / RATE
-    bang[at:] *= 1 - 0.85 * np.exp(-np.maximum(after - 0.02, 0) / 2)
-    other = sosfiltfilt(butter(2, (300, 5000), "band", fs=RATE, output="sos"), source)
-    fade = np.clip((np.arange(len(source)) / RATE - 7) / 0.02, 0, 1)
-    return [source, np.clip(bang, -1, 1), source * (1 - fade) + 0.6 * other * fade]
-
-
 def speed(bench: Bench) -> dict:
     """Seconds of processor time for 5 minutes of sound, and the memory at its highest."""
     import resource
@@ -502,24 +466,26 @@ def speed(bench: Bench) -> dict:
     return answer
 
 
-def digest(names: list[str]) -> str:
-    """A short name for the set of sources."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+PARTS = ("grid", "mp3", "real", "hum", "dating", "copies", "speed")
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("grid", "real", "hum", "dating", "copies", "speed"))
+    parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--tune", action="store_true", help="the half that shaped the thresholds")
     parser.add_argument("--quick", action="store_true", help="half of the sources, 20 s of each")
     args = parser.parse_args()
     if args.quick:
         SIZE.update(seconds=20.0, every=2, clips=4)
+    if args.tune:
+        SIZE["half"] = "tune"
     rates: list[calibration.Row] = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         parts = {
             "grid": lambda: grid(bench, rates),
+            "mp3": lambda: mp3(bench, rates),
             "real": lambda: real(bench),
             "hum": lambda: hum(bench, rates),
             "dating": lambda: dating(bench),
@@ -530,8 +496,9 @@ def main() -> None:
             if args.part in (None, name):
                 text = json.dumps(run(), indent=1)
                 print(name, text, flush=True)
-                (RESULTS / f"sound_{name}.json").write_text(text + "\n")
-                write_rates(rates)
+                if not args.tune and not args.quick:
+                    (RESULTS / f"sound_{name}.json").write_text(text + "\n")
+                    write_rates(rates)
 
 
 def write_rates(rows: list[calibration.Row]) -> None:

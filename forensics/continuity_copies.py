@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["RATE_HZ", "Repeat", "RepeatFinder", "whiten"]
 
 RATE_HZ = 8000
-#: Samples a block (16.4 s); blocks overlap by half, so that a short stretch lies whole in one.
-_BLOCK = 1 << 17
+#: Samples a block (16.4 s) and between two; only the second half of a block is new.
+_BLOCK, _STEP = 1 << 17, 1 << 16
+#: Peaks looked at closely per block: sound that repeats everywhere must not cost without bound.
+_MOST_CHECKS = 12
 _LOWEST_Z = 7.5
 _LEAST_LAG_S = 0.3
 LEAST_S = 0.25
@@ -37,7 +39,6 @@ class Repeat:
     length_s: float
     likeness: float
     z: float
-    periodic: bool
 
 
 def whiten(samples: Floats) -> Floats:
@@ -72,19 +73,19 @@ def whiten(samples: Floats) -> Floats:
 
 
 class RepeatFinder:
-    """Takes blocks of sound in order and compares each with those up to `reach_s` before it."""
+    """Takes blocks of sound in order; the new half of each is sought in all up to `reach_s` ago."""
 
     def __init__(self, *, reach_s: float = 600.0) -> None:
         self._held: deque[tuple[int, Floats, NDArray[np.complex64]]] = deque(
-            maxlen=max(1, int(reach_s * RATE_HZ / (_BLOCK // 2)))
+            maxlen=max(1, int(reach_s * RATE_HZ / _STEP))
         )
         self.repeats: list[Repeat] = []
-        self._number = 0
+        self._first = True
 
     @property
     def step(self) -> int:
         """Samples between the starts of two blocks."""
-        return _BLOCK // 2
+        return _STEP
 
     @property
     def size(self) -> int:
@@ -94,40 +95,48 @@ class RepeatFinder:
     def push(self, samples: Floats, first: int) -> None:
         """One block of at most `size` mono samples at `RATE_HZ`; `first` is its position."""
         import numpy as np
-        from scipy.fft import irfft, rfft
 
         y = whiten(np.asarray(samples, np.float32))
         if len(y) < _BLOCK:
             y = np.pad(y, (0, _BLOCK - len(y)))
-        spectrum = rfft(y, 2 * _BLOCK).astype(np.complex64)
-        self._held.append((first, y, spectrum))
-        if not y.any():
+        if self._first:
+            # The first block is new from its start: its first half is sought before it is held.
+            self._first = False
+            before = np.concatenate([np.zeros(_STEP, np.float32), y[:_STEP]])
+            self._compare(before, first - _STEP)
+            self._held.clear()
+        self._compare(y, first)
+
+    def _compare(self, y: Floats, first: int) -> None:
+        """Correlate the second half of `y` with every block held, at every lag, each lag once."""
+        import numpy as np
+        from scipy.fft import irfft, rfft
+
+        self._held.append((first, y, rfft(y).astype(np.complex64)))
+        new = np.zeros(_BLOCK, np.float32)
+        new[:_STEP] = y[_STEP:]
+        if not new.any():
             return
-        newest = len(self._held) - 1
-        for index, (earlier, x, other) in enumerate(self._held):
-            # Neighbours share half their sound; the next but one is the first that is all new,
-            # and a block against itself finds repeats inside it.
-            if 0 < newest - index < 2:
-                continue
-            curve = irfft(np.conj(other) * spectrum, 2 * _BLOCK)
-            curve = np.concatenate([curve[_BLOCK:], curve[:_BLOCK]])
-            lags = np.arange(-_BLOCK, _BLOCK)
-            shift = lags + first - earlier
-            overlap = np.sqrt(np.maximum(_BLOCK - np.abs(lags), 8192))
-            curve = curve / overlap
-            curve[shift < _LEAST_LAG_S * RATE_HZ] = 0
-            compared = np.abs(curve[shift >= _LEAST_LAG_S * RATE_HZ])
-            if not len(compared) or not compared.any():
-                continue
-            spread = 1.4826 * np.median(compared[::16]) + 1e-9
+        turned = np.conj(rfft(new)).astype(np.complex64)
+        least = round(_LEAST_LAG_S * RATE_HZ)
+        verified = 0
+        for earlier, x, other in reversed(self._held):
+            # Entry k: the new half, which begins at first + _STEP, is like x from its sample k.
+            # No sum wraps round for k up to _STEP.
+            curve = irfft(other * turned)[: _STEP + 1]
+            if earlier == first:
+                curve[_STEP - least :] = 0
+            np.abs(curve, out=curve)
+            spread = 1.4826 * float(np.median(curve[::16])) + 1e-9
             # Looped or mechanical sound repeats everywhere: one peak a pair says so.
             for _ in range(3 if len(self.repeats) < 24 else 1):
-                at = int(np.argmax(np.abs(curve)))
-                z = float(abs(curve[at]) / spread)
-                if z < _LOWEST_Z:
+                at = int(np.argmax(curve))
+                z = float(curve[at]) / spread
+                if z < _LOWEST_Z or verified >= _MOST_CHECKS:
                     break
-                part = _peak(curve, at)
-                self._verify(x, y, earlier, first, int(lags[at]), part, z)
+                verified += 1
+                lag = _STEP - at  # of y against x within their blocks
+                self._verify(x, y, earlier, first, lag, -_peak(curve, at), z)
                 curve[max(0, at - 400) : at + 400] = 0
 
     def _verify(
@@ -145,21 +154,7 @@ class RepeatFinder:
                 continue
             source = earlier / RATE_HZ + start
             copy = source + (first - earlier + lag) / RATE_HZ - part / RATE_HZ
-            repeat = Repeat(
-                source, copy, length, level, z, self._periodic(x, low + begin, low + end)
-            )
-            self._add(repeat)
-
-    @staticmethod
-    def _periodic(x: Floats, begin: int, end: int) -> bool:
-        """Whether the stretch resembles itself at many lags: a tone, a loop, a machine."""
-        import numpy as np
-
-        piece = x[begin : min(end, begin + 4 * RATE_HZ)]
-        auto = np.fft.irfft(np.abs(np.fft.rfft(piece, 2 * len(piece))) ** 2)[: len(piece)]
-        auto = auto / (auto[0] + 1e-9) / (1 - np.arange(len(piece)) / len(piece) * 0.999)
-        side = np.abs(auto[round(0.02 * RATE_HZ) : max(round(0.7 * len(piece)), 400)])
-        return bool(len(side) and side.max() > 0.45)
+            self._add(Repeat(source, copy, length, level, z))
 
     def _add(self, repeat: Repeat) -> None:
         for k, known in enumerate(self.repeats):
@@ -175,7 +170,6 @@ class RepeatFinder:
                 self.repeats[k] = Repeat(
                     first, first + known.second_s - known.first_s, last - first,
                     max(known.likeness, repeat.likeness), max(known.z, repeat.z),
-                    known.periodic or repeat.periodic,
                 )  # fmt: skip
                 return
         if len(self.repeats) < 200:

@@ -12,6 +12,10 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("joined-recordings", True, "a recorder was paused, or an app joined separate takes"),
         ("dropped-sound", True, "an overloaded device lost samples; look for a gap in the stamps"),
     ),
+    "vorbis-blocks": (
+        ("codec", True, "Vorbis moves its own grid by multiples of 128 samples, without any edit"),
+        ("cut", False, "sound was removed or inserted; one cut in 128 moves the grid so"),
+    ),
     "copy-move": (
         ("copy", False, "a stretch was copied over or inserted elsewhere in the same recording"),
         ("played-sound", True, "a jingle, ring tone, loop or announcement was played twice"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
 from forensics.continuity_copies import RepeatFinder
-from forensics.continuity_grid import FRAME, GridShift, GridTracker
+from forensics.continuity_grid import GridShift, GridTracker
 from forensics.continuity_room import BANDS, Silence, SilenceFinder, measure_ceilings, measure_room
 from forensics.errors import SignalTooShort
 from forensics.model import Span
@@ -134,7 +134,7 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
                 rate, sound.samples.shape[1], sound.start, tracker, repeats,
                 np.zeros((0, BANDS), np.float32), np.zeros(0, np.float32), [],
             )  # fmt: skip
-            segments = _Queue(tracker.length + 2 * FRAME, tracker.length)
+            segments = _Queue(tracker.length + tracker.overlap, tracker.length)
             blocks = _Queue(repeats.size, repeats.step)
             second, hop = rate, round(0.05 * rate)
             seconds_, rows = _Queue(second * 8, second * 8), _Queue(hop * 160, hop * 160)
@@ -158,7 +158,7 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
     if state is None or state.count < SHORTEST_S * state.rate_hz:
         have = state.count / state.rate_hz if state else 0.0
         raise SignalTooShort("too little sound", need_s=SHORTEST_S, have_s=have)
-    for piece, first in segments.finish(8 * FRAME):
+    for piece, first in segments.finish(10 * 1024):
         state.tracker.push(piece, first)
     for piece, _ in rows.finish(1):
         levels.append(measure_room(piece, state.rate_hz))

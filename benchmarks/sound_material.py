@@ -1,0 +1,186 @@
+"""Recordings, coders, mains and innocent changes that the sound benchmark is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import forensics
+from forensics import calibration
+from forensics.continuity_control import encode_sound
+from forensics.scan_sound import read_sound
+
+MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
+RATE = 44100
+TODAY = datetime.now(UTC).date().isoformat()
+#: Those of the first row shaped the code and its thresholds; only the second is reported.
+HALVES = {
+    "tune": ["audio_events/max_freesound/crowd_cheering.wav", "audio_multi/bbc/timbl_1.mp3",
+             "audio_events/max_freesound/car_engine.wav", "audio_events/jfk/jfk.flac",
+             "enf/pyenf/attack recordings/audio_recording (1).wav",
+             "audio_events/pyannote_ami/tests/data/trn01.wav",
+             "audio_multi/dtln_aec/audio_samples/9mkQhVtzTEy2hDk-6u2Sww_farend_singletalk_mic.wav",
+             "esc:002 - Rain", "esc:005 - Clock tick", "esc:010 - Fire crackling"],
+    "test": ["audio_events/max_freesound/thunder.wav", "audio_multi/bbc/r4_excerpt2.ogg",
+             "audio_events/pyannote_ami/tests/data/trn02.wav",
+             "audio_events/pyannote_ami/tests/data/trn03.wav",
+             "audio_multi/opensoundscape/metadata.wav",
+             "esc:003 - Sea waves", "esc:007 - Helicopter", "esc:001 - Dog bark",
+             "esc:008 - Chainsaw", "esc:004 - Baby cry", "esc:009 - Rooster",
+             "pocketsphinx", "enf/pyenf/attack recordings/audio_recording (2).wav",
+             "audio_multi/dtln_aec/audio_samples/"
+             "DLhjtuwiEkS-68TsUVvW5g_nearend_singletalk_mic.wav",
+             "audio_multi/dtln_aec/audio_samples/DMTgmZwtgUilp4omPK7-OQ_doubletalk_mic.wav",
+             "audio_events/librosa_data/198-209-0000.hq.ogg"],
+}  # fmt: skip
+
+
+def files_of(name: str) -> list[Path]:
+    """The files a source is made of."""
+    if name.startswith("esc:"):
+        return sorted((MEDIA / "audio_events/esc10" / name[4:]).glob("2-*.ogg"))
+    if name == "pocketsphinx":
+        return sorted((MEDIA / "audio_events/pocketsphinx").glob("*.wav"))
+    return [MEDIA / name]
+
+
+def own(name: str, seconds: float = 30.0) -> tuple[np.ndarray, int]:
+    """A source as mono at its own rate, up to `seconds`, nothing twice: (samples, rate).
+
+    Several files are joined; each is first resampled by 0.7 %, for they come from different
+    originals whose earlier codings would otherwise leave different grids: real joints.
+    """
+    from scipy.signal import resample_poly
+
+    parts, length, rate = [], 0.0, 0
+    files = files_of(name)
+    for file in files:
+        sound = read_sound(forensics.open_clip(file))
+        rate = sound.rate_hz
+        part = sound.mono if len(files) == 1 else resample_poly(sound.mono, 147, 148)
+        parts.append(part)
+        length += len(part) / rate
+        if length >= seconds:
+            break
+    return np.concatenate(parts)[: round(seconds * rate)].astype(np.float32), rate
+
+
+def load(name: str, seconds: float) -> np.ndarray:
+    """A source as mono at 44.1 kHz, joined from its files or repeated to `seconds`."""
+    files = files_of(name)
+    parts, length = [], 0.0
+    while length < seconds:
+        for file in files:
+            part = read_sound(forensics.open_clip(file), rate_hz=RATE, mono=True).mono
+            parts.append(part)
+            length += len(part) / RATE
+            if length >= seconds:
+                break
+    return np.concatenate(parts)[: round(seconds * RATE)]
+
+
+#: Seconds of each source, and every how many sources are used: see ``--quick``.
+SIZE: dict = {"seconds": 30.0, "every": 1, "clips": 6, "half": "test"}
+
+
+def sources() -> list[str]:
+    """The sources reported on (or, when tuning, the others)."""
+    return HALVES[str(SIZE["half"])][:: int(SIZE["every"])]
+
+
+class Bench:
+    """A temporary folder and the ways through it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.number = 0
+
+    def path(self) -> Path:
+        self.number += 1
+        return self.folder / f"{self.number}.bin"
+
+    def coded(self, samples: np.ndarray, codec: str, bit_rate: int, rate: int = RATE) -> np.ndarray:
+        """Through a codec and back, as the decoder gives it."""
+        path = encode_sound(samples, rate, self.path(), codec=codec, bit_rate=bit_rate)
+        decoded = read_sound(forensics.open_clip(path)).mono
+        path.unlink()
+        return decoded
+
+    def clip(self, samples: np.ndarray, rate: int = RATE, codec: str = "pcm_s16le",
+             bit_rate: int = 0):  # fmt: skip
+        """A clip of the samples, saved as PCM unless said otherwise."""
+        path = encode_sound(samples, rate, self.path(), codec=codec, bit_rate=bit_rate or 128000)
+        return forensics.open_clip(path)
+
+
+def share(events: int, trials: int) -> dict:
+    """A share with its interval."""
+    rate = calibration.item_rate(events, trials)
+    return {
+        "hit": events,
+        "of": trials,
+        "low_95": round(rate.low, 3),
+        "high_95": round(rate.high, 3),
+    }
+
+
+def mains(reference: Path, seconds: float, at: float, rate: int) -> np.ndarray:
+    """Real mains from a 400 Hz reference, with its harmonics as a phone would hear them."""
+    sound = read_sound(forensics.open_clip(reference)).mono
+    piece = sound[round(at * 400) : round((at + seconds) * 400)]
+    from scipy.signal import hilbert
+
+    phase = np.unwrap(np.angle(hilbert(_band(piece, 400, 46, 54))))
+    fine = np.interp(np.arange(round(seconds * rate)) / rate, np.arange(len(phase)) / 400, phase)
+    return sum(np.sin(h * fine + h) * a for h, a in ((1, 0.1), (2, 1.0), (4, 0.6), (6, 0.3)))
+
+
+def _band(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
+    from scipy.signal import butter, sosfiltfilt
+
+    return sosfiltfilt(butter(4, (low, high), "band", fs=rate, output="sos"), x)
+
+
+def references() -> list[Path]:
+    """Mains recordings: the first half set the thresholds, the second is reported."""
+    return sorted((MEDIA / "enf/whu/ENF-WHU-Dataset/H1_ref").glob("*.wav"))
+
+
+def speech(seconds: float, which: int, rate: int) -> np.ndarray:
+    """Voices from recordings without hum; another start each time."""
+    from scipy.signal import resample_poly
+
+    ami = "audio_events/pyannote_ami/tests/data/"
+    names = ["pocketsphinx", ami + "trn02.wav",
+             ami + "trn03.wav", "audio_multi/bbc/timbl_2.mp3"]  # fmt: skip
+    data = load(names[which % len(names)], seconds + 1)
+    data = np.roll(data, which * 97_003)[: round(seconds * RATE)]
+    return resample_poly(data, rate // 100, RATE // 100)
+
+
+def negatives(source: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Innocent changes: none, automatic gain after a bang, another microphone half-way."""
+    from scipy.signal import butter, sosfiltfilt
+
+    bang = source.copy()
+    at = 6 * RATE
+    burst = rng.standard_normal(RATE // 5) * np.exp(-np.arange(RATE // 5) / RATE / 0.03)
+    bang[at : at + len(burst)] += 0.8 * burst
+    after = np.arange(len(bang) - at) / RATE
+    bang[at:] *= 1 - 0.85 * np.exp(-np.maximum(after - 0.02, 0) / 2)
+    other = sosfiltfilt(butter(2, (300, 5000), "band", fs=RATE, output="sos"), source)
+    fade = np.clip((np.arange(len(source)) / RATE - 7) / 0.02, 0, 1)
+    return [source, np.clip(bang, -1, 1), source * (1 - fade) + 0.6 * other * fade]
+
+
+def digest(names: list[str]) -> str:
+    """A short name for the set of sources."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
