@@ -177,17 +177,22 @@ def design(half: str, number: int, icons: list[np.ndarray]) -> np.ndarray:
 #: many known designs, sisters and strangers are filmed in each.
 CELLS: dict[str, list[tuple[str, int, float, float, int, int, int]]] = {
     "emblems-tune": [
-        ("crf32", 32, 18.0, 0.0, 16, 8, 8), ("crf32", 48, 18.0, 0.0, 16, 8, 8),
-        ("crf32", 64, 18.0, 0.0, 16, 8, 8), ("crf32", 96, 18.0, 0.0, 16, 8, 8),
-        ("crf32", 128, 18.0, 0.0, 16, 8, 8), ("jpeg30", 48, 18.0, 0.0, 16, 8, 8),
-        ("oblique", 96, 45.0, 0.0, 16, 8, 8), ("motion blur", 96, 18.0, 0.08, 16, 8, 8),
+        ("crf32", 32, 18.0, 0.0, 40, 20, 20), ("crf32", 48, 18.0, 0.0, 120, 120, 120),
+        ("crf32", 64, 18.0, 0.0, 60, 60, 60), ("crf32", 96, 18.0, 0.0, 60, 60, 60),
+        ("crf32", 128, 18.0, 0.0, 60, 60, 60), ("jpeg30", 48, 18.0, 0.0, 60, 30, 30),
+        ("oblique", 96, 45.0, 0.0, 60, 30, 30), ("motion blur", 96, 18.0, 0.08, 60, 30, 30),
     ],
-    "emblems-small": [("crf32", 48, 18.0, 0.0, 40, 48, 48), ("crf32", 64, 18.0, 0.0, 24, 40, 40),
-                      ("jpeg30", 48, 18.0, 0.0, 20, 16, 16), ("crf32", 32, 18.0, 0.0, 12, 8, 8)],
-    "emblems-large": [("crf32", 96, 18.0, 0.0, 40, 80, 80),
-                      ("oblique", 96, 45.0, 0.0, 24, 16, 16)],
-    "emblems-wide": [("crf32", 128, 18.0, 0.0, 24, 60, 60),
-                     ("motion blur", 96, 18.0, 0.08, 24, 16, 16)],
+    "emblems-small": [
+        ("crf32", 32, 18.0, 0.0, 120, 60, 60), ("crf32", 48, 18.0, 0.0, 240, 300, 300),
+        ("crf32", 64, 18.0, 0.0, 180, 180, 180), ("jpeg30", 48, 18.0, 0.0, 120, 60, 60),
+    ],
+    "emblems-large": [
+        ("crf32", 96, 18.0, 0.0, 180, 240, 240), ("oblique", 96, 45.0, 0.0, 120, 60, 60),
+    ],
+    "emblems-wide": [
+        ("crf32", 128, 18.0, 0.0, 180, 240, 240),
+        ("motion blur", 96, 18.0, 0.08, 120, 60, 60),
+    ],
 }  # fmt: skip
 
 
@@ -677,7 +682,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
                 counts["unknown"] += cell[f"{kind}_possible"]["trials"]
     return [
         Row(
-            method="insignia-markings", version="1", stratum=stratum, true_positives=c["hit"],
+            method="insignia-markings", version="2", stratum=stratum, true_positives=c["hit"],
             false_negatives=c["known"] - c["hit"], false_positives=c["false"],
             negatives=c["unknown"], per_hour=False,
             dataset="emblems composed onto real frames, H.264 crf 32, report half",

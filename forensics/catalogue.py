@@ -1,82 +1,44 @@
 """A searchable index of everything found, rebuilt from the ledger at any time.
 
 ``catalogue.sqlite`` holds nothing that the ledger does not: it can be deleted and made again. It
-is an ordinary SQLite file, so that other tools (Datasette, a spreadsheet's import) can open it.
-Text is indexed by trigrams, which finds parts of words in Cyrillic as well as in Latin letters.
+is an ordinary SQLite file with readable tables and views, so that other tools (Datasette, a
+spreadsheet's import) can open it. Text is indexed by trigrams, which finds parts of words in
+Cyrillic as well as in Latin letters; crops are indexed by what they look like.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from forensics.catalogue_export import Size, write_hits
+from forensics.catalogue_looks import describe, read_looks, write_looks
+from forensics.catalogue_rows import SCHEMA, Hit, fill, read_hit
 from forensics.errors import ClipNotFound, RecordInvalid
-from forensics.model import (
-    Alignment,
-    Box,
-    Clip,
-    Examination,
-    Finding,
-    Interval,
-    Sighting,
-    Value,
-    VehicleSighting,
-    canonical_json,
-    to_builtins,
-)
-from forensics.provenance import Entry, Ledger
+from forensics.model import Finding, Quantity, Value
+from forensics.provenance import Ledger
 
-__all__ = ["Catalogue", "Hit"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-_SCHEMA = """
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE clips (digest TEXT PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE findings (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL, line INTEGER NOT NULL, clip TEXT NOT NULL,
-    method TEXT NOT NULL, type TEXT NOT NULL, kind TEXT NOT NULL, verdict TEXT NOT NULL,
-    text TEXT NOT NULL, entries TEXT NOT NULL, colours TEXT NOT NULL, plate TEXT NOT NULL,
-    start_s REAL, end_s REAL, incident_start_s REAL, incident_end_s REAL, incident_spread_s REAL,
-    x REAL, y REAL, width REAL, height REAL, score REAL NOT NULL, artefact TEXT NOT NULL,
-    finding TEXT NOT NULL
-);
-CREATE INDEX by_kind ON findings (type, kind);
-CREATE INDEX by_clip ON findings (clip, start_s);
-CREATE INDEX by_time ON findings (incident_start_s);
-CREATE INDEX by_plate ON findings (plate) WHERE plate <> '';
-CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'trigram');
-"""
-_COLUMNS = (
-    "id line clip method type kind verdict text entries colours plate start_s end_s "
-    "incident_start_s incident_end_s incident_spread_s x y width height score artefact finding"
-).split()
-_INSERT = f"INSERT INTO findings ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+__all__ = ["Catalogue", "Hit", "Likeness"]
 
 
-class Hit(Value, frozen=True):
-    """One finding as the catalogue holds it; `line` is its line in the ledger."""
+class Likeness(Value, frozen=True):
+    """A finding whose crop resembles an example; compatible with it, never the same.
 
-    id: str
-    line: int
-    clip: str
-    clip_name: str
-    method: str
-    type: str
-    kind: str
-    verdict: str
-    text: str
-    entries: tuple[str, ...]
-    colours: tuple[str, ...]
-    plate: str
-    start_s: float | None
-    end_s: float | None
-    incident: Interval | None
-    box: Box | None
-    score: float
-    artefact: str
+    `resemblance` runs from -1 to 1 and only ranks. `details` are points in one geometry, counted
+    where crop and example were compared closely, else None.
+    """
+
+    hit: Hit
+    resemblance: float
+    details: Quantity | None = None
 
 
 class Catalogue:
@@ -94,7 +56,8 @@ class Catalogue:
         ledger
             The record; its chain is checked while it is read.
         path
-            The SQLite file. It appears whole or not at all.
+            The SQLite file. It appears whole or not at all. Crops that the catalogue standing
+            there has described already are not described again.
 
         Raises
         ------
@@ -104,27 +67,24 @@ class Catalogue:
         place = Path(path)
         draft = place.with_name(place.name + ".part")
         draft.unlink(missing_ok=True)
-        with closing(sqlite3.connect(draft)) as base:
-            base.execute("PRAGMA journal_mode = OFF")
-            base.execute("PRAGMA synchronous = OFF")
-            base.executescript(_SCHEMA)
-            entries = list(ledger)
-            alignment = _last_alignment(entries)
-            base.executemany(_INSERT, _rows(entries, alignment))
-            base.execute(
-                "INSERT INTO words (rowid, text) SELECT number, "
-                "text || ' ' || entries || ' ' || plate || ' ' || kind FROM findings"
-            )
-            clips = [e.said for e in entries if isinstance(e.said, Clip)]
-            base.executemany(
-                "INSERT OR REPLACE INTO clips VALUES (?, ?, ?)",
-                [(c.digest, c.name, _text(c.path)) for c in clips],
-            )
-            base.execute("INSERT INTO about VALUES ('ledger head', ?)", (ledger.head,))
-            base.commit()
-            # A second reader (or writer of its own tables) is welcome from here on.
-            base.execute("PRAGMA journal_mode = WAL")
-        os.replace(draft, place)
+        try:
+            with closing(sqlite3.connect(draft)) as base:
+                base.execute("PRAGMA journal_mode = OFF")
+                base.execute("PRAGMA synchronous = OFF")
+                base.executescript(SCHEMA)
+                fill(base, iter(ledger))
+                write_looks(base, ledger, place)
+                base.execute("INSERT INTO about VALUES ('ledger head', ?)", (ledger.head,))
+                base.execute("ANALYZE")
+                base.commit()
+                # A second reader (or writer of its own tables) is welcome from here on.
+                base.execute("PRAGMA journal_mode = WAL")
+            # What WAL left beside the former file belongs to it, not to this one.
+            for suffix in ("-wal", "-shm"):
+                place.with_name(place.name + suffix).unlink(missing_ok=True)
+            os.replace(draft, place)
+        finally:
+            draft.unlink(missing_ok=True)
         return cls(place)
 
     @classmethod
@@ -151,7 +111,6 @@ class Catalogue:
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as base:
             base.row_factory = sqlite3.Row
-            base.create_function("fold", 1, _fold, deterministic=True)
             yield base
 
     @property
@@ -203,10 +162,16 @@ class Catalogue:
             where.append("number IN (SELECT rowid FROM words WHERE words MATCH ?)")
             values.append('"' + words.replace('"', '""') + '"')
         elif words:
-            where.append("(fold(text) = fold(?) OR fold(plate) = fold(?))")
-            values += [words, words]
+            where.append(
+                "number IN (SELECT number FROM findings WHERE folded = ? "
+                "UNION SELECT number FROM findings WHERE plate = ?)"
+            )
+            values += [words.casefold(), words.upper()]
         if kind:
-            where.append("(type = ? OR kind = ?)")
+            where.append(
+                "number IN (SELECT number FROM findings WHERE type = ? "
+                "UNION SELECT number FROM findings WHERE kind = ?)"
+            )
             values += [kind, kind]
         if colour:
             where.append("instr(' ' || colours || ' ', ' ' || ? || ' ') > 0")
@@ -230,10 +195,120 @@ class Catalogue:
         query = (
             "SELECT findings.*, clips.name AS clip_name FROM findings "
             f"LEFT JOIN clips ON clips.digest = findings.clip WHERE {condition} "
-            "ORDER BY incident_start_s IS NULL, incident_start_s, clip, start_s LIMIT ?"
+            "ORDER BY number LIMIT ?"
         )
         with self._base() as base:
-            return [_hit(row) for row in base.execute(query, [*values, limit])]
+            return [read_hit(row) for row in base.execute(query, [*values, limit])]
+
+    def match_picture(
+        self, picture: NDArray[np.uint8], *, kind: str = "", clip: str = "", limit: int = 20,
+        closely: int = 0, crops: str | os.PathLike[str] | None = None,
+    ) -> list[Likeness]:  # fmt: skip
+        """Markings and vehicles whose crop resembles an example picture, best first.
+
+        Parameters
+        ----------
+        picture
+            (H, W, 3) uint8 RGB, cut closely around one marking or vehicle.
+        kind, clip
+            As in `search`.
+        limit
+            Most to return.
+        closely
+            Compare so many of the leading crops with the example detail by detail (about 20 ms
+            each) and rank those again by how many details lie in one geometry.
+        crops
+            The ledger's folder of artefacts, for `closely`; ``artefacts`` beside the catalogue
+            by default.
+
+        Raises
+        ------
+        RecordInvalid
+            The picture is not (H, W, 3) uint8 RGB.
+
+        When it errs
+        ------------
+        Ranks other designs of the same outline and colours above a picture of the right one taken
+        obliquely (ASTM E3016: inaccuracy, association); does not see crops that are gone, blank
+        or of balaclavas (incompleteness). A resemblance is no match: `match_marking` compares.
+        """
+        import numpy as np
+
+        if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise RecordInvalid("an example is given as (H, W, 3) uint8 RGB")
+        query = describe([picture], [0.0])[0].astype(np.float32)
+        with self._base() as base:
+            parts = list(read_looks(base))
+            if not parts:
+                return []
+            numbers = np.concatenate([n for n, _ in parts])
+            near = np.concatenate([v.astype(np.float32) @ query for _, v in parts]) / 254.0**2
+            if kind or clip:
+                allowed = self._numbers(base, kind, clip)
+                near = np.where(np.isin(numbers, allowed), near, -np.inf)
+            order = np.argsort(-near, kind="stable")[: max(limit, closely)]
+            order = order[np.isfinite(near[order])]
+            chosen = [int(n) for n in numbers[order]]
+            holes = ", ".join("?" * len(chosen))
+            rows = base.execute(
+                "SELECT findings.*, clips.name AS clip_name FROM findings "
+                f"LEFT JOIN clips ON clips.digest = findings.clip WHERE number IN ({holes})",
+                chosen,
+            )
+            hits = {row["number"]: read_hit(row) for row in rows}
+        found = [
+            Likeness(hits[n], round(float(near[k]), 4))
+            for n, k in zip(chosen, order, strict=True)
+        ]
+        if closely:
+            place = Path(crops) if crops is not None else self.path.parent / "artefacts"
+            found = _compared(picture, found[:closely], place) + found[closely:]
+        return found[:limit]
+
+    def _numbers(self, base: sqlite3.Connection, kind: str, clip: str) -> Any:
+        import numpy as np
+
+        where, values = ["1"], list[Any]()
+        if kind:
+            where.append("(type = ? OR kind = ?)")
+            values += [kind, kind]
+        if clip:
+            where.append(
+                "clip IN (SELECT digest FROM clips WHERE name = ? OR substr(digest, 1, ?) = ?)"
+            )
+            values += [clip, len(clip), clip]
+        found = base.execute(f"SELECT number FROM findings WHERE {' AND '.join(where)}", values)
+        return np.array([row[0] for row in found], np.int64)
+
+    def write_hits(
+        self, hits: Sequence[Hit], out: str | os.PathLike[str], *,
+        crops: str | os.PathLike[str] | None = None, unredacted: bool = False,
+    ) -> Path:  # fmt: skip
+        """Write hits as ``.csv``, ``.json`` (COCO), ``.xml`` (CVAT for images) or ``.html``.
+
+        Parameters
+        ----------
+        hits
+            What a search gave back.
+        out
+            The file; its suffix decides.
+        crops
+            The ledger's folder of artefacts; ``artefacts`` beside the catalogue by default.
+        unredacted
+            Let plates and faces through; the file then says so.
+
+        Raises
+        ------
+        RecordInvalid
+            Another suffix.
+        """
+        with self._base() as base:
+            sizes = {
+                row["digest"]: Size(row["name"], row["width"] or 0, row["height"] or 0)
+                for row in base.execute("SELECT * FROM clips")
+            }
+        folder = Path(crops) if crops is not None else self.path.parent / "artefacts"
+        return write_hits(hits, out, clips=sizes, crops=folder, unredacted=unredacted)
 
     def finding(self, number_or_id: str) -> Finding:
         """The whole finding behind a hit, by its id or the beginning of it.
@@ -247,79 +322,36 @@ class Catalogue:
 
         with self._base() as base:
             found = base.execute(
-                "SELECT finding FROM findings WHERE substr(id, 1, ?) = ? LIMIT 2",
-                (len(number_or_id), number_or_id),
+                "SELECT finding FROM records WHERE record IN (SELECT record FROM findings "
+                "WHERE id >= ? AND id < ? LIMIT 2)",
+                (number_or_id, number_or_id + "g"),
             ).fetchall()
         if len(found) != 1:
             raise RecordInvalid(f"{len(found) or 'no'} findings are called {number_or_id!r}")
         return from_json(found[0][0], Finding)
 
 
-def _fold(text: str) -> str:
-    return text.casefold()
+def _compared(
+    picture: NDArray[np.uint8], found: Sequence[Likeness], crops: Path
+) -> list[Likeness]:
+    """The same likenesses with details counted, most first; those without a crop keep None."""
+    import cv2
+    import numpy as np
 
+    from forensics.gallery_match import compare, prepare_reference
 
-def _text(path: Path) -> str:
-    plain = to_builtins(path)
-    return plain if isinstance(plain, str) else f"bytes {plain['raw']}"
-
-
-def _last_alignment(entries: Iterable[Entry]) -> Alignment | None:
-    found = [e.said for e in entries if isinstance(e.said, Alignment)]
-    return found[-1] if found else None
-
-
-def _rows(entries: Sequence[Entry], alignment: Alignment | None) -> Iterator[tuple[Any, ...]]:
-    for entry in entries:
-        if isinstance(entry.said, Examination):
-            for finding in entry.said:
-                yield _row(entry, finding, alignment)
-
-
-def _row(entry: Entry, finding: Finding, alignment: Alignment | None) -> tuple[Any, ...]:
-    seen = finding.observation
-    what = seen.what
-    fields = to_builtins(what)
-    inputs = finding.origin.inputs
-    clip = str(fields.get("clip") or inputs[0]) if inputs else ""
-    entries: tuple[str, ...] = ()
-    colours: tuple[str, ...] = ()
-    plate = ""
-    kind = str(fields.get("kind") or fields.get("label") or fields.get("vehicle_type") or "")
-    if isinstance(what, Sighting):
-        entries = tuple(c.entry for c in what.candidates)
-        plate = what.text.upper() if what.kind == "plate" else ""
-    if isinstance(what, VehicleSighting):
-        colours = tuple(c.entry for c in what.colours)
-        plate = what.plate.text.upper() if what.plate else ""
-    box = getattr(what, "box", None) or getattr(what, "region", None)
-    box = box if isinstance(box, Box) else None
-    span = seen.span
-    placed = alignment.on_incident_clock(clip, span) if alignment and span else None
-    return (
-        finding.id, entry.seq, clip, finding.origin.method, fields["type"], kind,
-        str(fields.get("verdict") or ""), str(fields.get("text") or seen.note),
-        " ".join(entries), " ".join(colours), plate,
-        float(span.start) if span else None, float(span.end) if span else None,
-        placed.start if placed else None, placed.end if placed else None,
-        placed.uncertainty if placed else None,
-        *((box.x, box.y, box.width, box.height) if box else (None,) * 4),
-        seen.score, seen.artefacts[0].digest if seen.artefacts else "",
-        canonical_json(finding).decode(),
-    )  # fmt: skip
-
-
-def _hit(row: sqlite3.Row) -> Hit:
-    placed = row["incident_start_s"] is not None
-    return Hit(
-        id=row["id"], line=row["line"], clip=row["clip"], clip_name=row["clip_name"] or "",
-        method=row["method"], type=row["type"], kind=row["kind"], verdict=row["verdict"],
-        text=row["text"], entries=tuple(row["entries"].split()),
-        colours=tuple(row["colours"].split()), plate=row["plate"], start_s=row["start_s"],
-        end_s=row["end_s"],
-        incident=Interval(
-            row["incident_start_s"], row["incident_end_s"], row["incident_spread_s"]
-        ) if placed else None,
-        box=Box(row["x"], row["y"], row["width"], row["height"]) if row["x"] is not None else None,
-        score=row["score"], artefact=row["artefact"],
-    )  # fmt: skip
+    opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
+    reference = prepare_reference(np.concatenate([picture, opaque], axis=2))
+    counted: list[Likeness] = []
+    for item in found:
+        path = crops / f"{item.hit.artefact}.png"
+        shown = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+        if shown is None:
+            counted.append(item)
+            continue
+        seen = compare(np.ascontiguousarray(shown[..., ::-1]).astype(np.uint8), reference)
+        details = Quantity.exact(seen.inliers, "points", "details in one geometry, counted")
+        counted.append(Likeness(item.hit, item.resemblance, details))
+    return sorted(
+        counted, key=lambda c: (-(c.details.value if c.details else -1.0), -c.resemblance)
+    )

@@ -35,6 +35,7 @@ from forensics.errors import (
 from forensics.gallery import Gallery
 from forensics.incident_claims import judge
 from forensics.incident_plan import Plan, PlannedClip
+from forensics.incident_share import write_shareable
 from forensics.incident_silent import place_silent
 from forensics.incident_timeline import build_timeline
 from forensics.model import (
@@ -51,7 +52,7 @@ from forensics.model import (
 from forensics.provenance import Ledger, origin_of
 from forensics.provenance_ledger import Action, Failure
 
-__all__ = ["Incident", "Plan", "PlannedClip", "Reconstruction"]
+__all__ = ["Incident", "Plan", "PlannedClip", "Reconstruction", "write_shareable"]
 
 
 class Reconstruction(Value, frozen=True):

@@ -199,7 +199,7 @@ def _proposals(picture: Picture, gallery: Gallery, floor: float) -> list[tuple[B
 
 
 @method(
-    "insignia-markings", version="1",
+    "insignia-markings", version="2",
     references=(
         ("Lowe 2004 (SIFT); Arandjelovic and Zisserman 2012 (RootSIFT); Barath et al. 2020 "
         "(MAGSAC++)"),

@@ -22,10 +22,11 @@ FULL_PX = 76.0
 _KEYPOINTS = 15
 _SURE_INLIERS = 24
 _LEAST_INLIERS = 6
-_LIKELY_INLIERS = 12
+_LIKELY_INLIERS = 18
 _COVERS = 0.4
 _AGREES = 0.8
-_PARTLY = 0.6
+_PARTLY = 0.75
+_LEAST_AGREEMENT = 0.3
 
 
 class Match(Value, frozen=True):
@@ -195,7 +196,7 @@ def _judge(
         f"grey correlation {top.correlation:+.2f}"
     )
     many = top.inliers >= _SURE_INLIERS and top.coverage >= _COVERS
-    likely = top.inliers >= _LIKELY_INLIERS and top.agreement >= 0.5 * _PARTLY
+    likely = top.inliers >= _LIKELY_INLIERS and top.agreement >= _LEAST_AGREEMENT
     if top.inliers < _LEAST_INLIERS or not (top.agreement >= _PARTLY or likely or many):
         return "no_match_in_gallery", said if top.inliers else "no common geometry"
     rival = max((c.inliers for c in rivals), default=0)

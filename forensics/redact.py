@@ -7,10 +7,12 @@ reduced to a few flat tiles, and voices are muted or replaced by noise.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +46,8 @@ _DIGEST = "111b7654623d41c76d575a273706bcae5426f9509ce1890c9d28c53dadf3132d"
 #: Low on purpose: a false alarm costs a grey patch, a miss costs somebody's safety.
 SCORE = 0.2
 SIDE_PX = 736
+#: A plate is drawn closely: this much larger is covered.
+PLATE_FACTOR = 1.5
 
 
 @functools.cache
@@ -93,13 +97,32 @@ def _detect(rgb: NDArray[np.uint8], score: float) -> list[Box]:
 
 
 def _sightings(
-    clip: Clip, score: float, progress: Progress | None
+    clip: Clip, score: float | None, progress: Progress | None
 ) -> tuple[list[list[Box]], list[Any]]:
-    found, times = [], []
+    """Faces of each frame (none looked for without a score), and the frames' times."""
+    found: list[list[Box]] = []
+    times = []
     for picture in scan.iter_pictures(clip, progress=progress):
-        found.append(_detect(picture.rgb, score))
+        found.append(_detect(picture.rgb, score) if score is not None else [])
         times.append(picture.pts)
     return found, times
+
+
+def _by_frame(
+    sightings: Sequence[tuple[Fraction, Box]], times: Sequence[Fraction]
+) -> list[list[Box]]:
+    """Sightings sorted to the frames that were on show at their time."""
+    found: list[list[Box]] = [[] for _ in times]
+    for time, box in sightings:
+        at = bisect.bisect_right(times, time) - 1
+        found[max(0, at)].append(box)
+    return found
+
+
+def _listed(regions: Sequence[tuple[Span | None, Box]]) -> list[list[Any]]:
+    return [
+        [str(span) if span else "whole clip", [b.x, b.y, b.width, b.height]] for span, b in regions
+    ]
 
 
 @method(
@@ -204,12 +227,17 @@ def redact_pictures(
 
 def write_redacted(
     clip: Clip, out: str | os.PathLike[str], *, faces: bool = True,
-    regions: Sequence[tuple[Span | None, Box]] = (), style: Literal["solid", "mosaic"] = "solid",
+    plates: Sequence[tuple[Fraction, Box]] | None = None,
+    regions: Sequence[tuple[Span | None, Box]] = (),
+    screens: Sequence[tuple[Span | None, Box]] = (), style: Literal["solid", "mosaic"] = "solid",
     sound: Literal["drop", "mask", "keep"] = "drop", unredacted: bool = False,
     score: float = SCORE, factor: float = 1.6, hold_s: float = 0.6, bridge_s: float = 1.0,
     progress: Progress | None = None,
 ) -> Path:  # fmt: skip
-    """Write a copy of a clip with faces and given regions hidden, and all metadata removed.
+    """Write a copy of a clip with faces and what else is given hidden, and all metadata removed.
+
+    Number plates are found by `forensics.vehicles`, which stands beside this module;
+    `forensics.incident.write_shareable` brings the two together.
 
     Parameters
     ----------
@@ -220,8 +248,12 @@ def write_redacted(
         hidden is written beside it as ``OUT.json``.
     faces
         Find and hide faces.
-    regions
-        Further boxes in displayed pixels (plates, screens), each for a span or the whole clip.
+    plates
+        Where plates were seen: presentation time and box of each sighting, in any order. They are
+        joined to tracks, bridged and held as faces are. None: plates were not looked for.
+    regions, screens
+        Boxes drawn by hand in displayed pixels, each for a span or the whole clip; screens are
+        counted apart in the record.
     style
         ``solid`` fill, or ``mosaic`` of at most six flat tiles a side.
     sound
@@ -252,7 +284,8 @@ def write_redacted(
     place = Path(out)
     if place.exists():
         raise PolicyError(f"{place.name} exists; nothing is ever overwritten")
-    if not faces and not regions and not unredacted:
+    drawn = [*regions, *screens]
+    if not faces and plates is None and not drawn and not unredacted:
         raise PolicyError(
             "this would write an unredacted copy", hint="say unredacted=True if that is intended"
         )
@@ -260,18 +293,25 @@ def write_redacted(
     half = (lambda f, t: progress(f / 2, t)) if progress is not None else None
     times: list[Any] = []
     tracks: list[Track] = []
-    if faces:
-        found, times = _sightings(clip, score, half)
-        tracks = link(found, max_gap=round(bridge_s * _rate(times)))
-    per_frame = cover(
-        tracks, len(times), hold=round(hold_s * _rate(times)) if times else 0, factor=factor
-    )
+    plate_tracks: list[Track] = []
+    per_frame: list[list[Box]] = []
+    if faces or plates:
+        found, times = _sightings(clip, score if faces else None, half)
+        rate = _rate(times)
+        tracks = link(found, max_gap=round(bridge_s * rate)) if faces else []
+        plate_tracks = link(_by_frame(plates or (), times), max_gap=round(bridge_s * rate))
+        hold = round(hold_s * rate)
+        per_frame = cover(tracks, len(times), hold=hold, factor=factor)
+        for hidden, more in zip(
+            per_frame, cover(plate_tracks, len(times), hold=hold, factor=PLATE_FACTOR), strict=True
+        ):
+            hidden += more
     later = (lambda f, t: progress(0.5 + f / 2, t)) if progress is not None else None
 
     def covered() -> Iterator[tuple[Any, NDArray[np.uint8]]]:
         for number, picture in enumerate(scan.iter_pictures(clip, progress=later)):
             hidden = list(per_frame[number]) if number < len(per_frame) else []
-            hidden += [box for span, box in regions if span is None or picture.pts in span]
+            hidden += [box for span, box in drawn if span is None or picture.pts in span]
             yield picture.pts, hide(picture.rgb, hidden, style)
 
     voice = None
@@ -284,10 +324,12 @@ def write_redacted(
         "warning": "A derivative for showing, not evidence. Never examine it in place of the clip.",
         "faces": {"hidden": faces, "tracks": len(tracks), "score": score, "factor": factor,
                   "hold_s": hold_s, "bridge_s": bridge_s, "model": _DIGEST if faces else ""},
-        "regions": [[str(span) if span else "whole clip", [b.x, b.y, b.width, b.height]]
-                    for span, b in regions],
+        "plates": "not looked for" if plates is None
+        else {"sightings": len(plates), "tracks": len(plate_tracks), "factor": PLATE_FACTOR},
+        "regions": _listed(regions), "screens": _listed(screens),
         "style": style, "sound": sound if clip.audio is not None else "the clip has none",
-        "metadata": "removed", "unredacted": unredacted and not faces and not regions,
-        "missed": "faces below about 10 px, averted, masked or in the dark may remain: look",
+        "metadata": "removed", "unredacted": unredacted and not faces and plates is None and not drawn,
+        "missed": "faces below about 10 px, averted, masked or in the dark may remain, and plates "
+        "that are oblique, dirty or on two lines: look",
     }  # fmt: skip
     return write_copy(place, covered(), voice, record)

@@ -31,6 +31,7 @@ from forensics.model import (
 from forensics.provenance import conclude, keep, method
 from forensics.scan import Picture
 from forensics.vehicles_colour import COLOURS, Colour, name_colour
+from forensics.vehicles_hide import locate_plates, read_plate_boxes
 from forensics.vehicles_plate import plate_verdict, read_patterns, read_plates
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLOURS", "Colour", "MarkedBox", "Resighting", "compare_vehicles", "find_vehicles",
-    "name_colour", "plate_verdict", "plates_agree", "read_patterns", "read_plates",
+    "locate_plates", "name_colour", "plate_verdict", "plates_agree", "read_patterns",
+    "read_plate_boxes", "read_plates",
 ]  # fmt: skip
 
 _TYPES = {"train": "vehicle"}
