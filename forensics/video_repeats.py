@@ -24,6 +24,8 @@ COMPONENTS = 20
 NEAR = 0.45
 #: Pairs come most alike first: after so many that were no copies, the rest are none.
 PATIENCE = 40
+#: Up to so many moving frames, each is compared with all others; see `_neighbourhoods`.
+ALL_WITH_ALL = 6000
 #: A copy is this many times more alike at its own lag than at the lags beside it.
 LEAST_SHARPNESS = 2.0
 
@@ -147,26 +149,62 @@ def _near_pairs(
     import numpy as np
 
     places = np.flatnonzero(telling)
-    there = points[places]
-    squares = (there**2).sum(axis=1)
+    if not len(places) or not len(queries):
+        return []
     found: list[tuple[float, int, int]] = []
-    for low in range(0, len(queries), 256):
-        rows = queries[low : low + 256]
-        here = points[rows]
-        own = (here**2).sum(axis=1)
-        apart = own[:, None] + squares[None] - 2 * here @ there.T
-        apart /= (own[:, None] + squares[None]) / 2 + 1e-6
-        apart[places[None] - rows[:, None] < least] = np.inf
-        if not apart.shape[1]:
-            continue
-        few = min(4, apart.shape[1])
-        best = np.argpartition(apart, few - 1, axis=1)[:, :few]
-        values = np.take_along_axis(apart, best, axis=1)
-        for i, j in zip(*np.nonzero(values < NEAR), strict=True):
-            found.append((float(values[i, j]), int(rows[i]), int(places[best[i, j]] - rows[i])))
+    for rows, others in _neighbourhoods(points, places, queries):
+        for low in range(0, len(rows), 256):
+            some = rows[low : low + 256]
+            apart = _relative(points[some], points[others])
+            apart[others[None] - some[:, None] < least] = np.inf
+            few = min(4, apart.shape[1])
+            best = np.argpartition(apart, few - 1, axis=1)[:, :few]
+            values = np.take_along_axis(apart, best, axis=1)
+            for i, j in zip(*np.nonzero(values < NEAR), strict=True):
+                lag = int(others[best[i, j]] - some[i])
+                found.append((float(values[i, j]), int(some[i]), lag))
     found.sort()
     pairs = np.array([(first, lag) for _, first, lag in found], dtype=np.int64).reshape(-1, 2)
+    _, once = np.unique(pairs, axis=0, return_index=True)
+    pairs = pairs[np.sort(once)]
     return [(int(f), int(lag)) for f, lag in pairs[_sharp(points, pairs)]]
+
+
+def _relative(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared distance of each pair of points, as a share of their mean squared length."""
+    squares, own = (there**2).sum(axis=1), (here**2).sum(axis=1)
+    apart: NDArray[np.float32] = own[:, None] + squares[None] - 2 * here @ there.T
+    apart /= (own[:, None] + squares[None]) / 2 + 1e-6
+    return apart
+
+
+def _neighbourhoods(
+    points: NDArray[np.float32], places: NDArray[np.int64], queries: NDArray[np.int64]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Queries, and the frames each of them is to be compared with.
+
+    All frames with all, as long as that is cheap. Beyond it, as many pivots as the square root of
+    the frames divide them by direction of motion, and a query meets only the frames of its three
+    nearest pivots: the cost then grows with the length to the power of one and a half.
+    """
+    import numpy as np
+
+    if len(places) <= ALL_WITH_ALL:
+        return [(queries, places)]
+    length = np.sqrt((points**2).sum(axis=1, keepdims=True)) + 1e-6
+    unit = points / length
+    number = round(len(places) ** 0.5)
+    # Evenly over time: every kind of motion that lasts has a pivot of its own.
+    pivots = unit[places[np.linspace(0, len(places) - 1, number).astype(np.int64)]]
+    home = np.argmax(unit[places] @ pivots.T, axis=1)
+    members = [places[home == k] for k in range(number)]
+    nearest = np.argpartition(-(unit[queries] @ pivots.T), 3, axis=1)[:, :3]
+    parts = []
+    for k in range(number):
+        rows = queries[(nearest == k).any(axis=1)]
+        if len(rows) and len(members[k]):
+            parts.append((rows, members[k]))
+    return parts
 
 
 def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
