@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,8 +117,11 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
 
 
 def _levels_of(seen: Sequence[Any], examination: Examination) -> list[str]:
-    """The levels that have something to show, in the order of the floors."""
+    """The levels that were asked or have something to show, in the order of the floors."""
     named = {o.what.level for o in seen}
+    # Each level's own examination is kept beside the merged one, whatever it found.
+    kept = re.compile(r"examination of the (\w+) level")
+    named |= {m[1] for a in examination.artefacts if (m := kept.fullmatch(a.label or ""))}
     named |= {s.split(":")[0] for o in seen for s in o.what.supports}
     named |= {n.reason.split(":")[0] for n in examination.coverage.not_testable}
     return [level for level in _LEVELS if level in named] or ["frame"]
@@ -141,11 +145,18 @@ def _draw_levels(
     from matplotlib.patches import Patch
 
     rows = {level: len(levels) - 1 - n for n, level in enumerate(levels)}
+    silent = set(levels) - {o.what.level for o in seen}
+    silent -= {s.split(":")[0] for o in seen for s in o.what.supports}
+    whole = examination.coverage.span
     for part in examination.coverage.not_testable:
         level = part.reason.split(":")[0]
-        row = rows.get(level if level in rows else "frame")
+        if level not in rows:
+            level = "frame"
+        row = rows.get(level)
         if row is None:
             continue
+        if whole is not None and float(part.span.length) > 0.98 * float(whole.length):
+            silent.discard(level)
         axes.barh(
             row, float(part.span.length), left=float(part.span.start), height=0.9,
             color="#e6e6e6", edgecolor="#bdbdbd", hatch="////", linewidth=0, zorder=1,
@@ -157,7 +168,6 @@ def _draw_levels(
         colour = _COLOURS[said.verdict]
         named = {s.split(":")[0] for s in said.supports} | {said.level}
         low, high = float(observation.span.start), float(observation.span.end)
-        whole = examination.coverage.span
         if whole is not None and high - low > 0.98 * float(whole.length):
             # A fact about the whole file is a line, not a wall.
             row = rows.get(said.level, 0)
@@ -176,16 +186,24 @@ def _draw_levels(
             f" {number + 1} {said.kind}", (low, max(rows[n] for n in named & set(rows)) + 0.2),
             fontsize=7.5, color=colour, rotation=0, annotation_clip=True, zorder=4,
         )  # fmt: skip
+    for level in silent:
+        axes.annotate(
+            "nothing found" if examination.outcome in ("found", "nothing-found")
+            else examination.outcome.replace("-", " "),
+            (0, rows[level]), xycoords=axes.get_yaxis_transform(), xytext=(5, 0),
+            textcoords="offset points", va="center", fontsize=7.5, color="#555555", zorder=4,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 1.5},
+        )  # fmt: skip
     axes.set_yticks([rows[level] for level in levels], levels)
     axes.set_ylim(-0.6, len(levels) - 0.2)
     handles = [
         Line2D([], [], color=_COLOURS[v], linewidth=4, label=_WORDS[v])
-        for v in ("inconsistent", "inconclusive")
+        for v in ("inconsistent", "inconclusive", "consistent")
+        if v != "consistent" or any(o.what.verdict == v for o in seen)
     ]
     blind = Patch(facecolor="#e6e6e6", edgecolor="#bdbdbd", hatch="////", label="not testable here")
-    axes.legend(
-        handles=[*handles, blind], loc="upper center", ncols=3,
-        bbox_to_anchor=(0.5, -0.28 - 0.1 / len(rows)), frameon=False, fontsize=8,
+    axes.figure.legend(
+        handles=[*handles, blind], loc="outside lower center", ncols=4, frameon=False, fontsize=8,
     )  # fmt: skip
 
 

@@ -255,6 +255,14 @@ def test_the_figure_shows_every_level_and_what_was_not_testable(
     assert low == 0 and high == pytest.approx(float(examined.coverage.span.end))  # type: ignore[union-attr]
 
 
+def test_a_level_that_was_asked_in_vain_stands_in_the_figure(moving: Path) -> None:
+    clip = open_clip(moving, metadata=False)
+    figure = plots_edits.draw_edits(clip, edits.find_edits(clip, levels=("container", "frame")))
+    labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
+    assert "frame" in labels
+    assert any(t.get_text() == "nothing found" for t in figure.axes[2].texts)
+
+
 def test_keyframes_as_sheet_page_and_archive(tmp_path: Path, moving: Path) -> None:
     import zipfile
 
