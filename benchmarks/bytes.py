@@ -312,6 +312,9 @@ def print_phase(found: dict[str, Any]) -> None:
             for name in ("", "both_") if recipe in PIXELS else ("",):
                 cut, two = by["cut"], by["two"]
                 line[name + "located"] = [sum(r[name + "located"] for r in cut), len(cut)]
+                room = [r for r in cut if material.has_room(r["source"], still=scene == "still")]
+                line[name + "located_with_3_older_gops_on_both_sides"] = [
+                    sum(r[name + "located"] for r in room), len(room)]
                 line[name + "length_right"] = sum(r[name + "length_right"] for r in cut)
                 if two:
                     hits = [r[name + p + "located"] for r in two for p in ("", "second_")]
@@ -332,7 +335,7 @@ def print_phase(found: dict[str, Any]) -> None:
             print(f"  {scene}, {recipe}")
             for name, value in line.items():
                 text = rate_text(*value) if isinstance(value, list) else str(value)
-                print(f"    {name.replace('_', ' '):32} {text}")
+                print(f"    {name.replace('_', ' '):46} {text}")
     found["table"] = table
 
 

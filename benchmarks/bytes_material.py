@@ -165,13 +165,29 @@ def encode(source: Path, target: Path, arguments: list[str], *, select: str = ""
     return target
 
 
+def phase_plan(source: str, *, still: bool) -> tuple[int, int, int]:
+    """The older GOP, the first frame after the deletion, and its length, drawn by name."""
+    rng = random.Random(f"{source} {still}")
+    gop = (12, 25, 30, 50)[(list(SOURCES).index(source) // 2) % 4]
+    cut = rng.randint(120, 220)
+    return gop, cut, rng.choice([n for n in range(20, 110) if n % gop])
+
+
+def has_room(source: str, *, still: bool, least: int = 3) -> bool:
+    """Whether `least` older key frames stand on both sides of the deletion, the first not counted.
+
+    The first is the key frame of the last encoding as well, which says nothing about the older.
+    """
+    gop, cut, removed = phase_plan(source, still=still)
+    before = -(-cut // gop) - 1
+    after = -(-FRAMES // gop) - -(-(cut + removed) // gop)
+    return min(before, after) >= least
+
+
 def phase_files(work: Path, source: str, *, still: bool) -> list[Made]:
     """Cut and uncut double encodings and single encodings of one source."""
     number = list(SOURCES).index(source)
-    rng = random.Random(f"{source} {still}")
-    gop = (12, 25, 30, 50)[(number // 2) % 4]
-    cut = rng.randint(120, 220)
-    removed = rng.choice([n for n in range(20, 110) if n % gop])
+    gop, cut, removed = phase_plan(source, still=still)
     kind = "still" if still else "moving"
     pixels = raw(work, source, still=still, width=384)
     first = encode(pixels, work / f"first-{source}-{kind}.mp4", [

@@ -321,11 +321,16 @@ def find_discontinuities(clip: Clip, *, progress: Progress | None = None) -> Exa
     When it errs
     ------------
     Calls it a cut when a network recorder lost key frames and stamped what was left evenly
-    (ASTM E3016: misinterpretation), or when an encoder restarted. Misses a stream-copy cut of an
-    even number of GOPs where ids alternate, the stamps were rewritten and no tool left a trace,
-    and every edit that was encoded again and is not out of step with an older GOP
-    (incompleteness). Says nothing about what the pictures show. Anyone who rewrites the headers
-    consistently defeats it.
+    (ASTM E3016: misinterpretation), or when an encoder restarted; calls a phase break what an
+    older encoder's scene cut left in a later copy. Misses a stream-copy cut where nothing counts
+    across it: an even number of GOPs where ids alternate, any number of closed GOPs in H.265,
+    whole seconds in MPEG-4 without time codes, if the stamps were rewritten to the tick and no
+    tool left a trace; and every edit that was encoded again and is not out of step with an older
+    GOP of fixed length (incompleteness). Says nothing about what the pictures show. Anyone who
+    rewrites the headers consistently defeats it. Rates were measured for the strata
+    ``stream-copy, ids counting``, ``stream-copy, ids``, ``stream-copy, other signs``, ``stamps``,
+    ``stamps, pictures and sound``, ``in-band sets``, ``edit-list``, ``no B-frames``, ``B-frames``
+    and ``double, …``; remarks of other strata carry none.
     """
     tracks = read_tracks(clip, progress=progress)
     waiting = _handover.get()

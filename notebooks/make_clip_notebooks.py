@@ -64,6 +64,16 @@ pd.DataFrame(
         for s in clip.streams
     ]
 )'''),
+    ("md", """## What the bytes say
+
+Nothing is decoded for this: sizes and types of all packets, the encoder's own numbers, gaps, what
+an edit list hides, and the findings by level. A whole folder is sorted the same way with
+`forensics open DIR`."""),
+    ("code", '''from forensics import container, plots
+
+bytes_say = container.find_discontinuities(clip)
+print(bytes_say)
+plots.draw_packets(clip, bytes_say)'''),
     ("md", """## The frames worth looking at
 
 One sharp frame of each shot, then whatever is unlike everything picked so far: newcomers in a fixed

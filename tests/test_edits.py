@@ -14,7 +14,7 @@ from walkers import RATE, make, street
 from forensics import edits, open_clip, plots_edits, scan, video
 from forensics.edits_make import EDITS, plan_edits, write_clip
 from forensics.edits_merge import coincide, merge_levels, rank_explanations
-from forensics.edits_phase import LEAST_STRENGTH, judge_changes
+from forensics.edits_phase import LEAST_STRENGTH, changed_series, judge_changes
 from forensics.edits_power import edit_found
 from forensics.errors import RecordInvalid
 from forensics.model import (
@@ -346,6 +346,10 @@ def test_a_re_encoded_deletion_shows_through_b_frames(tmp_path: Path) -> None:
     assert removed is not None and removed.value == 7 and "modulo 15" in removed.note
     assert seen.span is not None and Fraction(130, 25) in seen.span
     assert what(seen).verdict == "inconclusive"
+    # A picture is compared with those of its type that follow the same type.
+    series, pairs, skip = changed_series(video.measure_frames(open_clip(cut, metadata=False)))
+    assert len(np.unique(pairs[~skip])) >= 3 and skip[0] and series.max() <= 1
+    assert {int(k) // 8 for k in pairs} == {1, 2, 3}
     whole = write_video(tmp_path / "whole.mp4", pictures, options=options)
     untouched = edits.find_gop_phase_breaks(open_clip(whole, metadata=False))
     assert "gop-phase-break" not in [what(o).kind for o in untouched.observations]
