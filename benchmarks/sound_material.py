@@ -21,13 +21,14 @@ from forensics.scan_sound import read_sound
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
 RATE = 44100
 TODAY = datetime.now(UTC).date().isoformat()
+AEC = "audio_multi/dtln_aec/audio_samples/"
 #: Those of the first row shaped the code and its thresholds; only the second is reported.
 HALVES = {
     "tune": ["audio_events/max_freesound/crowd_cheering.wav", "audio_multi/bbc/timbl_1.mp3",
              "audio_events/max_freesound/car_engine.wav", "audio_events/jfk/jfk.flac",
              "enf/pyenf/attack recordings/audio_recording (1).wav",
              "audio_events/pyannote_ami/tests/data/trn01.wav",
-             "audio_multi/dtln_aec/audio_samples/9mkQhVtzTEy2hDk-6u2Sww_farend_singletalk_mic.wav",
+             AEC + "9mkQhVtzTEy2hDk-6u2Sww_farend_singletalk_mic.wav",
              "esc:002 - Rain", "esc:005 - Clock tick", "esc:010 - Fire crackling"],
     "test": ["audio_events/max_freesound/thunder.wav", "audio_multi/bbc/r4_excerpt2.ogg",
              "audio_events/pyannote_ami/tests/data/trn02.wav",
@@ -36,9 +37,8 @@ HALVES = {
              "esc:003 - Sea waves", "esc:007 - Helicopter", "esc:001 - Dog bark",
              "esc:008 - Chainsaw", "esc:004 - Baby cry", "esc:009 - Rooster",
              "pocketsphinx", "enf/pyenf/attack recordings/audio_recording (2).wav",
-             "audio_multi/dtln_aec/audio_samples/"
-             "DLhjtuwiEkS-68TsUVvW5g_nearend_singletalk_mic.wav",
-             "audio_multi/dtln_aec/audio_samples/DMTgmZwtgUilp4omPK7-OQ_doubletalk_mic.wav",
+             AEC + "DLhjtuwiEkS-68TsUVvW5g_nearend_singletalk_mic.wav",
+             AEC + "DMTgmZwtgUilp4omPK7-OQ_doubletalk_mic.wav",
              "audio_events/librosa_data/198-209-0000.hq.ogg"],
 }  # fmt: skip
 
@@ -151,7 +151,8 @@ def _band(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
 
 def references() -> list[Path]:
     """Mains recordings: the first half set the thresholds, the second is reported."""
-    return sorted((MEDIA / "enf/whu/ENF-WHU-Dataset/H1_ref").glob("*.wav"))
+    files = sorted((MEDIA / "enf/whu/ENF-WHU-Dataset/H1_ref").glob("*.wav"))
+    return files[:4] if SIZE["half"] == "tune" else files[4:]
 
 
 def speech(seconds: float, which: int, rate: int) -> np.ndarray:
@@ -159,8 +160,9 @@ def speech(seconds: float, which: int, rate: int) -> np.ndarray:
     from scipy.signal import resample_poly
 
     ami = "audio_events/pyannote_ami/tests/data/"
-    names = ["pocketsphinx", ami + "trn02.wav",
-             ami + "trn03.wav", "audio_multi/bbc/timbl_2.mp3"]  # fmt: skip
+    names = ["pocketsphinx", ami + "trn02.wav", ami + "trn03.wav", "audio_multi/bbc/timbl_2.mp3"]
+    if SIZE["half"] == "tune":
+        names = [ami + "trn01.wav", "audio_events/jfk/jfk.flac", HALVES["tune"][6]]
     data = load(names[which % len(names)], seconds + 1)
     data = np.roll(data, which * 97_003)[: round(seconds * RATE)]
     return resample_poly(data, rate // 100, RATE // 100)

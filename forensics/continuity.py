@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
 
 from forensics.continuity_control import measure_power
 from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
 from forensics.continuity_copies import Repeat
 from forensics.continuity_explain import explanations
 from forensics.continuity_gather import Gathered, gather, read_stretches
-from forensics.continuity_grid import GridShift, find_shifts, layers, locate_shift
-from forensics.continuity_listen import check_not_listening_copy, write_listening_copy
+from forensics.continuity_generations import CodecTrace, measure_codec_generations
+from forensics.continuity_grid import Grid, GridShift, find_shifts, locate_shift
+from forensics.continuity_listen import write_listening_copy
 from forensics.continuity_room import (
     BANDS,
     HOP_S,
@@ -35,11 +35,10 @@ from forensics.model import (
     Progress,
     Quantity,
     Span,
-    Value,
     Verdict3,
 )
 from forensics.provenance import conclude, method
-from forensics.scan_sound import iter_sound
+from forensics.scan_sound import check_not_listening_copy, iter_sound
 
 __all__ = [
     "CodecTrace",
@@ -50,6 +49,9 @@ __all__ = [
 ]
 
 _COINCIDE = Fraction(2, 5)
+#: Sound of which this share is heard twice or more is a loop; so is a stretch that runs into its
+#: own copy at a beat faster than this.
+_LOOP_SHARE, _BEAT_S = 0.6, 1.0
 #: Samples a frame -> the coders that have such a grid.
 _FAMILY = {1024: "AAC", 576: "MP3"}
 #: A repeat counts at this likeness times the square root of its length in quarter seconds.
@@ -68,13 +70,18 @@ def _said(
     )  # fmt: skip
 
 
-def _innocent(shift: GridShift) -> str | None:
+def _innocent(shift: GridShift, grids: Sequence[Grid]) -> str | None:
     """The table of explanations for shifts that a coder makes by itself.
 
     Vorbis mixes blocks of 2,048 and 256 samples at will; each run of short ones moves its grid of
-    1,024 by a multiple of 128 (blocks of 512: of 256). One cut in 128 looks the same.
+    1,024 by a multiple of 128, and it shows several such grids in turn. One cut in 128 looks the
+    same.
     """
-    return "vorbis-blocks" if shift.before.hop == 1024 and shift.samples % 128 == 0 else None
+    if shift.before.hop != 1024:
+        return None
+    own = [g.offset % 128 for g in grids if g.hop == 1024]
+    several = any(own.count(g.offset % 128) > 1 for g in (shift.before, shift.after))
+    return "vorbis-blocks" if several or shift.samples % 128 == 0 else None
 
 
 def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
@@ -87,7 +94,7 @@ def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
         place, low, high = locate_shift(samples, shift.low, shift)
         span = Span(found.time(min(low, place)), found.time(max(high, place)))
         near_gap = any(g & Span(max(Fraction(0), span.start - 1), span.end + 1) for g in found.gaps)
-        table = _innocent(shift)
+        table = _innocent(shift, found.tracker.grids)
         strong = shift.strength >= 7 and shift.gap_segments <= 1 and not near_gap
         verdict: Verdict3 = "inconsistent" if strong and not table else "inconclusive"
         why = "; beside a gap in the sound stamps" if near_gap else ""
@@ -107,7 +114,7 @@ def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
                         float(found.time(place)), "s", float(span.start), float(span.end)
                     ),
                 },
-                stratum=f"{name} grid",
+                stratum="Vorbis-like grid" if table else f"{name} grid",
             )
         )  # fmt: skip
     return said
@@ -118,18 +125,31 @@ def _counts(repeat: Repeat) -> bool:
     return repeat.likeness >= _REPEAT_LIKENESS and weight >= _REPEAT_WEIGHT
 
 
+def _looped(repeats: list[Repeat], length_s: float) -> bool:
+    """Whether the sound repeats by nature: nearly all of it, or so often, or on a short beat."""
+    ends = [(r.first_s, r.first_s + r.length_s) for r in repeats]
+    ends += [(r.second_s, r.second_s + r.length_s) for r in repeats]
+    covered, reached = 0.0, 0.0
+    for start, end in sorted(ends):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return len(repeats) > 12 or covered > _LOOP_SHARE * length_s
+
+
 def _repeat_observations(found: Gathered) -> list[Observation]:
     repeats = [r for r in found.repeats.repeats if _counts(r)]
-    many = len(repeats) > 12
+    looped = _looped(repeats, float(found.span.length))
     said = []
     for repeat in sorted(repeats, key=lambda r: r.second_s):
+        lag_s = repeat.second_s - repeat.first_s
+        many = looped or (lag_s < _BEAT_S and lag_s < repeat.length_s)
         clear = repeat.likeness >= 0.8 and repeat.length_s >= 0.4 and not many
         note = (
             f"{repeat.length_s:.2f} s from {repeat.first_s:.3f} s are heard again here, sample by "
             "sample; which of the two is the copy this cannot tell"
         )
         if many:
-            note += "; so many repeats speak for played or mechanical sound"
+            note += "; sound that repeats so much is a loop, a machine or made by a computer"
         said.append(
             _said(
                 "copy-move", "inconsistent" if clear else "inconclusive",
@@ -137,7 +157,7 @@ def _repeat_observations(found: Gathered) -> list[Observation]:
                     found.start + Fraction(round(repeat.second_s * 1000), 1000),
                     found.start + Fraction(round((repeat.second_s + repeat.length_s) * 1000), 1000),
                 ),
-                min(1.0, repeat.likeness), note=note,
+                min(1.0, repeat.likeness), note=note, table="loop" if many else None,
                 measures={
                     "source": Quantity(
                         float(found.start) + repeat.first_s, "s",
@@ -407,85 +427,3 @@ def find_splices(
         coverage=Coverage(found.span, found.count, "samples", found.failures, tuple(untested)),
         reason=f"{len(observations)} discontinuities; {trace}", measures=_measures(found),
     )  # fmt: skip
-
-
-_WINDOWS: dict[str, Literal["kbd", "sine", "mp3"]] = {"kbd": "kbd", "sine": "sine", "mp3": "mp3"}
-
-
-class CodecTrace(Value, frozen=True):
-    """One frame grid in the decoded sound: of 1,024 samples (AAC) or of 576 (MP3).
-
-    `window`: the transform it answers to; "kbd" and "sine" are AAC's two windows.
-
-    `role`: "last" for the only or the strongest grid seen nearly everywhere, "earlier" for others.
-    """
-
-    offset: int
-    window: Literal["kbd", "sine", "mp3"]
-    strength: Quantity
-    share: Quantity
-    span: Span
-    role: Literal["last", "earlier"]
-
-
-@method("sound-codec-generations", version="2")
-def measure_codec_generations(
-    clip: Clip, *, chunk_s: float = 20.0, progress: Progress | None = None
-) -> tuple[CodecTrace, ...]:
-    """Which transform-codec generations the decoded sound still shows, by their frame grids.
-
-    Parameters
-    ----------
-    clip
-        An opened clip with sound.
-    chunk_s
-        Seconds of sound worked on at a time.
-    progress
-        Called with (fraction, text).
-
-    Returns
-    -------
-    tuple of CodecTrace
-        Strongest first; empty means *no trace*, which is not "never coded".
-
-    Raises
-    ------
-    StreamMissing
-        No sound.
-
-    When it errs
-    ------------
-    Several grids that follow one another in time are one generation that was cut, not several;
-    `span` and `share` tell them apart (misinterpretation). The window shape hints at the encoder
-    family (Apple's coders use the sine window for steady sound, others mostly KBD) and is no more
-    than a hint. A generation at another sample rate leaves no grid (incompleteness).
-    """
-    check_not_listening_copy(clip)
-    found = gather(iter_sound(clip, chunk_s=chunk_s, progress=progress))
-    constant, _ = layers(found.tracker)
-    segments = found.tracker.segments
-    answer = []
-    for number, grid in enumerate(found.tracker.grids):
-        here = [s for s in segments if number in s.present]
-        if not here:
-            continue
-        z = sorted(s.present[number] for s in here)
-        answer.append(
-            (
-                number,
-                CodecTrace(
-                    grid.offset, _WINDOWS[grid.kind],
-                    Quantity(z[len(z) // 2], "", z[0], z[-1], "robust z; interval: all segments"),
-                    Quantity(len(here) / len(segments), "", note="of all segments"),
-                    Span(found.time(here[0].start), found.time(min(here[-1].stop, found.count))),
-                    "earlier",
-                ),
-            )
-        )  # fmt: skip
-    answer.sort(key=lambda item: (item[0] not in constant, -item[1].strength.value))
-    import msgspec
-
-    return tuple(
-        msgspec.structs.replace(trace, role="last") if place == 0 else trace
-        for place, (_, trace) in enumerate(answer)
-    )

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from forensics.calibration import item_rate
 from forensics.continuity_gather import gather
 from forensics.continuity_grid import find_shifts
-from forensics.continuity_listen import check_not_listening_copy
 from forensics.errors import SignalTooShort
 from forensics.model import Clip, Progress, Quantity
 from forensics.provenance import method
-from forensics.scan_sound import Sound, iter_sound
+from forensics.scan_sound import Sound, check_not_listening_copy, iter_sound
 
 if TYPE_CHECKING:
     import numpy as np

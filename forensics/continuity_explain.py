@@ -21,6 +21,11 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("played-sound", True, "a jingle, ring tone, loop or announcement was played twice"),
         ("machine", True, "a machine or tone that repeats itself exactly"),
     ),
+    "loop": (
+        ("loop", True, "the sound itself is a loop, a ring tone, a machine or a test signal"),
+        ("played-sound", True, "a jingle, ring tone or announcement was played again and again"),
+        ("copy", False, "a stretch was copied many times over"),
+    ),
     "noise-floor-step": (
         ("environment", True, "a door, an engine, a fan, the wind; somebody moved"),
         ("gain-control", True, "automatic gain, noise suppression or a voice gate acted"),

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forensics.errors import ClipRefused, PolicyError
+from forensics.errors import PolicyError
 from forensics.model import Clip, Progress
 from forensics.provenance import method
-from forensics.scan_sound import iter_sound
+from forensics.scan_sound import LISTENING_MARK, check_not_listening_copy, iter_sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,26 +24,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["MARK", "check_not_listening_copy", "enhance", "write_listening_copy"]
+__all__ = ["enhance", "write_listening_copy"]
 
-MARK = "DERIVATIVE FOR LISTENING ONLY - NOT EVIDENCE - NOT TO BE ANALYSED"
 RATE_HZ = 16000
 _SIZE, _HOP = 512, 128
-
-
-def check_not_listening_copy(clip: Clip) -> None:
-    """Refuse a listening copy as material.
-
-    Raises
-    ------
-    ClipRefused
-        The clip carries the mark of `write_listening_copy`.
-    """
-    if any(MARK in value for value in clip.container.tags.values()):
-        raise ClipRefused(
-            f"{clip.name} is a listening copy: a derivative is not analysed", path=clip.path,
-            hint="examine the recording it was made from; its record names the SHA-256",
-        )  # fmt: skip
 
 
 class _Enhancer:
@@ -189,7 +173,7 @@ def write_listening_copy(
     record.write_text(
         json.dumps(
             {
-                "what": MARK, "made_from_sha256": clip.digest, "made_from": clip.name,
+                "what": LISTENING_MARK, "made_from_sha256": clip.digest, "made_from": clip.name,
                 "starts_at_clip_s": start[0] if start else 0.0, "band_hz": list(band_hz),
                 "noise_reduction_db": reduction_db, "level_dbfs": level_db, "rate_hz": RATE_HZ,
                 "method": "sound-listening-copy 1",
@@ -203,7 +187,7 @@ def write_listening_copy(
 
 def _mark(path: Path) -> None:
     """Append a RIFF INFO comment and correct the RIFF size."""
-    text = MARK.encode() + b"\0"
+    text = LISTENING_MARK.encode() + b"\0"
     text += b"\0" * (len(text) % 2)
     info = b"INFO" + b"ICMT" + struct.pack("<I", len(text)) + text
     with open(path, "r+b") as file:

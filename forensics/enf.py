@@ -34,7 +34,7 @@ from forensics.model import (
     seconds,
 )
 from forensics.provenance import conclude, keep, method
-from forensics.scan_sound import audio_stream, iter_sound
+from forensics.scan_sound import audio_stream, check_not_listening_copy, iter_sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,7 @@ def _read(clip: Clip, progress: Progress | None) -> _Sound:
     import numpy as np
     from scipy.signal import resample_poly
 
+    check_not_listening_copy(clip)
     own = audio_stream(clip).sample_rate
     margin, down = 1600, _WIDE_HZ // RATE_HZ
     held = np.zeros(margin, np.float32)

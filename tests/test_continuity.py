@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 import forensics
-from forensics import continuity, continuity_copies, continuity_grid, continuity_room
+from forensics import (
+    continuity,
+    continuity_copies,
+    continuity_grid,
+    continuity_mdct,
+    continuity_room,
+    enf,
+    events,
+)
 from forensics.continuity_control import encode_sound
 from forensics.errors import PolicyError
 from forensics.model import Clip, Discontinuity, Examination, Observation
@@ -109,6 +117,51 @@ def test_generations_are_listed_by_their_grids(tmp_path: Path) -> None:
     assert [t.role for t in traces].count("last") == 1
 
 
+def test_the_grid_of_decoded_mp3_is_found_and_its_cut_measured_modulo_576(tmp_path: Path) -> None:
+    coded = through(tmp_path, voices(20), "libmp3lame", bit_rate=40000)
+    (trace,) = continuity.measure_codec_generations(write_wav(tmp_path / "m.wav", coded))
+    assert trace.window == "mp3" and trace.share.value > 0.7
+    at, gone = 9 * RATE + 77, RATE + 311
+    cut = np.concatenate([coded[:at], coded[at + gone :]])
+    exam = continuity.find_splices(write_wav(tmp_path / "cut.wav", cut))
+    (shift,) = seen(exam, "frame-grid-shift")
+    assert isinstance(shift.what, Discontinuity) and shift.what.removed is not None
+    assert shift.what.removed.value == gone % 576 and shift.stratum == "MP3 grid"
+    assert not seen(continuity.find_splices(write_wav(tmp_path / "w.wav", coded)),
+                    "frame-grid-shift")  # fmt: skip
+
+
+def test_the_filter_bank_is_linear_and_stands_still_only_at_its_own_place() -> None:
+    # Twice as loud is log 2 higher at every offset; both transforms keep the energy of noise.
+    noise = np.random.default_rng(3).standard_normal(9000).astype(np.float32)
+    starts, offsets = np.array([1000, 2000]), np.arange(0, 576, 32)
+    for kind in continuity_mdct.KINDS:
+        one = continuity_mdct.measure_collapse(noise, starts, offsets, kind)
+        two = continuity_mdct.measure_collapse(2 * noise, starts, offsets, kind)
+        assert np.allclose(two - one, np.log(2), atol=1e-3)
+        # The mean log magnitude of a unit Gaussian is -0.635.
+        assert float(one.mean()) == pytest.approx(-0.635, abs=0.08)
+
+
+def test_shifts_by_multiples_of_128_are_what_vorbis_does(tmp_path: Path) -> None:
+    coded = through(tmp_path, voices(20), "aac")
+    at, gone = 9 * RATE + 77, 2 * RATE - 2 * RATE % 128 + 256
+    cut = np.concatenate([coded[:at], coded[at + gone :]])
+    (shift,) = seen(
+        continuity.find_splices(write_wav(tmp_path / "v.wav", cut)), "frame-grid-shift"
+    )
+    assert isinstance(shift.what, Discontinuity) and shift.what.verdict == "inconclusive"
+    assert shift.what.explanations[0].benign and "Vorbis" in shift.what.explanations[0].text
+
+
+@pytest.mark.skipif(not (MEDIA / "audio_multi/bbc").exists(), reason="the media folder is not here")
+@pytest.mark.parametrize("name", ["r4_excerpt.ogg", "r4_excerpt2.ogg"])
+def test_broadcast_excerpts_in_vorbis_are_not_condemned(name: str) -> None:
+    exam = continuity.find_splices(forensics.open_clip(MEDIA / "audio_multi/bbc" / name))
+    for shift in seen(exam, "frame-grid-shift"):
+        assert isinstance(shift.what, Discontinuity) and shift.what.verdict == "inconclusive"
+
+
 # -- copies ---------------------------------------------------------------------------------
 
 
@@ -122,6 +175,15 @@ def test_a_stretch_copied_over_another_is_found(tmp_path: Path) -> None:
     assert abs(float(copy.span.start) - 12) < 0.05 and abs(float(copy.span.end) - 14) < 0.05
     assert copy.measures["source"].value == pytest.approx(4.0, abs=0.05)
     assert not seen(continuity.find_splices(write_wav(tmp_path / "o.wav", original)), "copy-move")
+
+
+def test_sound_that_is_a_loop_is_not_condemned(tmp_path: Path) -> None:
+    looped = np.tile(voices(1.7), 8)
+    copies = seen(continuity.find_splices(write_wav(tmp_path / "loop.wav", looped)), "copy-move")
+    assert copies
+    for copy in copies:
+        assert isinstance(copy.what, Discontinuity) and copy.what.verdict == "inconclusive"
+        assert copy.what.explanations[0].benign
 
 
 def test_the_same_sound_said_twice_is_not_a_copy() -> None:
@@ -264,6 +326,9 @@ def test_a_listening_copy_is_marked_and_refused_as_material(tmp_path: Path) -> N
     assert -30 < level < -14
     refused = continuity.find_splices(copy)
     assert refused.outcome == "failed" and "listening copy" in refused.reason
+    for refusing in (enf.find_phase_breaks, events.find_events):
+        other = refusing(copy)
+        assert other.outcome == "failed" and "listening copy" in other.reason
     with pytest.raises(PolicyError):
         continuity.write_listening_copy(clip, out=out)
 
