@@ -135,6 +135,8 @@ def add(
         else:
             known = Gallery.open(gallery) if gallery else None
             exam = insignia.find_markings(opened, gallery=known, boxes=(marked,), assist=False)
+    if exam.outcome == "failed":
+        raise RecordInvalid(exam.reason)
     _append(into, opened, exam)
     show(opened, exam, json=json)
 
