@@ -83,16 +83,21 @@ def replay(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER")],
     line: Annotated[int | None, typer.Option(help="Only this line, counted from 1.")] = None,
     gallery: Annotated[Path | None, typer.Option(help="The gallery the record names.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The detector's card it names.")] = None,
     json: Json = False,
 ) -> None:
     """Run recorded examinations again on the hashed input and compare the findings."""
-    from forensics import provenance
+    from forensics import detector, provenance
     from forensics.gallery import Gallery
 
     load_methods()
     record = provenance.Ledger(ledger)
     clips = {clip.digest: clip for clip in record.clips()}
-    resources = {"gallery": Gallery.open(gallery)} if gallery else None
+    resources: dict[str, object] = {}
+    if gallery:
+        resources["gallery"] = Gallery.open(gallery)
+    if model:
+        resources["model"] = detector.Model.open(model)
     rows: list[dict[str, object]] = []
     differs = failed = 0
     for entry in record:

@@ -45,12 +45,16 @@ gallery_app = typer.Typer(no_args_is_help=True, help="The folder of reference de
 def examine(
     clips: Clips, json: Json = False, out: Out = None, gallery: GalleryFolder = None,
     into: Annotated[Path | None, typer.Option(help="Record it in this folder's ledger.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The card (.toml, .yaml) of a vehicle detector of yours.")
+    ] = None,
 ) -> None:  # fmt: skip
     """What is visible in clips: markings against a gallery, and vehicles."""
-    from forensics import insignia, vehicles
+    from forensics import detector, insignia, vehicles
     from forensics.gallery import Gallery
 
     known = Gallery.open(gallery) if gallery else None
+    own = detector.Model.open(model) if model else None
 
     def record(clip: Any, exam: Any) -> None:
         if into is not None:
@@ -61,8 +65,9 @@ def examine(
         json=json, out=out, after=record,
     )  # fmt: skip
     examine_each(
-        clips, lambda c, p: vehicles.find_vehicles(c, progress=p), json=json, out=out, after=record
-    )
+        clips, lambda c, p: vehicles.find_vehicles(c, model=own, progress=p), json=json, out=out,
+        after=record,
+    )  # fmt: skip
 
 
 def _append(folder: Path, clip: Any, exam: Any) -> None:

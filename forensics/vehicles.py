@@ -195,7 +195,8 @@ def find_vehicles(
     clip: Clip, *, boxes: tuple[MarkedBox, ...] = (),
     frames: tuple[tuple[int, Fraction], ...] = (), every_s: float = 1.0, assist: bool = True,
     plates: bool = True, countries: tuple[str, ...] = (), tiles: int = 1,
-    detector_floor: float = 0.3, progress: Progress | None = None,
+    detector_floor: float = 0.3, model: detector.Model | None = None,
+    progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Find vehicles in keyframes and describe them: type, colour candidates, plate as far as read.
 
@@ -219,7 +220,10 @@ def find_vehicles(
     tiles
         2 also looks at overlapping quarters, for small vehicles, at five times the cost.
     detector_floor
-        Least detector score, 0-1; one of the two detectors is enough.
+        Least detector score, 0-1; one of the detectors is enough.
+    model
+        A detector of your own beside the shipped ones, from `detector.Model.open`; of its labels
+        those count that mean a road vehicle (`detector.VEHICLES`).
 
     Returns
     -------
@@ -250,7 +254,8 @@ def find_vehicles(
     pictures = frames_to_examine(
         clip, frames=frames, boxes=boxes, every_s=every_s, progress=progress
     )
-    models = {m.name: m.digest for m in detector.shipped_models()} if assist else {}
+    used = (*detector.shipped_models(), *((model,) if model is not None else ()))
+    models = {m.name: m.digest for m in used} if assist else {}
     asked = {frame[0] for frame in frames}
     kept: list[list[detector.Detection]] = []
     seen: list[Observation] = []
@@ -271,7 +276,8 @@ def find_vehicles(
             continue
         hits = [
             hit for hit in detector.detect(
-                picture.rgb, floor=detector_floor, tiles=tiles, labels=detector.VEHICLES
+                picture.rgb, models=used, floor=detector_floor, tiles=tiles,
+                labels=detector.VEHICLES,
             )
             if (len(hit.sources) > 1 or hit.score >= LONE_FLOOR)
             and not any(hit.box.overlap(b.box) > 0.5 for b in own)

@@ -30,6 +30,11 @@ def locate_plates(
     Lettering without digits on a vehicle (a unit's name) is left in view. Without `anywhere` only
     pictures in which a vehicle is found are gone through, and only vehicles: five times as fast
     where there is none.
+
+    When it errs
+    ------------
+    Misses plates that are oblique, dirty, dark or under about 8 pixels (ASTM E3016:
+    incompleteness); boxes numbers that are no plate (inaccuracy, existence).
     """
     patterns = read_patterns(countries)
     hits = detector.detect(rgb, floor=0.25, labels=detector.VEHICLES)
