@@ -287,7 +287,8 @@ def write_redacted(
     drawn = [*regions, *screens]
     if not faces and plates is None and not drawn and not unredacted:
         raise PolicyError(
-            "this would write an unredacted copy", hint="say unredacted=True if that is intended"
+            "this would write an unredacted copy",
+            hint="say unredacted=True (--unredacted) if that is intended",
         )
     check_unchanged(clip)
     half = (lambda f, t: progress(f / 2, t)) if progress is not None else None
