@@ -142,10 +142,10 @@ def compare_vehicles(
     return Resighting(verdict, tuple(same), tuple(other), count)
 
 
-def _stratum(frame: NDArray[np.uint8], box: Box) -> str:
-    size = "under 48 px" if max(box.width, box.height) < 48 else "48 px and more"
-    light = "dark" if float(frame.mean()) < 60 else "daylight"
-    return f"vehicle, {size}, {light}"
+def _stratum(frame: NDArray[np.uint8], source: str) -> str:
+    if source.startswith("examiner"):
+        return "examiner"
+    return "vehicle, dark" if float(frame.mean()) < 60 else "vehicle, daylight"
 
 
 def _sighting(
@@ -180,12 +180,12 @@ def _sighting(
     }
     return Observation(
         said, Span(picture.pts, picture.pts), score, artefacts=(artefact,), measures=measures,
-        stratum=_stratum(picture.rgb, box),
+        stratum=_stratum(picture.rgb, source),
     )  # fmt: skip
 
 
 @method(
-    "vehicles", version="1",
+    "vehicles", version="2",
     references=(
         "NanoDet (COCO) and SSD-MobileNetV2 (Open Images v4), weights by hash in data/models",
         "SWGDE 15-I-002, Best Practices for Photographic Comparison for All Disciplines",
