@@ -196,7 +196,11 @@ def _covered(picture: Any, observation: Observation) -> Any:
         x, y = min(margin, said.box.x), min(margin, said.box.y)
         keep[:] = False
         keep[int(y) : int(y + said.box.height) + 1, int(x) : int(x + said.box.width) + 1] = True
-    return np.where(keep, cover_bystanders(np.ascontiguousarray(picture)), coarse)
+    # Of a marking's crop only the marking itself is kept: no vehicle to look for a plate on.
+    sharp = cover_bystanders(
+        np.ascontiguousarray(picture), plates=isinstance(said, VehicleSighting)
+    )
+    return np.where(keep, sharp, coarse)
 
 
 def draw_palette(sighting: VehicleSighting) -> Figure:
