@@ -258,7 +258,9 @@ def part_emblems(part: str) -> dict[str, Any]:
                         m = match.candidates[0].measures
                         value = m["inliers"].value + 10 * m["agreement"].value
                     if kind != "known" or right or not named:
-                        pairs.append([size_bucket(cell[1]), round(value, 1), kind == "known"])
+                        # In the bucket that would be looked up: that of the fitted emblem.
+                        bucket = size_bucket(match.size.value)
+                        pairs.append([bucket, round(value, 1), kind == "known"])
                     if kind == "known":
                         counts["hit"] += said and right
                         counts["matched"] += match.verdict == "match_design" and right

@@ -33,7 +33,9 @@ _WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inco
           "consistent": "consistent with an original"}  # fmt: skip
 
 
-def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
+def draw_strip(
+    clip: Clip, axes: Axes, *, count: int = 9, unredacted: bool = False
+) -> None:
     """A strip of pictures along the time axis, upright, each from the middle of its stretch.
 
     Parameters
@@ -44,6 +46,8 @@ def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
         Where to draw; its x axis is seconds of the clip.
     count
         Number of pictures.
+    unredacted
+        Show faces; otherwise they are covered where they are found.
     """
     import numpy as np
     from PIL import Image
@@ -55,7 +59,9 @@ def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
     rows = np.minimum(np.searchsorted(times, middles), len(times) - 1)
     pictures = read_pictures(clip, [(int(r), int(measured.pts[r])) for r in rows])
     for low, high, picture in zip(edges, edges[1:], pictures, strict=False):
-        image = Image.fromarray(picture.rgb)
+        # At this size no plate can be read.
+        shown = picture.rgb if unredacted else cover_bystanders(picture.rgb, plates=False)
+        image = Image.fromarray(shown)
         image.thumbnail((320, 320), Image.Resampling.LANCZOS)
         gap = 0.01 * (high - low)
         axes.imshow(np.asarray(image), extent=(low + gap, high - gap, 0, 1), aspect="auto")

@@ -238,7 +238,8 @@ def find_vehicles(
     ------------
     Calls it wrongly when a stall, container or shop window looks like a vehicle, and takes vans
     for cars, trucks or buses (ASTM E3016: inaccuracy, existence and association); misses
-    vehicles in the dark, cut by the picture's edge, or under about 30 pixels (incompleteness);
+    vehicles in the dark, cut by the picture's edge, or under about 30 pixels (incompleteness;
+    measured in daylight from 30 pixels: 2 of 25 missed, none with ``tiles=2``);
     reads plates only on one line, and says nothing about the driver. A plate under 12 pixels of
     height is located, never read.
     """

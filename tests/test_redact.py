@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from making import moving_square, write_video
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
@@ -273,6 +274,11 @@ def test_no_door_shows_a_face_by_default(walk: Path, media: Path, tmp_path: Path
             plots_markings.draw_contact_sheet(patch, columns=1, cover=not unredacted),
             plots_edits.draw_keyframes(clip, found, columns=1, unredacted=unredacted),
         ]
+        strip = Figure(figsize=(9, 2))
+        plots_edits.draw_strip(clip, strip.subplots(), count=3, unredacted=unredacted)
+        canvas = FigureCanvasAgg(strip)
+        canvas.draw()
+        assert _shows(np.asarray(canvas.buffer_rgba())[..., :3]) == unredacted
         for number, figure in enumerate(figures):
             figure.set_dpi(140)
             canvas = FigureCanvasAgg(figure)
