@@ -220,8 +220,9 @@ def _told(hit: Any) -> dict[str, Any]:
     return {
         "incident": "" if hit.incident is None else str(hit.incident),
         "clip": hit.clip_name, "at": "" if hit.start_s is None else clock_text(hit.start_s),
-        "kind": hit.kind or hit.type, "said": hit.verdict or " or ".join(hit.colours),
-        "what": hit.absence or hit.plate or hit.text or ", ".join(hit.entries[:2]),
+        "kind": hit.kind or hit.type,
+        "said": hit.absence or hit.verdict or " or ".join(hit.colours),
+        "what": hit.plate or hit.text or ", ".join(hit.entries[:2]),
         "line": hit.line, "id": hit.id[:12],
     }  # fmt: skip
 
