@@ -224,8 +224,10 @@ def examples(catalogue: Catalogue, designs: int, half: str, closely: int) -> dic
         first += seen[0] == number
         ten += number in seen
         family += any(n >= 0 and n // 4 == number // 4 for n in seen)
-    return {"first": rate(first, tried), "among_ten": rate(ten, tried),
-            "sister_or_itself_among_ten": rate(family, tried), "slowest_s": round(slowest, 3)}  # fmt: skip
+    return {
+        "first": rate(first, tried), "among_ten": rate(ten, tried),
+        "sister_or_itself_among_ten": rate(family, tried), "slowest_s": round(slowest, 3),
+    }  # fmt: skip
 
 
 def main() -> None:

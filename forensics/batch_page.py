@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from forensics import redact
 from forensics.errors import RecordInvalid
 from forensics.model import Progress
 
@@ -22,7 +23,7 @@ _THUMBNAIL_PX = 144
 
 def write_page(
     results: str | os.PathLike[str], out: str | os.PathLike[str], *, title: str = "",
-    progress: Progress | None = None,
+    unredacted: bool = False, progress: Progress | None = None,
 ) -> Path:  # fmt: skip
     """Turn a batch's JSON Lines into one HTML file that works from file://.
 
@@ -36,6 +37,8 @@ def write_page(
         The page to write.
     title
         Its heading.
+    unredacted
+        Leave the faces on thumbnails as they are.
     progress
         Called with (fraction, text).
 
@@ -59,7 +62,7 @@ def write_page(
         columns += [m for m in _by_method(row) if m not in columns]
     stream = environment.get_template("batch.html.j2").stream(
         title=title or source.name, counts=counts, columns=columns,
-        rows=(_shown(row, columns, source.parent / "artefacts") for row in _rows(source)),
+        rows=(_shown(r, columns, source.parent / "artefacts", unredacted) for r in _rows(source)),
     )  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.part")
@@ -87,7 +90,9 @@ def _by_method(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {exam["origin"]["method"]: exam for exam in row["examinations"]}
 
 
-def _shown(row: dict[str, Any], columns: list[str], artefacts: Path) -> dict[str, Any]:
+def _shown(
+    row: dict[str, Any], columns: list[str], artefacts: Path, unredacted: bool
+) -> dict[str, Any]:
     exams = _by_method(row)
     facts = row.get("facts") or {}
     cells = []
@@ -108,11 +113,12 @@ def _shown(row: dict[str, Any], columns: list[str], artefacts: Path) -> dict[str
         "clip": row["clip"], "digest": row["digest"], "size": row["size"], "cells": cells,
         "outcome": row["outcome"], "error": row.get("error", ""), "reason": reason,
         "duration": facts.get("duration_s"), "video": facts.get("video") or "–",
-        "audio": facts.get("audio") or "–", "thumbnail": _thumbnail(exams, artefacts),
+        "audio": facts.get("audio") or "–", "thumbnail": _thumbnail(exams, artefacts, unredacted),
     }  # fmt: skip
 
 
-def _thumbnail(exams: dict[str, dict[str, Any]], artefacts: Path) -> str:
+def _thumbnail(exams: dict[str, dict[str, Any]], artefacts: Path, unredacted: bool) -> str:
+    import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     for exam in exams.values():
@@ -124,10 +130,13 @@ def _thumbnail(exams: dict[str, dict[str, Any]], artefacts: Path) -> str:
                 continue
             try:
                 with Image.open(path) as opened:
-                    opened.draft("RGB", (_THUMBNAIL_PX, _THUMBNAIL_PX))
+                    opened.draft("RGB", (2 * _THUMBNAIL_PX, 2 * _THUMBNAIL_PX))
                     picture = opened.convert("RGB")
             except (UnidentifiedImageError, OSError):
                 continue
+            if not unredacted:
+                # Pages travel; faces on them are covered (at this size no plate can be read).
+                picture = Image.fromarray(redact.redact_pictures([np.array(picture)])[0])
             picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
             out = io.BytesIO()
             picture.save(out, "JPEG", quality=68)

@@ -128,7 +128,8 @@ def _csv(hits: Sequence[Hit], clips: Mapping[str, Size], crops: Path, unredacted
             name: getattr(hit, name) for name in _COLUMNS if hasattr(hit, name)
         }
         row |= {"entries": " ".join(hit.entries), "colours": " ".join(hit.colours),
-                "crop": hit.artefact, "redaction": "none" if unredacted else "plates covered"}  # fmt: skip
+                "crop": hit.artefact,
+                "redaction": "none" if unredacted else "plates covered"}  # fmt: skip
         if hit.box is not None:
             row |= {side: getattr(hit.box, side) for side in ("x", "y", "width", "height")}
         if hit.incident is not None:
@@ -169,7 +170,8 @@ def _said(hit: Hit, unredacted: bool) -> dict[str, str]:
 
 def _coco(hits: Sequence[Hit], clips: Mapping[str, Size], crops: Path, unredacted: bool) -> str:
     categories: dict[str, int] = {}
-    images, boxes = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for (digest, ordinal), (name, size, seen) in _frames(hits, clips).items():
         images.append({
             "id": len(images) + 1, "file_name": name, "width": size.width, "height": size.height,
@@ -200,8 +202,9 @@ def _cvat(hits: Sequence[Hit], clips: Mapping[str, Size], crops: Path, unredacte
     ElementTree.SubElement(root, "version").text = "1.1"
     task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
     frames = _frames(hits, clips)
-    for name, text in (("name", "sightings"), ("size", str(len(frames))),
-                       ("mode", "annotation"), ("source", _OPEN if unredacted else _COVERED)):  # fmt: skip
+    told = {"name": "sightings", "size": str(len(frames)), "mode": "annotation",
+            "source": _OPEN if unredacted else _COVERED}  # fmt: skip
+    for name, text in told.items():
         ElementTree.SubElement(task, name).text = text
     labels = ElementTree.SubElement(task, "labels")
     for name in sorted({_label(h) for _, _, seen in frames.values() for h in seen}):
@@ -223,10 +226,11 @@ def _cvat(hits: Sequence[Hit], clips: Mapping[str, Size], crops: Path, unredacte
             assert hit.box is not None
             edges = {"xtl": hit.box.x, "ytl": hit.box.y, "xbr": hit.box.x + hit.box.width,
                      "ybr": hit.box.y + hit.box.height}  # fmt: skip
+            by = "manual" if hit.source.startswith("examiner") else "auto"
             drawn = ElementTree.SubElement(
-                image, "box", label=_label(hit), occluded="0", source="manual"
-                if hit.source.startswith("examiner") else "auto", z_order="0",
-                **{edge: f"{value:.2f}" for edge, value in edges.items()},
+                image, "box",
+                {"label": _label(hit), "occluded": "0", "source": by, "z_order": "0",
+                 **{edge: f"{value:.2f}" for edge, value in edges.items()}},
             )  # fmt: skip
             for key, value in _said(hit, unredacted).items():
                 ElementTree.SubElement(drawn, "attribute", name=key).text = _plain(value)
@@ -251,7 +255,8 @@ def _page(hits: Sequence[Hit], clips: Mapping[str, Size], crops: Path, unredacte
             when += f", incident clock {hit.incident}"
         said = [hit.verdict.replace("_", " "), ", ".join(hit.entries[:3]),
                 f"“{hit.text}”" if hit.text else "", " or ".join(hit.colours),
-                f"plate {hit.plate}" if hit.plate else "", hit.absence.replace("-", " ")]  # fmt: skip
+                f"plate {hit.plate}" if hit.plate else "",
+                hit.absence.replace("-", " ")]  # fmt: skip
         told = html.escape(" · ".join(part for part in said if part))
         figures.append(
             f"<figure>{shown}<figcaption><b>{html.escape(hit.kind or hit.type)}</b> {told}<br>"

@@ -16,6 +16,7 @@ import typer
 
 from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
+from forensics.cli_markings import add_markings_commands
 from forensics.cli_output import (
     each_clip,
     examine_each,
@@ -75,13 +76,14 @@ def keyframes(
     max_count: Annotated[int | None, typer.Option("--max", min=1, help="At most so many.")] = None,
     every: Annotated[float | None, typer.Option(help="One every so many seconds.")] = None,
     archive: Annotated[bool, typer.Option("--zip", help="Pictures as a ZIP, not a sheet.")] = False,
+    unredacted: Annotated[bool, typer.Option("--unredacted", help="Cover no one.")] = False,
 ) -> None:  # fmt: skip
     """Frames worth looking at; with -o SHEET.png, .html or .zip also as pictures."""
     from forensics import plots, video
 
     def write(clip: Any, exam: Any) -> None:
         if out is not None:
-            plots.write_keyframes(clip, exam, out, archive=archive)
+            plots.write_keyframes(clip, exam, out, archive=archive, unredacted=unredacted)
 
     examine_each(
         clips, lambda clip, progress: video.find_keyframes(
@@ -172,38 +174,6 @@ def copies_command(clips: Clips, json: Json = False, out: Out = None) -> None:
         raise typer.Exit(3)
 
 
-@app.command("catalogue")
-def catalogue_command(
-    clips: Clips, json: Json = False, out: Out = None,
-    gallery: Annotated[Path | None, typer.Option(help="A folder of references.")] = None,
-) -> None:  # fmt: skip
-    """What is visible: markings against a gallery, and vehicles."""
-    from forensics import insignia, vehicles
-    from forensics.gallery import Gallery
-
-    known = Gallery.open(gallery) if gallery else None
-    examine_each(
-        clips, lambda c, p: insignia.find_markings(c, gallery=known, progress=p),
-        json=json, out=out,
-    )  # fmt: skip
-    examine_each(clips, lambda c, p: vehicles.find_vehicles(c, progress=p), json=json, out=out)
-
-
-@app.command("redact")
-def redact_command(
-    clip: Annotated[Path, typer.Argument(metavar="CLIP")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT")],
-    json: Json = False,
-) -> None:
-    """Write a copy with faces and plates made unrecognisable, and metadata removed."""
-    from forensics import redact
-    from forensics.clip import open_clip
-
-    with with_progress() as progress:
-        written = redact.write_redacted(open_clip(clip), out, progress=progress)
-    show_table([{"written": str(written)}], json=json, out=None)
-
-
 @app.command()
 def listen(
     clip: Annotated[Path, typer.Argument(metavar="CLIP")],
@@ -245,6 +215,7 @@ def doctor(json: Json = False) -> None:
 
 
 add_case_commands(app)
+add_markings_commands(app)
 add_batch_commands(app)
 
 

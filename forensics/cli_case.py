@@ -55,6 +55,7 @@ def appendix(
     folder: Folder,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help=".html .pdf .docx")],
     language: Annotated[str | None, typer.Option(help="en, ru or be; else the plan's.")] = None,
+    unredacted: Annotated[bool, typer.Option("--unredacted", help="Print faces.")] = False,
 ) -> None:
     """Write the methodology appendix of an incident; the suffix decides the format."""
     from forensics import report
@@ -63,7 +64,8 @@ def appendix(
     load_methods()
     with with_progress() as progress:
         written = report.write_appendix(
-            Incident.open(folder), out, language=language, progress=progress
+            Incident.open(folder), out, language=language, unredacted=unredacted,
+            progress=progress,
         )
     typer.echo(str(written))
 
@@ -81,16 +83,21 @@ def replay(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER")],
     line: Annotated[int | None, typer.Option(help="Only this line, counted from 1.")] = None,
     gallery: Annotated[Path | None, typer.Option(help="The gallery the record names.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The detector's card it names.")] = None,
     json: Json = False,
 ) -> None:
     """Run recorded examinations again on the hashed input and compare the findings."""
-    from forensics import provenance
+    from forensics import detector, provenance
     from forensics.gallery import Gallery
 
     load_methods()
     record = provenance.Ledger(ledger)
     clips = {clip.digest: clip for clip in record.clips()}
-    resources = {"gallery": Gallery.open(gallery)} if gallery else None
+    resources: dict[str, object] = {}
+    if gallery:
+        resources["gallery"] = Gallery.open(gallery)
+    if model:
+        resources["model"] = detector.Model.open(model)
     rows: list[dict[str, object]] = []
     differs = failed = 0
     for entry in record:

@@ -91,11 +91,14 @@ def _observe(
     )  # fmt: skip
     if score is None:
         score = candidates[0].score if candidates else 1.0 if source.startswith("examiner") else 0.5
-    size_px = max(box.width, box.height)
+    stratum = f"{kind}, {size_bucket(max(box.width, box.height))}"
+    if not source.startswith("examiner"):
+        # What a search brings up was chosen for resembling: boxes drawn by hand were not.
+        stratum += ", by search"
     return Observation(
         said, Span(picture.pts, picture.pts), float(score),
         artefacts=(keep(png_bytes(shown), media_type="image/png", label=f"{kind} as seen"),),
-        measures=measures, note=note, stratum=f"{kind}, {size_bucket(size_px)}",
+        measures=measures, note=note, stratum=stratum,
     )  # fmt: skip
 
 

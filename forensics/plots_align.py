@@ -25,6 +25,7 @@ from forensics.model import (
     Verdict,
     clock_text,
 )
+from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
 from forensics.scan import Picture, iter_pictures, read_packets, read_pictures
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ def draw_cameras_at(
     component: int = 0,
     columns: int = 3,
     title: str = "",
+    unredacted: bool = False,
     progress: Progress | None = None,
 ) -> Figure:
     """Draw what every camera saw at one time of the incident: a contact sheet.
@@ -257,6 +259,8 @@ def draw_cameras_at(
         Pictures side by side.
     title
         Printed above; the incident time by default.
+    unredacted
+        Show faces and number plates; otherwise they are covered where they are found.
     progress
         Called with (fraction, text).
 
@@ -281,11 +285,14 @@ def draw_cameras_at(
     for number, place in enumerate(group):
         if progress is not None:
             progress(number / len(group), f"reading {known[place.clip].name}")
-        _draw_camera(grid[number], known[place.clip], place, time_s)
+        _draw_camera(grid[number], known[place.clip], place, time_s, unredacted)
+    figure.supxlabel(UNREDACTED if unredacted else say_what_is_covered(), fontsize=7)
     return figure
 
 
-def _draw_camera(axes: Axes, clip: Clip, place: Placement, time_s: float) -> None:
+def _draw_camera(
+    axes: Axes, clip: Clip, place: Placement, time_s: float, unredacted: bool
+) -> None:
     own = clip_time_s(place, time_s)
     half = _half(place)
     picture: Picture | None = None
@@ -306,7 +313,7 @@ def _draw_camera(axes: Axes, clip: Clip, place: Placement, time_s: float) -> Non
         axes.set_title(name, fontsize=8)
         axes.set_aspect("equal")
         return
-    axes.imshow(picture.rgb)
+    axes.imshow(picture.rgb if unredacted else cover_bystanders(picture.rgb))
     axes.set_title(
         f"{name}\nclip time {clock_text(picture.pts)}, frame {picture.ordinal}, ±{half:.3f} s",
         fontsize=8,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.errors import ForensicsError, RecordInvalid
 from forensics.model import Artefact, Clip, Discontinuity, Examination, Keyframe, clock_text
+from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
 from forensics.provenance import artefact_bytes
 from forensics.scan import read_pictures
 from forensics.video import measure_frames
@@ -32,7 +33,9 @@ _WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inco
           "consistent": "consistent with an original"}  # fmt: skip
 
 
-def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
+def draw_strip(
+    clip: Clip, axes: Axes, *, count: int = 9, unredacted: bool = False
+) -> None:
     """A strip of pictures along the time axis, upright, each from the middle of its stretch.
 
     Parameters
@@ -43,6 +46,8 @@ def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
         Where to draw; its x axis is seconds of the clip.
     count
         Number of pictures.
+    unredacted
+        Show faces; otherwise they are covered where they are found.
     """
     import numpy as np
     from PIL import Image
@@ -54,7 +59,9 @@ def draw_strip(clip: Clip, axes: Axes, *, count: int = 9) -> None:
     rows = np.minimum(np.searchsorted(times, middles), len(times) - 1)
     pictures = read_pictures(clip, [(int(r), int(measured.pts[r])) for r in rows])
     for low, high, picture in zip(edges, edges[1:], pictures, strict=False):
-        image = Image.fromarray(picture.rgb)
+        # At this size no plate can be read.
+        shown = picture.rgb if unredacted else cover_bystanders(picture.rgb, plates=False)
+        image = Image.fromarray(shown)
         image.thumbnail((320, 320), Image.Resampling.LANCZOS)
         gap = 0.01 * (high - low)
         axes.imshow(np.asarray(image), extent=(low + gap, high - gap, 0, 1), aspect="auto")
@@ -222,6 +229,21 @@ def _caption(key: Keyframe) -> str:
     return f"{clock_text(key.pts)}   frame {key.ordinal}   {key.reason}"
 
 
+def _shown(artefact: Artefact, folder: Path | None, unredacted: bool) -> bytes:
+    """A keyframe's picture; with bystanders covered it is coded again, as JPEG."""
+    import numpy as np
+    from PIL import Image
+
+    content = artefact_bytes(artefact, folder=folder)
+    if unredacted:
+        return content
+    with Image.open(io.BytesIO(content)) as image:
+        covered = cover_bystanders(np.array(image.convert("RGB")))
+    packed = io.BytesIO()
+    Image.fromarray(covered).save(packed, "JPEG", quality=90)
+    return packed.getvalue()
+
+
 def _thumbnail(content: bytes, width: int, height: int) -> NDArray[np.uint8]:
     import numpy as np
     from PIL import Image
@@ -234,8 +256,9 @@ def _thumbnail(content: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def draw_keyframes(
-    clip: Clip, examination: Examination, *, columns: int = 4, folder: Path | None = None
-) -> Figure:
+    clip: Clip, examination: Examination, *, columns: int = 4, folder: Path | None = None,
+    unredacted: bool = False,
+) -> Figure:  # fmt: skip
     """A contact sheet: every keyframe with its time, its frame number and why it was picked.
 
     Parameters
@@ -248,6 +271,8 @@ def draw_keyframes(
         Pictures in a row.
     folder
         Where a ledger keeps the artefacts; the running process's own by default.
+    unredacted
+        Show faces and number plates; otherwise they are covered where they are found.
 
     Raises
     ------
@@ -268,11 +293,13 @@ def draw_keyframes(
         axes.set_axis_off()
         if number < len(pairs):
             key, artefact = pairs[number]
-            content = artefact_bytes(artefact, folder=folder)
+            content = _shown(artefact, folder, unredacted)
             axes.imshow(_thumbnail(content, 480, round(480 * shape)), aspect="equal")
             axes.set_title(_caption(key), fontsize=8, loc="left", pad=2)
     figure.suptitle(f"{clip.name}: {len(pairs)} keyframes", x=0.01, ha="left", fontsize=11,
                     fontweight="bold")  # fmt: skip
+    figure.supxlabel(UNREDACTED if unredacted else say_what_is_covered(), x=0.01, ha="left",
+                     fontsize=8)  # fmt: skip
     return figure
 
 
@@ -285,7 +312,7 @@ def _size(content: bytes) -> tuple[int, int]:
 
 def write_keyframes(
     clip: Clip, examination: Examination, out: str | os.PathLike[str], *, archive: bool = False,
-    folder: Path | None = None,
+    folder: Path | None = None, unredacted: bool = False,
 ) -> Path:  # fmt: skip
     """Write the keyframes: a sheet as .png or .html, or the pictures and a table as .zip.
 
@@ -301,6 +328,9 @@ def write_keyframes(
         Write a ZIP whatever the suffix says.
     folder
         Where a ledger keeps the artefacts.
+    unredacted
+        Show faces and number plates; otherwise they are covered where they are found. What was
+        written says which.
 
     Returns
     -------
@@ -317,15 +347,17 @@ def write_keyframes(
     suffix = ".zip" if archive else place.suffix.lower()
     pairs = _pictures(examination)
     if suffix == ".png":
-        figure = draw_keyframes(clip, examination, folder=folder)
+        figure = draw_keyframes(clip, examination, folder=folder, unredacted=unredacted)
         figure.savefig(place, dpi=110)
     elif suffix in (".html", ".htm"):
-        place.write_text(_page(clip, pairs, folder), encoding="utf-8")
+        place.write_text(_page(clip, pairs, folder, unredacted), encoding="utf-8")
     elif suffix == ".zip":
         with zipfile.ZipFile(place, "w") as packed:
             for key, artefact in pairs:
-                packed.writestr(_name(key), artefact_bytes(artefact, folder=folder))
+                packed.writestr(_name(key), _shown(artefact, folder, unredacted))
             packed.writestr("keyframes.csv", _table(clip, pairs))
+            said = UNREDACTED if unredacted else say_what_is_covered()
+            packed.writestr("redaction.txt", said + "\n")
     else:
         raise ValueError(f"a sheet is .png, .html or .zip, not {suffix or 'nothing'}")
     return place
@@ -353,10 +385,12 @@ img{width:100%;display:block}figcaption{padding:.5rem .7rem}b{font-variant-numer
 code{font-size:.72rem;color:#666;word-break:break-all}small{color:#555}"""
 
 
-def _page(clip: Clip, pairs: Sequence[tuple[Keyframe, Artefact]], folder: Path | None) -> str:
+def _page(
+    clip: Clip, pairs: Sequence[tuple[Keyframe, Artefact]], folder: Path | None, unredacted: bool
+) -> str:
     figures = []
     for key, artefact in pairs:
-        content = base64.b64encode(artefact_bytes(artefact, folder=folder)).decode("ascii")
+        content = base64.b64encode(_shown(artefact, folder, unredacted)).decode("ascii")
         where = "" if key.byte_position is None else f" · byte {key.byte_position}"
         figures.append(
             f'<figure><img alt="frame {key.ordinal}" src="data:image/jpeg;base64,{content}">'
@@ -371,5 +405,6 @@ def _page(clip: Clip, pairs: Sequence[tuple[Keyframe, Artefact]], folder: Path |
         f"<p><small>clip SHA-256</small> <code>{clip.digest}</code><br>"
         "<small>Under each picture: the SHA-256 of its decoded pixels, as "
         "<code>ffmpeg -noautorotate -f framehash -hash sha256</code> prints it.</small></p>"
+        f"<p>{UNREDACTED if unredacted else say_what_is_covered()}</p>"
         f'<div class="grid">{"".join(figures)}</div></html>\n'
     )

@@ -15,6 +15,7 @@ from forensics.incident_claims import Occurrence
 from forensics.incident_silent import breaks_of, on_clock
 from forensics.incident_timeline import build_timeline
 from forensics.model import Alignment, Clip, Discontinuity, Keyframe, Placement, Span
+from forensics.plots_cover import cover_bystanders
 from forensics.provenance import artefact_bytes
 
 if TYPE_CHECKING:
@@ -163,9 +164,11 @@ def _draw_thumbnails(
             except RecordInvalid:
                 continue
             with Image.open(io.BytesIO(data)) as picture:
-                small = picture.convert("RGB")
-                small.thumbnail((320, 180))
-                pixels = np.asarray(small)
+                whole = np.array(picture.convert("RGB"))
+            # At this size no plate can be read; a face may still be known.
+            small = Image.fromarray(cover_bystanders(whole, plates=False))
+            small.thumbnail((320, 180))
+            pixels = np.asarray(small)
             # Inches a second and inches a row keep the picture's shape on this axis.
             figure: Any = axes.figure
             across = axes.get_position().width * figure.get_figwidth() / np.ptp(axes.get_xlim())

@@ -19,6 +19,7 @@ from forensics.model import (
     VehicleSighting,
     clock_text,
 )
+from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
 from forensics.provenance import artefact_bytes
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def draw_contact_sheet(
     grey
         Grey pictures: some material is easier to look through that way.
     cover
-        Blur vehicles' plates and everything around a marking's own box; False shows the crops
-        as they are.
+        Cover faces and plates, and coarsen everything around a marking's own box; False shows the
+        crops as they are, and the sheet says so.
     limit
         Most pictures drawn.
     """
@@ -152,7 +153,8 @@ def draw_contact_sheet(
         if isinstance(o.what, Sighting | VehicleSighting)
     ][:limit]  # fmt: skip
     rows = max(1, -(-len(seen) // columns))
-    figure = Figure(figsize=(2.1 * columns, 2.5 * rows), layout="constrained")
+    figure = Figure(figsize=(2.1 * columns, 2.5 * rows + 0.3), layout="constrained")
+    figure.supxlabel(say_what_is_covered() if cover else UNREDACTED, fontsize=7)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
@@ -194,7 +196,11 @@ def _covered(picture: Any, observation: Observation) -> Any:
         x, y = min(margin, said.box.x), min(margin, said.box.y)
         keep[:] = False
         keep[int(y) : int(y + said.box.height) + 1, int(x) : int(x + said.box.width) + 1] = True
-    return np.where(keep, picture, coarse)
+    # Of a marking's crop only the marking itself is kept: no vehicle to look for a plate on.
+    sharp = cover_bystanders(
+        np.ascontiguousarray(picture), plates=isinstance(said, VehicleSighting)
+    )
+    return np.where(keep, sharp, coarse)
 
 
 def draw_palette(sighting: VehicleSighting) -> Figure:

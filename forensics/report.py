@@ -69,7 +69,7 @@ def build_document(record: RunRecord, prints: Prints, *, language: str = "en") -
 
 def write_appendix(
     incident: IncidentLike, out: str | os.PathLike[str], *, language: str | None = None,
-    progress: Progress | None = None,
+    unredacted: bool = False, progress: Progress | None = None,
 ) -> Path:  # fmt: skip
     """Write the methodology appendix of an incident; the suffix decides the format.
 
@@ -82,6 +82,9 @@ def write_appendix(
     language
         "en", "ru" or "be": the language of everything the library says itself. By default the
         plan's.
+    unredacted
+        Print faces as they were seen; otherwise they are covered where one is found, and the
+        appendix says which. Plates follow the authority in ``engagement.toml``.
     progress
         Called with (fraction, text).
 
@@ -115,7 +118,8 @@ def write_appendix(
         )
     tell = progress or (lambda _fraction, _text: None)
     record = gather(incident, progress=lambda f, text: tell(0.6 * f, text))
-    prints = Prints(incident.ledger)
+    authorised = record.engagement.instructions.plates_authorised
+    prints = Prints(incident.ledger, unredacted=unredacted, plates=bool(authorised))
     tell(0.6, "writing the sections")
     spoken = language or getattr(incident.plan, "language", "") or "en"
     document = build_document(record, prints, language=spoken)

@@ -6,15 +6,17 @@ import io
 from collections.abc import Callable
 from xml.sax.saxutils import escape
 
-from forensics import provenance
+from forensics import provenance, redact
 from forensics.errors import RecordInvalid
 from forensics.model import (
     Activity,
     Alignment,
     Artefact,
+    Box,
     Discontinuity,
     Flash,
     SoundEvent,
+    VehicleSighting,
     Verdict,
     clock_text,
 )
@@ -37,15 +39,29 @@ class Prints:
         Whose artefacts are printed.
     width_px
         The longer side of a print.
+    unredacted
+        Leave faces in view.
+    plates
+        Leave number plates in view.
     """
 
-    def __init__(self, ledger: provenance.Ledger, *, width_px: int = 560) -> None:
+    def __init__(
+        self, ledger: provenance.Ledger, *, width_px: int = 560, unredacted: bool = False,
+        plates: bool = False,
+    ) -> None:  # fmt: skip
         self._folder = ledger.artefacts
         self._width_px = width_px
+        self.unredacted = unredacted
+        self._plates = plates
         self.content: dict[str, bytes] = {}
 
-    def figure(self, artefact: Artefact, caption: str) -> Figure | None:
-        """A print of a picture artefact; None for other kinds or when its bytes are gone."""
+    def figure(
+        self, artefact: Artefact, caption: str, *, what: object = None
+    ) -> Figure | None:
+        """A print of a picture artefact; None for other kinds or when its bytes are gone.
+
+        Faces are covered, and the plate of a vehicle, `what` being what the picture is of.
+        """
         if not artefact.media_type.startswith("image/"):
             return None
         name = f"{artefact.digest[:32]}.jpg"
@@ -54,14 +70,27 @@ class Prints:
                 raw = provenance.artefact_bytes(artefact, folder=self._folder)
             except RecordInvalid:
                 return None
-            reduced = _reduce(raw, self._width_px)
+            plate = None if self._plates else _plate_in_crop(what)
+            reduced = _reduce(raw, self._width_px, None if self.unredacted else [plate])
             if reduced is None:
                 return None
             self.content[name] = reduced
         return Figure(name, artefact.digest, artefact.label, caption)
 
 
-def _reduce(raw: bytes, width_px: int) -> bytes | None:
+def _plate_in_crop(what: object) -> Box | None:
+    """Where the plate is in the crop that `find_vehicles` keeps: 5 % wider than the box."""
+    if not isinstance(what, VehicleSighting) or what.plate is None:
+        return None
+    margin = 0.05 * max(what.box.width, what.box.height)
+    left, top = max(0, int(what.box.x - margin)), max(0, int(what.box.y - margin))
+    plate, more = what.plate.box, 0.3 * what.plate.box.height
+    return Box(plate.x - left - more, plate.y - top - more, plate.width + 2 * more,
+               plate.height + 2 * more)  # fmt: skip
+
+
+def _reduce(raw: bytes, width_px: int, hide: list[Box | None] | None) -> bytes | None:
+    import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -69,6 +98,9 @@ def _reduce(raw: bytes, width_px: int) -> bytes | None:
             picture = opened.convert("RGB")
     except (UnidentifiedImageError, OSError):
         return None
+    if hide is not None:
+        boxes = [box for box in hide if box is not None]
+        picture = Image.fromarray(redact.redact_pictures([np.array(picture)], boxes=[boxes])[0])
     picture.thumbnail((width_px, width_px), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=84, optimize=True)

@@ -172,7 +172,7 @@ def _sheets(
         seen = finding.observation
         for artefact in seen.artefacts:
             time = when(finding, "", None, t)
-            shown = prints.figure(artefact, f"{identity[:12]} · {time}")
+            shown = prints.figure(artefact, f"{identity[:12]} · {time}", what=seen.what)
             if shown is not None:
                 figures.append(shown)
     for artefact in exam.artefacts:
@@ -274,6 +274,7 @@ def _visible(record: RunRecord, t: Words, prints: Prints) -> Section:
     blocks.append(
         Paragraph(cell(t("a12.masked", n=record.masked) if record.masked else t("a12.none-masked")))
     )
+    blocks.append(Paragraph(cell(t("a12.open" if prints.unredacted else "a12.covered"))))
     rows: list[tuple[Cell, ...]] = []
     compared: list[tuple[Cell, ...]] = []
     sources = {r.reference: r for r in record.engagement.references}

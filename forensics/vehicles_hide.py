@@ -1,4 +1,4 @@
-"""Where number plates are, frame after frame, so that they can be hidden: too many rather than few."""
+"""Where number plates are, so that they can be hidden: rather too many than too few."""
 
 from __future__ import annotations
 
@@ -21,16 +21,26 @@ _LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
 
 def locate_plates(
-    rgb: NDArray[np.uint8], *, countries: tuple[str, ...] = (), longest_px: int = 1280
-) -> list[Box]:
+    rgb: NDArray[np.uint8], *, countries: tuple[str, ...] = (), longest_px: int = 1280,
+    anywhere: bool = True,
+) -> list[Box]:  # fmt: skip
     """Boxes of what may be a number plate in one picture, (H, W, 3) uint8 RGB.
 
     On a vehicle every line with a digit counts, elsewhere only what fits the layout of a plate.
-    Lettering without digits on a vehicle (a unit's name) is left in view.
+    Lettering without digits on a vehicle (a unit's name) is left in view. Without `anywhere` only
+    pictures in which a vehicle is found are gone through, and only vehicles: five times as fast
+    where there is none.
+
+    When it errs
+    ------------
+    Misses plates that are oblique, dirty, dark or under about 8 pixels (ASTM E3016:
+    incompleteness); boxes numbers that are no plate (inaccuracy, existence).
     """
     patterns = read_patterns(countries)
     hits = detector.detect(rgb, floor=0.25, labels=detector.VEHICLES)
     bodies = [hit.box for hit in hits]
+    if not (bodies or anywhere):
+        return []
     found = []
     for place in find_text(rgb, longest_px=longest_px, floor=0.35):
         if not 1.2 <= place.width_px / max(place.height_px, 1.0) <= 9.0:
@@ -40,6 +50,8 @@ def locate_plates(
         centre = (place.box.x + place.box.width / 2, place.box.y + place.box.height / 2)
         if any(_holds(body, centre) for body in bodies):
             hide = digits > 0
+        elif not anywhere:
+            hide = False
         else:
             text, fits = fit_pattern(read, patterns)
             hide = bool(fits) and 4 <= len(text) <= 9 and digits > 0

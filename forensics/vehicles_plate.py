@@ -228,10 +228,11 @@ def read_plates(
 
     When it errs
     ------------
-    Reads a character wrongly, mostly among twins such as 8 and B, in about one plate in six even
-    when readable: give the alternatives, not the text alone (ASTM E3016: inaccuracy,
-    association); misses plates on two lines, dirty or seen obliquely (incompleteness); says
-    nothing about whether the plate belongs to the vehicle.
+    Reads a character wrongly, mostly among twins such as 8 and B: of 88 drawn and filmed plates of
+    20 pixels and more one was, but of real photographs about one plate in six: give the
+    alternatives, not the text alone (ASTM E3016: inaccuracy, association); between 12 and 20
+    pixels 3 of 24 were wrong by a character; misses plates on two lines, dirty or seen obliquely
+    (incompleteness); says nothing about whether the plate belongs to the vehicle.
     """
     patterns = read_patterns(countries)
     readings = []

@@ -215,13 +215,28 @@ catalogue = Catalogue.build(ledger, work / "catalogue.sqlite")
 print(len(catalogue), "findings")
 for hit in catalogue.search(kind="patch")[:4]:
     print(hit.verdict, hit.entries[:1], f"at {hit.start_s:.2f} s, line {hit.line}")'''),
+    ("md", """Or by an example: a picture cut closely around a marking or a vehicle. What looks most like it
+comes first, and the leading crops are compared detail by detail. It ranks, it does not decide.
+`forensics catalogue search FOLDER --like PICTURE` does the same."""),
+    ("code", '''example = np.array(Image.fromarray(crop).crop((8, 8, crop.shape[1] - 8, crop.shape[0] - 8)))
+for item in catalogue.match_picture(example, limit=3, closely=10):
+    print(f"{item.resemblance:.2f}", item.details, item.hit.kind, f"{item.hit.start_s:.2f} s")'''),
     ("md", """## 10. Something that can be shown
 
-A contact sheet in which everything but the marking itself is coarse, and plates are covered. For
-the clip itself, `redact.write_redacted` hides faces before anything leaves the desk."""),
+A contact sheet in which everything but the marking itself is coarse, and faces and plates are
+covered; a table for a spreadsheet, CVAT or a browser; and a copy of the clip with faces and plates
+hidden. Each covers bystanders unless it is told `unredacted=True`, and then says so."""),
     ("code", '''sheet = plots_markings.draw_contact_sheet([boxed, absence], columns=3)
 sheet.savefig(work / "contact_sheet.png", dpi=110)
-print("written:", (work / "contact_sheet.png").name)
+for name in ("sightings.csv", "sightings.json", "sightings.xml", "sightings.html"):
+    catalogue.write_hits(catalogue.search(), work / name)
+if clip.duration < 5:
+    from forensics.incident import write_shareable
+
+    write_shareable(clip, work / "shareable.mp4")
+else:
+    print("forensics redact", clip.name, "-o shareable.mp4    # a minute of clip takes some minutes")
+print("written:", *sorted(path.name for path in work.iterdir() if path.is_file()))
 sheet'''),
     ("md", """## What this does not say
 

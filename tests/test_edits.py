@@ -274,7 +274,8 @@ def test_keyframes_as_sheet_page_and_archive(tmp_path: Path, moving: Path) -> No
     assert page.count("<figure>") == 4 and "http" not in page
     packed = plots_edits.write_keyframes(clip, found, tmp_path / "a.zip", archive=True)
     with zipfile.ZipFile(packed) as archive:
-        assert len(archive.namelist()) == 5
+        assert len(archive.namelist()) == 6
+        assert b"covered" in archive.read("redaction.txt")
         table = archive.read("keyframes.csv").decode().splitlines()
     assert len(table) == 5 and table[0].startswith("file,ordinal,pts_s,byte_position,pixel_sha256")
     with pytest.raises(ValueError, match="png"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from insignia_designs import emblem, write_entry
 
+from forensics.cli import main
 from forensics.errors import RecordInvalid
 from forensics.gallery import Gallery
 from forensics.gallery_match import compare, prepare_reference
@@ -118,3 +119,11 @@ def test_an_inverted_colourway_is_seen_as_such() -> None:
     inverted = compare(255 - reference.picture, reference)
     # Light and dark exchanged turns gradients round: features may fail, correlation must not lie.
     assert inverted.correlation <= 0.0 or inverted.inliers < 6
+
+
+def test_lint_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gallery", "lint", str(folder), "--look-alikes"]) == 0
+    assert "usable" in capsys.readouterr().out
+    write_entry(folder, "without-source", emblem(77), source="")
+    assert main(["gallery", "lint", str(folder)]) == 1
+    assert "no source" in capsys.readouterr().out

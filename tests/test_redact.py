@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from making import moving_square, write_video
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
+from PIL import Image
 
-from forensics import redact, scan
+from forensics import plots_align, plots_edits, plots_markings, redact, scan, video
 from forensics.clip import open_clip
-from forensics.errors import PolicyError
-from forensics.model import Box, Redaction, Span
+from forensics.errors import ExtraMissing, PolicyError
+from forensics.incident import write_shareable
+from forensics.model import (
+    Alignment,
+    Box,
+    Clip,
+    Coverage,
+    Examination,
+    Observation,
+    Placement,
+    Quantity,
+    Redaction,
+    Sighting,
+    Span,
+)
+from forensics.provenance import Ledger, conclude, keep, method
 from forensics.redact_tracks import cover, link
 from forensics.redact_write import hide, mask_voice
+from forensics.report_figures import Prints
 
 
 def _faces(media: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
     path = media / "photos" / "skimage" / "astronaut.png"
     return np.asarray(Image.open(path).convert("RGB"))
 
@@ -151,3 +171,123 @@ def test_nothing_unredacted_by_accident(moving: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x.mp4").exists()
     out = redact.write_redacted(clip, tmp_path / "x.mp4", faces=False, unredacted=True)
     assert json.loads(Path(f"{out}.json").read_text("utf-8"))["unredacted"] is True
+
+
+def test_a_plate_seen_now_and_then_is_hidden_throughout(moving: Path, tmp_path: Path) -> None:
+    clip = open_clip(moving, metadata=False)
+    # Seen five times a second, on its way to the right.
+    seen = [(Fraction(n, 5), Box(40 + 6 * n, 60, 30, 8)) for n in range(1, 12)]
+    out = redact.write_redacted(clip, tmp_path / "a.mp4", faces=False, plates=seen)
+    pictures = list(scan.iter_pictures(open_clip(out, metadata=False)))
+    for number in range(5, 56):
+        left = int(40 + 6 * number / 5)
+        assert pictures[number].rgb[62:66, left + 4 : left + 26].std() < 6, number
+    record = json.loads(Path(f"{out}.json").read_text("utf-8"))
+    assert record["plates"] == {"sightings": 11, "tracks": 1, "factor": redact.PLATE_FACTOR}
+    assert record["unredacted"] is False
+
+
+def _plate_clip(folder: Path) -> tuple[Path, list[tuple[int, int]]]:
+    """A close view of a number plate that moves."""
+    from insignia_designs import plate
+
+    drawn = cv2.resize(plate("1234 AB-7"), (156, 34), interpolation=cv2.INTER_AREA)[..., :3]
+    frames, places = [], []
+    for number, scene in enumerate(moving_square(20, width=480, height=320)):
+        left, top = 60 + 5 * number, 150
+        scene[top : top + 34, left : left + 156] = drawn
+        frames.append(scene)
+        places.append((left, top))
+    return write_video(folder / "plate.mp4", frames, options={"crf": "20"}), places
+
+
+def test_a_shareable_copy_hides_plates_by_default(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="plates are found by its models")
+    path, places = _plate_clip(tmp_path)
+    clip = open_clip(path, metadata=False)
+    out = write_shareable(clip, tmp_path / "out.mp4", faces=False)
+    for picture, (left, top) in zip(
+        scan.iter_pictures(open_clip(out, metadata=False)), places, strict=True
+    ):
+        assert picture.rgb[top + 8 : top + 26, left + 20 : left + 136].std() < 8, picture.ordinal
+    with pytest.raises(PolicyError, match="overwritten"):
+        write_shareable(clip, out)
+    with pytest.raises(PolicyError, match="unredacted"):
+        write_shareable(clip, tmp_path / "b.mp4", faces=False, plates=False)
+    bare = write_shareable(clip, tmp_path / "c.mp4", unredacted=True)
+    assert json.loads(Path(f"{bare}.json").read_text("utf-8"))["unredacted"] is True
+
+
+def test_without_a_reader_of_plates_nothing_is_written(
+    moving: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> dict[str, str]:
+        raise ExtraMissing("no models", extra="ocr")
+
+    monkeypatch.setattr("forensics.vehicles_hide.text_models", missing)
+    clip = open_clip(moving, metadata=False)
+    with pytest.raises(ExtraMissing, match="nothing was written"):
+        write_shareable(clip, tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+# -- every door covers bystanders unless it is told not to --------------------------------------
+
+
+def _shows(rgb: NDArray[np.uint8]) -> bool:
+    return bool(redact._detect(np.ascontiguousarray(rgb), 0.5))
+
+
+@method("test-redact-doors", version="1")
+def find_patch(clip: Clip, *, crop: bytes) -> Examination:
+    """A patch whose crop shows whoever stands behind."""
+    shown = keep(crop, media_type="image/png", label="patch as seen")
+    what = Sighting("patch", 0, Fraction(0), "0" * 64, Box(30, 30, 200, 260), "examiner:A")
+    seen = Observation(what, Span.of(0, 0), 1.0, artefacts=(shown,))
+    return conclude([seen], coverage=Coverage(Span.of(0, 1), 1))
+
+
+def test_no_door_shows_a_face_by_default(walk: Path, media: Path, tmp_path: Path) -> None:
+    clip = open_clip(walk, metadata=False)
+    found = video.find_keyframes(clip, every_s=0.4)
+    for unredacted in (False, True):
+        packed = plots_edits.write_keyframes(
+            clip, found, tmp_path / f"{unredacted}.zip", unredacted=unredacted
+        )
+        with zipfile.ZipFile(packed) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".jpg")]
+            shown = [_shows(np.array(Image.open(io.BytesIO(archive.read(n))))) for n in names]
+        assert all(shown) if unredacted else not any(shown)
+
+    exam = found
+    place = Placement(clip.digest, Quantity.exact(0.0, "s"), Quantity.exact(0.0, "ppm"),
+                      "reference", ())  # fmt: skip
+    alignment = Alignment(exam.origin, clip.digest, (place,), (), (), ())
+    face = Image.fromarray(_faces(media)[:260, 110:310])
+    content = io.BytesIO()
+    face.save(content, "PNG")
+
+    patch = find_patch(clip, crop=content.getvalue())
+    for unredacted in (False, True):
+        figures = [
+            plots_align.draw_cameras_at(alignment, [clip], 0.4, unredacted=unredacted),
+            plots_markings.draw_contact_sheet(patch, columns=1, cover=not unredacted),
+            plots_edits.draw_keyframes(clip, found, columns=1, unredacted=unredacted),
+        ]
+        strip = Figure(figsize=(9, 2))
+        plots_edits.draw_strip(clip, strip.subplots(), count=3, unredacted=unredacted)
+        canvas = FigureCanvasAgg(strip)
+        canvas.draw()
+        assert _shows(np.asarray(canvas.buffer_rgba())[..., :3]) == unredacted
+        for number, figure in enumerate(figures):
+            figure.set_dpi(140)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            drawn = np.asarray(canvas.buffer_rgba())[..., :3]
+            assert _shows(drawn) == unredacted, (number, unredacted)
+            said = " ".join(text.get_text() for text in figure.findobj(Text))
+            assert ("UNREDACTED" in said) == unredacted, number
+        prints = Prints(Ledger(tmp_path / "ledger.jsonl"), unredacted=unredacted)
+        prints.figure(patch.findings[0].observation.artefacts[0], "")
+        (printed,) = prints.content.values()
+        assert _shows(np.array(Image.open(io.BytesIO(printed)).convert("RGB"))) == unredacted

@@ -12,7 +12,7 @@ from insignia_designs import film, font, plate
 from making import write_video
 from PIL import Image, ImageDraw
 
-from forensics import vehicles
+from forensics import detector, provenance, vehicles
 from forensics.clip import open_clip
 from forensics.detector_text import LineRead
 from forensics.errors import RecordInvalid
@@ -216,3 +216,21 @@ def test_real_cars_are_found_and_followed(media: Path) -> None:
     assert exam.outcome == "found" and len(exam) >= 6
     said = [o.what for o in exam.observations]
     assert all(isinstance(s, VehicleSighting) and s.track for s in said)
+
+
+def test_a_model_of_ones_own_stands_in_the_record_and_replays(
+    media: Path, tmp_path: Path
+) -> None:
+    source = Path(detector.__file__).parent / "data" / "models"
+    name = "ssd_mobilenetv2_oidv4_300_fp16w"
+    (tmp_path / "mine.onnx").write_bytes((source / f"{name}.onnx").read_bytes())
+    card = (source / f"{name}.toml").read_text("utf-8").replace(f"{name}.onnx", "mine.onnx")
+    (tmp_path / "model.toml").write_text(card, "utf-8")
+    own = detector.Model.open(tmp_path / "model.toml")
+    clip = open_clip(media / "cctv_misc" / "dvrscan" / "traffic_camera.mp4", metadata=False)
+    frames = ((60, Fraction(2)),)
+    exam = vehicles.find_vehicles(clip, frames=frames, plates=False, model=own)
+    assert exam.origin.parameters["model"]["sha256"] == own.digest
+    assert any("mine" in o.what.source for o in exam.observations)
+    replayed = provenance.replay(exam, [clip], resources={"model": own})
+    provenance.check_replay(exam, replayed)
