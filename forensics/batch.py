@@ -57,6 +57,8 @@ class _Nursery:
     def __init__(self) -> None:
         self.search_path = _search_path()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        # A forked child touches all its memory for the first time: in large pages that is cheap.
+        environment.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
         self._process = subprocess.Popen(
             # -P: the folder the batch is started in may hold evidence called numpy.py.
             [sys.executable, "-P", "-m", "forensics.batch_nursery"],

@@ -1,8 +1,8 @@
-"""The process that makes one child for each clip: everything imported once, then forked.
+"""The process that makes one child for each clip: everything loaded once, then forked.
 
 A clip that crashes its decoder, eats memory or never ends takes only its own child with it. The
-nursery imports the heavy packages once, cuts the network for itself and its children, and then
-forks, so that a child costs milliseconds instead of a second of imports.
+nursery loads packages and models once (`batch_rehearsal`), cuts the network for itself and its
+children, and then forks, so that a child costs milliseconds instead of seconds of loading.
 
 Started as ``python -P -m forensics.batch_nursery``; jobs come in as JSON Lines, rows go out as
 lines of ``length`` and bytes. When its input ends, because the batch was killed, it goes too.
@@ -24,18 +24,13 @@ import time
 import traceback
 from typing import Any
 
-from forensics.batch_child import NOUNS, Job, examine, failure_row, find_step
+from forensics.batch_child import Job, examine, failure_row, find_step
+from forensics.batch_rehearsal import rehearse
 from forensics.errors import ForensicsError
 from forensics.model import from_json
 
 __all__ = ["cut_network", "main", "run_forked"]
 
-_HEAVY = ("numpy", "av")
-_HEAVY_FOR = {
-    "container": (), "vehicles": ("cv2", "onnxruntime", "PIL.Image"),
-    "redact": ("cv2", "onnxruntime"),
-}  # fmt: skip
-_HEAVY_ELSE = ("cv2", "scipy.signal", "scipy.fft", "scipy.ndimage", "PIL.Image")
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
@@ -177,17 +172,10 @@ def _watch(
 
 
 def _warm(job: Job) -> None:
-    import importlib
-
-    nouns = {name.partition(".")[0] for name, _ in job.steps}
-    ours = [_HEAVY_FOR.get(noun, _HEAVY_ELSE) for noun in nouns if noun in NOUNS]
-    for name in dict.fromkeys((*_HEAVY, *(package for row in ours for package in row))):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
     for name, _ in job.steps:
         with contextlib.suppress(ForensicsError):
             find_step(name)
-    gc.collect()
+    rehearse(job.steps)
     gc.freeze()
 
 

@@ -90,6 +90,16 @@ def test_the_order_of_finishing_leaves_no_trace(folder: Path, tmp_path: Path) ->
     assert one.out.read_bytes() == three.out.read_bytes()
 
 
+def test_a_rehearsal_changes_no_row_and_hides_no_bug(
+    folder: Path, moving: Path, tone: Path
+) -> None:
+    for step in ("video.find_keyframes", "events.find_events"):
+        job = batch.Job(moving, moving.name, ((step, {}),))
+        assert batch.examine_isolated(job) == batch.examine(job)
+    job = batch.Job(tone, "x.wav", (("batchwork.misbehave", {"how": "bug"}),))
+    assert json.loads(batch.examine_isolated(job))["error"] == "KeyError"
+
+
 def test_resume_runs_only_what_changed(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
     batch.run_batch(folder, out, steps=STEPS, jobs=2)
@@ -182,46 +192,52 @@ def test_the_page_holds_every_row_and_fetches_nothing(
 def test_dask_loses_nothing_and_doubles_nothing_when_workers_are_killed(
     folder: Path, tmp_path: Path
 ) -> None:
-    distributed = pytest.importorskip("distributed")
-    slow = (("batchwork.misbehave", {"how": "slow"}),)
-    whole = batch.run_batch(folder, tmp_path / "whole.jsonl", steps=slow, jobs=2).out.read_bytes()
-    environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20"}
-    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-    where = tmp_path / "scheduler.json"
-    scheduler = subprocess.Popen(
+    """The command line, a real scheduler, and every worker it began with killed on the way."""
+    pytest.importorskip("distributed")
+    for path in sorted(folder.iterdir()):
+        path.rename(folder / path.name.replace("ok-", "slow-"))
+    whole = batch.run_batch(folder, tmp_path / "whole.jsonl", steps=STEPS, jobs=2).out.read_bytes()
+    options: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    where, out = tmp_path / "scheduler.json", tmp_path / "dask.jsonl"
+    journal = tmp_path / "dask.jsonl.part"
+    processes = [subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port",
          "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(where)], **options,
-    )  # fmt: skip
+    )]  # fmt: skip
 
-    def worker() -> Any:
-        return subprocess.Popen(
+    def add_worker() -> None:
+        processes.append(subprocess.Popen(
             [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(where),
              "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1",
              "--local-directory", str(tmp_path / "dask")], **options,
-        )  # fmt: skip
+        ))  # fmt: skip
 
-    workers = []
     try:
         deadline = time.monotonic() + 30
         while not where.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        workers = [worker(), worker()]
-        with distributed.Client(scheduler_file=str(where), timeout=30) as client:
-            client.wait_for_workers(2, timeout=30)
-            seen = 0
-
-            def kill_one(_fraction: float, _text: str) -> None:
-                nonlocal seen
-                seen += 1
-                if seen == 3:
-                    workers[0].kill()
-
-            summary = batch.run_batch(
-                folder, tmp_path / "dask.jsonl", steps=slow, progress=kill_one,
-                executor=client.get_executor(pure=False), jobs=2,
-            )  # fmt: skip
+        add_worker()
+        add_worker()
+        processes.append(subprocess.Popen(
+            [sys.executable, "-m", "forensics.cli", "batch", str(folder), "-o", str(out), "--jobs",
+             "1", "--step", STEPS[0][0], "--dask", json.loads(where.read_text())["address"],
+             "--json"], stdout=subprocess.PIPE, text=True,
+        ))  # fmt: skip
+        scheduler, first, second, command = processes
+        killed = 0
+        for rows, worker in ((2, first), (6, second)):
+            while command.poll() is None and time.monotonic() < deadline + 60:
+                if journal.exists() and journal.read_bytes().count(b"\n") >= rows:
+                    worker.kill()
+                    killed += 1
+                    add_worker()
+                    break
+                time.sleep(0.002)
+        said, _ = command.communicate(timeout=60)
     finally:
-        for process in (*workers, scheduler):
+        for process in processes:
             process.kill()
             process.wait()
-    assert summary.failed == 0 and summary.out.read_bytes() == whole
+    assert killed == 2 and command.returncode == 0 and scheduler.returncode
+    assert json.loads(said)["examined"] == 12 and json.loads(said)["failed"] == 0
+    assert out.read_bytes() == whole
