@@ -8,7 +8,8 @@ from the media folder (``FORENSICS_MEDIA``). Impulse sources and beds are split 
 source recording: ``--fit`` fits the score's weights on the first half; without it
 the second half is reported and written to ``benchmarks/results/events.json``.
 
-Peer, where importable (own environment): librosa's onset detector, with its default settings.
+Peer, where it is installed: librosa's onset detector, with its default settings, from the
+environment ``librosa`` in the folder ``PEERS`` names.
 """
 
 from __future__ import annotations
@@ -306,6 +307,9 @@ def librosa_onsets(samples: np.ndarray) -> list[float]:
 
 def report(half: str, sounds: Path, rounds: int, out: Path | None) -> None:
     """F1 by level and by bed, class confusion, speed."""
+    # At the end of the path: the peer's own dependencies must not stand in for ours.
+    home = Path(os.environ.get("PEERS", "/nowhere")) / "librosa"
+    sys.path += [str(p) for p in home.glob("lib/python*/site-packages")]
     try:
         import librosa  # noqa: F401
 
