@@ -437,7 +437,10 @@ def _leave_out(
         joined = [v for k, v in accepted.items() if digest in k]
         best = min(mine, key=lambda v: v.p, default=None)
         if best is None:
-            reason = "there is no other clip with sound to compare it with"
+            reason = (
+                "there is no other clip with sound to compare it with" if len(case.heard) < 2
+                else f"no shared sound: none of {len(case.heard) - 1} other clips comes near"
+            )  # fmt: skip
         elif any(v.same_soundtrack for v in joined):
             item = next(v for v in joined if v.same_soundtrack)
             other = item.second if item.first == digest else item.first

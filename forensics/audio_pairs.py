@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import RATE_HZ, Heard, clear_cache
-from forensics.audio_match import Match, match_all, match_pair
+from forensics.audio_match import Match, find_likely, match_all, match_pair
 from forensics.audio_null import combined, false_join
 from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.model import Progress
@@ -27,9 +27,13 @@ _REFINED, _WORTH = 4, 0.5
 _RIVAL = 0.8
 #: A clip that matches itself elsewhere this surely repeats, and then weaker rivals count too.
 _REPEATS_P, _RIVAL_REPEATING = 1e-4, 0.5
+#: Strangers reach this envelope score by chance about once in ten comparisons.
+_STRANGERS = 4.5
 #: A waveform that fits at one lag and less than this well at another decides between the two: a
 #: chant is never sung twice the same. Where it fits at both, what is heard is a loop.
 _DECIDES = 0.5
+#: From so many clips on, pairs are compared at a low rate first.
+_MANY = 100
 #: Rivals nearer than this may be one clip that jumps, not sound that repeats.
 _NEAR_S = 4.0
 #: What a lag and its slope may be off for reasons the scatter does not show, in seconds.
@@ -95,12 +99,14 @@ class Judged:
 
 
 _measured: dict[tuple[str, str], Measured] = {}
+_dismissed: set[tuple[str, str]] = set()
 _repeating: dict[str, float] = {}
 
 
 def forget() -> None:
     """Drop everything heard and compared so far in this process."""
     _measured.clear()
+    _dismissed.clear()
     _repeating.clear()
     clear_cache()
 
@@ -122,17 +128,28 @@ def _refine(first: Heard, second: Heard, match: Match) -> tuple[PhaseFit | None,
 def measure_pairs(
     heard: Sequence[Heard], *, progress: Progress | None = None
 ) -> dict[tuple[str, str], Measured]:
-    """Compare every two clips; pairs already measured in this process are not measured again."""
+    """Compare every two clips; pairs already measured in this process are not measured again.
+
+    Of more than `_MANY` clips only pairs that look alike at a low rate are compared in full, and
+    returned: what is left out scores far below what joins a pair among so many.
+    """
     ordered = sorted(heard, key=lambda h: h.digest)
     digests = [h.digest for h in ordered]
-    total = len(ordered) * (len(ordered) - 1) // 2
+    count = len(ordered)
+    total = count * (count - 1) // 2
+    many = count > _MANY
     missing = [
-        (i, j) for i in range(len(ordered)) for j in range(i + 1, len(ordered))
-        if (digests[i], digests[j]) not in _measured
+        (i, j) for i in range(count) for j in range(i + 1, count)
+        if (key := (digests[i], digests[j])) not in _measured
+        and not (many and key in _dismissed)
     ]  # fmt: skip
     done = total - len(missing)
+    rows = [h.features for h in ordered]
+    if missing and many:
+        likely = {(i, j) for i, j, _ in find_likely(rows, pairs=missing if done else None)}
+        _dismissed.update((digests[i], digests[j]) for i, j in missing if (i, j) not in likely)
+        missing, done = sorted(likely), total - len(likely)
     if missing:
-        rows = [h.features for h in ordered]
         wanted = missing if done else None
         for i, j, match in match_all(rows, pairs=wanted):
             key = (digests[i], digests[j])
@@ -145,6 +162,8 @@ def measure_pairs(
     found = {}
     for i, one in enumerate(digests):
         for two in digests[i + 1 :]:
+            if (one, two) not in _measured:
+                continue
             item = _measured[one, two]
             alone, _, _ = combined(item.match.scores[0], item.match.trials, None, 1)
             if item.fits is None and alone <= gate:
@@ -231,7 +250,10 @@ def _ambiguous(
     others = [f for _, _, f in options[1:] if f is not None and f.usable]
     looped = any(f.score >= _DECIDES * fine for f in others)
     weak = sure and (looped or max(repeats(first), repeats(second)) > 0)
-    least = best * (_RIVAL_REPEATING if weak else _RIVAL)
+    least = best * _RIVAL
+    if weak:
+        # A lag no better than strangers reach is no repetition.
+        least = min(least, max(best * _RIVAL_REPEATING, _STRANGERS))
     return any(
         score >= least and not (fine and other is not None and other.score < _DECIDES * fine)
         for _, score, other in options[1:]
