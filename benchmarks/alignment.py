@@ -66,7 +66,7 @@ HALF = os.environ.get("HALF", "report")
 WORK = Path(os.environ.get("WORK", tempfile.gettempdir())) / f"alignment-{HALF}"
 PEERS = ("audio-offset-finder", "syncstart", "audio-video-sync", "audiolocate", "audalign")
 #: Seed, draws, and draws that peers answer too. Each draw: 6 pairs, 48 strangers or more.
-SETS = {"simple": (31, 20, 5), "hard": (32, 25, 5)}
+SETS = {"simple": (41, 15, 5), "hard": (42, 20, 5)}
 
 
 def opened(path: Path | str) -> Clip:
@@ -161,7 +161,7 @@ def draw(name: str, number: int, pool: Pool) -> Path:
             again.places = event.places
             other = make_phone(
                 again, rng, start_s=3.0, length_s=float(rng.choice([15, 30])), hard=hard,
-                snr_db=float(rng.choice([20, 10])), noises=event.noises,
+                snr_db=float(rng.choice([20, 10])), noises=again.noises,
             )  # fmt: skip
             write(other, folder / f"{part}c.wav")
             apart += [

@@ -29,7 +29,7 @@ def opened(path: Path) -> Clip:
     return forensics.open_clip(path, metadata=False)
 
 
-def incidents(half: str, work: Path, number: int = 20) -> None:
+def incidents(half: str, work: Path, number: int = 15) -> None:
     """Whole incidents: 8 to 17 clips of one event, two strangers, one silent clip."""
     pool = Pool.load(half)
     rows = []
