@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from scipy import signal
+from scipy.io import wavfile
 
 RATE = 16000
 SOUND_SPEED = 343.0
@@ -106,6 +107,26 @@ class Pool:
         for number, group in enumerate(kinds):
             bins[(number + start) % parts] += group
         return bins
+
+
+def sooner_and_later(recordings: list[Recording]) -> tuple[list[Recording], list[Recording]]:
+    """The same speakers, crowds and engines twice, with no second of sound in both lists.
+
+    A long recording gives its first and its second half; of several clips of one upload every
+    other goes to the second list, and a lone clip to the first.
+    """
+    sooner: list[Recording] = []
+    later: list[Recording] = []
+    seen: dict[str, int] = {}
+    for item in recordings:
+        if item.kind == "long":
+            half = len(item.samples) // 2
+            sooner.append(replace(item, samples=item.samples[:half]))
+            later.append(replace(item, samples=item.samples[half:]))
+            continue
+        seen[item.group] = seen.get(item.group, 0) + 1
+        (later if seen[item.group] % 2 == 0 else sooner).append(item)
+    return sooner, later
 
 
 @dataclass
@@ -320,6 +341,12 @@ def make_phone(
     mixed *= 0.7 / max(1e-9, float(np.abs(mixed).max()))
     codec = codec or str(rng.choice(["wav", "aac", "mp3", "opus"]))
     return Phone(encode(mixed, codec), start_s, drift, delays, snr_db, codec)
+
+
+def write(phone: Phone, path: Path) -> Path:
+    """A phone's clip as a 16-bit WAV."""
+    wavfile.write(path, RATE, (np.clip(phone.samples, -1, 1) * 32767).astype(np.int16))
+    return path
 
 
 def make_pair(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
 from forensics.audio_case import Case, pair_evidence
 from forensics.audio_features import hear
+from forensics.audio_jumps import find_jumps, jump_observations
 from forensics.audio_mute import By, one_group, tie_silent
 from forensics.audio_pairs import (
     Candidate_,
@@ -27,22 +29,27 @@ from forensics.model import (
     Alignment,
     Anchor,
     Clip,
+    Coverage,
+    Examination,
+    NotTestable,
+    OffsetJump,
     PairEvidence,
     Placement,
     Progress,
     Quantity,
+    Span,
     Unplaced,
 )  # fmt: skip
-from forensics.provenance import current_origin, method
+from forensics.provenance import conclude, current_origin, method
 
-__all__ = ["OffsetBreak", "align_clips", "local_offset_breaks"]
+__all__ = ["OffsetBreak", "align_clips", "find_offset_breaks", "local_offset_breaks"]
 
 SOUND_SPEED_M_S = 343.0
 
 
 @method(
     "audio-align",
-    version="1",
+    version="2",
     references=(
         "Knapp and Carter 1976, The generalized correlation method for estimation of time delay",
         "SWGDE Best Practices for Digital Audio Authentication",
@@ -84,7 +91,9 @@ def align_clips(
     -------
     Alignment
         `placements` with offset (s) and drift (ppm) and their 95 % intervals, one component per
-        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason.
+        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason;
+        `jumps` where the offset of two clips changes from one moment to the next: one of them
+        lost or gained sound (see `find_offset_breaks`).
 
     Raises
     ------
@@ -104,8 +113,8 @@ def align_clips(
       and when there is no sound: those clips are listed in `unplaced`.
     * The interval is too narrow when a source is further from one camera than from the other by
       more than `spacing_m` (inaccuracy, alteration).
-    * Says nothing about when it happened on the wall clock, nor whether a clip was cut: jumps of
-      the offset inside one pair are found by `local_offset_breaks`, which is not run here.
+    * Says nothing about when it happened on the wall clock. Where a clip jumps, its placement
+      holds on the side that more of the evidence lies on.
     """
     case = Case(_unique(clips))
     given = (*_anchored(anchors, case), *ties)
@@ -135,6 +144,13 @@ def align_clips(
         case.unplaced.pop(place.clip, None)  # mute, but tied by an anchor
     _leave_out(case, {p.clip for p in placements}, accepted)
     _warn(case, solutions, edges, accepted, residual)
+    jumps = find_jumps(case, solutions, accepted.values())
+    case.warnings += [
+        f"the offset of {case.name(j.first)} and {case.name(j.second)} jumps by "
+        f"{j.jump.value:+.2f} s: "
+        + (f"{case.name(j.clip)} lost or gained sound" if j.clip else "one of them was cut")
+        for j in jumps
+    ]
     order = {clip.digest: n for n, clip in enumerate(case.clips)}
     placements.sort(key=lambda p: (p.component, order[p.clip]))
     return Alignment(
@@ -144,7 +160,54 @@ def align_clips(
         pairs=(*pair_evidence(case, accepted, residual), *given, *mute),
         components=tuple(tuple(case.clips[c].digest for c in sorted(s.clips)) for s in solutions),
         unplaced=tuple(sorted(case.unplaced.values(), key=lambda u: order[u.clip])),
-        warnings=tuple(case.warnings),
+        warnings=tuple(case.warnings), jumps=jumps,
+    )  # fmt: skip
+
+
+@method(
+    "audio-offset-breaks", version="1",
+    references=("SWGDE Best Practices for Digital Audio Authentication",),
+)  # fmt: skip
+def find_offset_breaks(
+    clip: Clip, *, jumps: tuple[OffsetJump, ...], progress: Progress | None = None
+) -> Examination:
+    """Has this clip lost or gained sound, held against other clips of the same event?
+
+    Parameters
+    ----------
+    clip
+        An opened clip.
+    jumps
+        `Alignment.jumps` of an alignment that it was part of.
+    progress
+        Called with (fraction, text).
+
+    Returns
+    -------
+    Examination
+        `Discontinuity` observations of level "comparison". Hand them to `edits.find_edits` as
+        `also` to have them merged with what the clip shows by itself.
+
+    When it errs
+    ------------
+    With two clips it cannot say which of them jumps: "inconclusive", for both (ASTM E3016:
+    inaccuracy, association). Jumps below 0.2 s and above 4 s are not looked for, nor those within
+    about 4 s of the ends of what two clips share (incompleteness). It errs where sources far apart
+    take turns and one is heard in each clip only, and where sound repeats. It says nothing about
+    a clip whose sound was shared by none, and does not tell a cut from dropped sound
+    (misinterpretation).
+    """
+    mine = [j for j in jumps if clip.digest in (j.first, j.second)]
+    length = clip.duration
+    span = None if not length else Span(Fraction(0), Fraction(length))
+    if clip.audio is None:
+        return conclude(
+            (), coverage=Coverage(span, 0, "pairs"), outcome="not-applicable",
+            reason=f"{clip.name} has no sound",
+        )  # fmt: skip
+    alone = () if span is None else (NotTestable(span, "where no other clip heard the same"),)
+    return conclude(
+        jump_observations(clip, mine), coverage=Coverage(span, len(mine), "pairs", 0, alone)
     )
 
 
@@ -310,13 +373,18 @@ def _agreed(
 ) -> list[tuple[Judged, Candidate_]]:
     best: list[tuple[Judged, Candidate_]] = []
     for options in votes.values():
+        groups: list[tuple[float, list[tuple[Judged, Candidate_]]]] = []
         for shift, _, _ in options:
             near: dict[tuple[str, str], tuple[Judged, Candidate_]] = {}
             for other, item, option in options:
                 if abs(other - shift) < 0.25:
                     near.setdefault((item.first, item.second), (item, option))
-            if len(near) >= 2 and len(near) > len(best):
-                best = list(near.values())
+            groups.append((shift, list(near.values())))
+        shift, most = max(groups, key=lambda g: len(g[1]))
+        # The rivals of a loop lie on one lattice, where several offsets agree: none is chosen.
+        tied = any(len(g) >= len(most) and abs(at - shift) > 0.5 for at, g in groups)
+        if len(most) >= 2 and not tied and len(most) > len(best):
+            best = most
     return best
 
 
@@ -369,7 +437,10 @@ def _leave_out(
         joined = [v for k, v in accepted.items() if digest in k]
         best = min(mine, key=lambda v: v.p, default=None)
         if best is None:
-            reason = "there is no other clip with sound to compare it with"
+            reason = (
+                "there is no other clip with sound to compare it with" if len(case.heard) < 2
+                else f"no shared sound: none of {len(case.heard) - 1} other clips comes near"
+            )  # fmt: skip
         elif any(v.same_soundtrack for v in joined):
             item = next(v for v in joined if v.same_soundtrack)
             other = item.second if item.first == digest else item.first

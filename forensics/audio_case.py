@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from forensics.audio_features import Heard
-from forensics.audio_pairs import Candidate_, Judged, log_odds
+from forensics.audio_match import match_pair
+from forensics.audio_pairs import ENVELOPE_S, Candidate_, Judged, log_odds
 from forensics.model import Clip, PairEvidence, Quantity, Unplaced
 
 __all__ = ["Case", "pair_evidence"]
 
 #: With up to this many clips every pair goes on record; beyond it those with some evidence.
 _ALL_PAIRS = 30
+#: Offsets listed of a pair whose sound repeats.
+_RIVALS = 24
 
 
 @dataclass
@@ -42,6 +45,24 @@ def pair_evidence(
         if len(case.heard) > _ALL_PAIRS and key not in accepted and item.p > 0.01:
             continue
         yield _pair(case, key, item, key in accepted, residual)
+
+
+def _rivals(case: Case, item: Judged) -> list[Candidate_]:
+    """Other offsets that fit nearly as well: of an ambiguous pair, all that can be told apart."""
+    best = item.candidates[0]
+    known = [o for o in item.candidates[1:] if o.strength >= 0.6 * best.strength]
+    if not item.ambiguous:
+        return known
+    one, two = case.heard[item.first], case.heard[item.second]
+    more = match_pair(one.features, two.features, keep=_RIVALS)
+    for lag, score in zip(more.lags_s, more.scores, strict=True):
+        if score < 0.5 * item.envelope_score:
+            break
+        at = max(0.0, -lag)
+        option = Candidate_(at + lag + one.start_s, at + two.start_s, ENVELOPE_S, score)
+        if all(abs(option.offset_s - o.offset_s) > 0.2 for o in [best, *known]):
+            known.append(option)
+    return known
 
 
 def _pair(
@@ -86,6 +107,6 @@ def _pair(
         first, second, "sound", offset(best), log_odds(item.p), joined and used,
         Quantity(item.false_join, "", note="upper bound from strangers, all pairs together"),
         drift, value if value is None or not turned else -value,
-        tuple(offset(o) for o in item.candidates[1:] if o.strength >= 0.6 * best.strength),
+        tuple(offset(o) for o in _rivals(case, item)),
         "; ".join(notes), measures,
     )  # fmt: skip

@@ -110,14 +110,15 @@ def combined(
     """Probability that one pair of strangers scores this high: (both, envelope, phase).
 
     `trials` seconds of lag were searched and `candidates` lags refined; with no phase score the
-    envelope stands alone.
+    envelope stands alone. Either may carry a pair by itself (the smaller of the two, twice for
+    having two chances): where there is no direct path the phase says nothing, and multiplying
+    would let that count against the envelope.
     """
     alone = -math.expm1(-trials * envelope_tail().rate(envelope))
     if phase is None:
         return alone, alone, 1.0
     fine = -math.expm1(-max(1, candidates) * phase_tail().rate(phase))
-    product = max(alone, 1e-300) * max(fine, 1e-300)
-    return min(1.0, product * (1 - math.log(product))), alone, fine
+    return min(1.0, 2 * max(min(alone, fine), 1e-300)), alone, fine
 
 
 def false_join(p: float, pairs: int) -> float:

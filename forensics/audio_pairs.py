@@ -10,27 +10,43 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import RATE_HZ, Heard, clear_cache
-from forensics.audio_match import Match, match_all, match_pair
+from forensics.audio_match import Match, find_likely, match_all, match_pair
 from forensics.audio_null import combined, false_join
 from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.model import Progress
 
-__all__ = ["Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs"]
+__all__ = ["ENVELOPE_S", "Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs"]
 
 #: Lags refined by phase, and how strong they must be beside the best.
-_REFINED, _WORTH = 3, 0.6
-#: A rival this strong beside the best makes the pair ambiguous.
-_RIVAL = 0.85
+_REFINED, _WORTH = 4, 0.5
+#: A rival whose envelope is this strong beside the best makes the pair ambiguous.
+_RIVAL = 0.8
 #: A clip that matches itself elsewhere this surely repeats, and then weaker rivals count too.
 _REPEATS_P, _RIVAL_REPEATING = 1e-4, 0.5
+#: Strangers reach this envelope score by chance about once in ten comparisons.
+_STRANGERS = 4.5
+#: A waveform that fits at one lag and less than this well at another decides between the two: a
+#: chant is never sung twice the same. Where it fits at both, what is heard is a loop.
+_DECIDES = 0.5
+#: From so many clips on, pairs are compared at a low rate first.
+_MANY = 100
+#: Rivals nearer than this may be one clip that jumps, not sound that repeats.
+_NEAR_S = 4.0
 #: What a lag and its slope may be off for reasons the scatter does not show, in seconds.
 _SYSTEMATIC_S = 6e-6
 #: Windows that agree on the waveform itself: two microphones in air do not reach this.
-SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.30, 20e-6, 2.0
+#: (two that stood still before one loudspeaker, on clocks that agreed: 0.37 at most); one sound
+#: through two codecs with a voice as loud over it keeps 0.46.
+SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.40, 20e-6, 2.0
+#: A slope of the lag is called clock drift only where the direct path stands out this clearly:
+#: below, a few metres walked look the same. No two clocks differ by more than this.
+_DRIFT_SCORE, _DRIFT_PPM = 20.0, 240.0
 #: Standard error of a lag that rests on envelopes alone.
-_ENVELOPE_S = 0.02
+ENVELOPE_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -83,12 +99,14 @@ class Judged:
 
 
 _measured: dict[tuple[str, str], Measured] = {}
+_dismissed: set[tuple[str, str]] = set()
 _repeating: dict[str, float] = {}
 
 
 def forget() -> None:
     """Drop everything heard and compared so far in this process."""
     _measured.clear()
+    _dismissed.clear()
     _repeating.clear()
     clear_cache()
 
@@ -110,17 +128,28 @@ def _refine(first: Heard, second: Heard, match: Match) -> tuple[PhaseFit | None,
 def measure_pairs(
     heard: Sequence[Heard], *, progress: Progress | None = None
 ) -> dict[tuple[str, str], Measured]:
-    """Compare every two clips; pairs already measured in this process are not measured again."""
+    """Compare every two clips; pairs already measured in this process are not measured again.
+
+    Of more than `_MANY` clips only pairs that look alike at a low rate are compared in full, and
+    returned: what is left out scores far below what joins a pair among so many.
+    """
     ordered = sorted(heard, key=lambda h: h.digest)
     digests = [h.digest for h in ordered]
-    total = len(ordered) * (len(ordered) - 1) // 2
+    count = len(ordered)
+    total = count * (count - 1) // 2
+    many = count > _MANY
     missing = [
-        (i, j) for i in range(len(ordered)) for j in range(i + 1, len(ordered))
-        if (digests[i], digests[j]) not in _measured
+        (i, j) for i in range(count) for j in range(i + 1, count)
+        if (key := (digests[i], digests[j])) not in _measured
+        and not (many and key in _dismissed)
     ]  # fmt: skip
     done = total - len(missing)
+    rows = [h.features for h in ordered]
+    if missing and many:
+        likely = {(i, j) for i, j, _ in find_likely(rows, pairs=missing if done else None)}
+        _dismissed.update((digests[i], digests[j]) for i, j in missing if (i, j) not in likely)
+        missing, done = sorted(likely), total - len(likely)
     if missing:
-        rows = [h.features for h in ordered]
         wanted = missing if done else None
         for i, j, match in match_all(rows, pairs=wanted):
             key = (digests[i], digests[j])
@@ -133,6 +162,8 @@ def measure_pairs(
     found = {}
     for i, one in enumerate(digests):
         for two in digests[i + 1 :]:
+            if (one, two) not in _measured:
+                continue
             item = _measured[one, two]
             alone, _, _ = combined(item.match.scores[0], item.match.trials, None, 1)
             if item.fits is None and alone <= gate:
@@ -168,9 +199,12 @@ def _candidate(
         low, high = max(0.0, -lag_s), min(second.length_s, first.length_s - lag_s)
         middle = (low + high) / 2
         return Candidate_(
-            middle + lag_s + first.start_s, middle + second.start_s, _ENVELOPE_S, score,
+            middle + lag_s + first.start_s, middle + second.start_s, ENVELOPE_S, score,
         )  # fmt: skip
-    known = fit.agreeing >= 6 and fit.drift_error_ppm < 25 and fit.scatter_s < 1.5e-4
+    known = (
+        fit.score >= _DRIFT_SCORE and abs(fit.drift_ppm) <= _DRIFT_PPM
+        and fit.agreeing >= 6 and fit.drift_error_ppm < 25 and fit.scatter_s < 1.5e-4
+    )  # fmt: skip
     slope = 1e6 * _SYSTEMATIC_S * math.sqrt(12) / max(2.0, overlap_s)
     return Candidate_(
         fit.at_s + fit.lag_s + first.start_s, fit.at_s + second.start_s,
@@ -179,6 +213,51 @@ def _candidate(
         fit.drift_ppm if known else None,
         math.hypot(fit.drift_error_ppm, slope) if known else None,
     )  # fmt: skip
+
+
+_Option: TypeAlias = tuple[Candidate_, float, PhaseFit | None]
+
+
+def _lag(option: _Option) -> float:
+    return option[0].first_s - option[0].second_s
+
+
+def _without_breaks(options: list[_Option], first: Heard, second: Heard) -> list[_Option]:
+    """Leave out offsets that fit because one of the clips jumps: those are no repetition."""
+    lag = _lag(options[0]) - first.start_s + second.start_s
+    if not any(0 < abs(_lag(o) - _lag(options[0])) < _NEAR_S for o in options[1:]):
+        return options
+    jumps = [
+        abs(b.jump_s)
+        for b in local_offset_breaks(first.features, second.features, lag_s=lag, reach_s=_NEAR_S)
+    ]
+    return options[:1] + [
+        o for o in options[1:]
+        if not any(abs(abs(_lag(o) - _lag(options[0])) - jump) < 0.15 for jump in jumps)
+    ]  # fmt: skip
+
+
+def _ambiguous(
+    options: Sequence[_Option], first: Heard, second: Heard, *, sure: bool
+) -> bool:
+    """Whether another lag fits nearly as well, best option first.
+
+    Where sound repeats, the envelopes of one repetition fit at every other one: what is left is
+    what does not repeat, and it must show, or the waveform must decide.
+    """
+    _, best, fit = options[0]
+    fine = fit.score if fit is not None and fit.usable else 0.0
+    others = [f for _, _, f in options[1:] if f is not None and f.usable]
+    looped = any(f.score >= _DECIDES * fine for f in others)
+    weak = sure and (looped or max(repeats(first), repeats(second)) > 0)
+    least = best * _RIVAL
+    if weak:
+        # A lag no better than strangers reach is no repetition.
+        least = min(least, max(best * _RIVAL_REPEATING, _STRANGERS))
+    return any(
+        score >= least and not (fine and other is not None and other.score < _DECIDES * fine)
+        for _, score, other in options[1:]
+    )
 
 
 def judge(
@@ -194,18 +273,13 @@ def judge(
         fit = fits[k] if fits is not None and k < len(fits) else None
         options.append((_candidate(lag, score, fit, first, second, match.overlap_s), score, fit))
     options.sort(key=lambda o: -o[0].strength)
-    best, score, fit = options[0]
+    _, score, fit = options[0]
     p, p_envelope, p_phase = combined(score, match.trials, fit.score if fit else None, tried)
-    rivals = any(o[0].strength >= _RIVAL * best.strength for o in options[1:])
-    alike = max(repeats(first), repeats(second)) if false_join(p, pairs) < 0.05 else 0.0
-    if alike and not rivals:
-        # Where sound repeats, the waveform of one repetition fits at every other one: only what
-        # does not repeat can decide, and the envelopes must show it.
-        top = max(o[1] for o in options)
-        rivals = (
-            any(o[1] >= _RIVAL_REPEATING * top for o in options[1:])
-            or score < top or score <= alike * math.sqrt(max(1.0, match.overlap_s))
-        )  # fmt: skip
+    sure = false_join(p, pairs) < 0.05
+    rivals = _ambiguous(options, first, second, sure=sure)
+    if rivals and sure:
+        options = _without_breaks(options, first, second)
+        rivals = _ambiguous(options, first, second, sure=sure)
     same = (
         fit is not None and fit.usable and fit.coherence >= SAME_COHERENCE
         and fit.scatter_s <= SAME_SCATTER_S

@@ -71,7 +71,8 @@ def _run(level: _Level, clip: Clip, progress: Progress | None) -> tuple[Examinat
 def find_edits(
     clip: Clip, *,
     levels: tuple[str, ...] = ("container", "frame", "compression", "clock", "audio", "hum"),
-    least_score: float = 0.0, tolerance_s: float = 0.3, progress: Progress | None = None,
+    least_score: float = 0.0, tolerance_s: float = 0.3, also: tuple[Observation, ...] = (),
+    progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Has it been edited? Ask every level once and merge what coincides into one finding.
 
@@ -91,6 +92,9 @@ def find_edits(
         Leave out merged findings below this score (0 to 1).
     tolerance_s
         How far apart two traces of one break may lie, in seconds.
+    also
+        Discontinuities of this clip that other clips show (`audio.find_offset_breaks`), merged
+        with what its own levels show.
     progress
         Called with (fraction, text).
 
@@ -136,6 +140,7 @@ def find_edits(
             ]
         if why:
             absent[level.name] = why
+    observations += also
     merged = merge_levels(observations, tolerance_s=tolerance_s)
     ran = [name for name in examinations if name not in absent]
     coverage = _coverage(clip, examinations, absent)

@@ -24,19 +24,22 @@ __all__ = ["LEVELS", "coincide", "merge_levels", "rank_explanations"]
 
 #: Levels that look at different traces: agreement between two of them is worth more than either.
 LEVELS = (
-    "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock"
+    "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock",
+    "comparison",
 )  # fmt: skip
 
 #: Which kind names a merged finding: the one that says most about what was done.
 _TELLING = (
     "cover-up", "loop", "copy-move", "reorder", "splice", "inserted-black", "inserted-frames",
     "freeze", "hidden-frames", "deletion", "dropped-frames", "clock-jump", "stream-copy-cut",
-    "pts-gap", "gop-phase-break", "sound-splice", "hum-phase-break", "clock-frozen",
+    "pts-gap", "gop-phase-break", "offset-jump", "sound-splice", "hum-phase-break", "clock-frozen",
     "clock-missing-seconds",
 )  # fmt: skip
 
 #: Kinds whose span says where to look, not where it happened: the break lies somewhere inside.
-_SOMEWHERE = frozenset({"gop-phase-break", "hum-phase-break", "clock-missing-seconds"})
+_SOMEWHERE = frozenset(
+    {"gop-phase-break", "hum-phase-break", "clock-missing-seconds", "offset-jump"}
+)
 
 #: Facts about the file as a whole; they coincide with nothing at any one moment.
 _WHOLE = frozenset(

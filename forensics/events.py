@@ -167,7 +167,7 @@ def _flashes(clip: Clip, progress: Progress | None) -> tuple[tuple[Observation, 
 
 @method(
     "sound-events",
-    version="1",
+    version="2",
     references=(
         "Maher: Principles of Forensic Audio Analysis, Springer 2018, ch. on gunshot acoustics",
         "SWGDE Best Practices for Forensic Audio (08-A-001)",

@@ -199,6 +199,7 @@ class Incident:
         tell(0.9, "placing the clips")
         alignment, reason = self._align(opened)
         if alignment is not None:
+            examinations.extend(self._jumps(alignment, clips, done))
             placed = place_silent(alignment, opened, examinations)
             if placed != alignment:
                 self._record_once(placed)
@@ -239,6 +240,23 @@ class Incident:
             exam = copies.find_copies(clips)
             self.ledger.append(exam)
         return [exam]
+
+    def _jumps(
+        self, alignment: Alignment, clips: list[Clip], done: dict[str, Examination]
+    ) -> list[Examination]:
+        """What other clips show of each clip whose offset jumps against theirs."""
+        found = []
+        for clip in clips:
+            mine = tuple(j for j in alignment.jumps if clip.digest in (j.first, j.second))
+            if not mine:
+                continue
+            planned = origin_of(audio.find_offset_breaks, clip, jumps=mine)
+            exam = done.get(_origin_key(planned))
+            if exam is None:
+                exam = audio.find_offset_breaks(clip, jumps=mine)
+                self.ledger.append(exam)
+            found.append(exam)
+        return found
 
     def _align(self, opened: dict[str, Clip]) -> tuple[Alignment | None, str]:
         first = self.plan.reference

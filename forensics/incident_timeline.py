@@ -34,6 +34,7 @@ _LOOKS_FOR = {
     "sound-events": ("impulse", "flash"),
     "video-activity": ("enters", "leaves", "falls", "runs", "stands-still"),
     "edits": ("discontinuity",),
+    "audio-offset-breaks": ("discontinuity",),
     "video-cuts": ("cut",),
     "vehicles": ("vehicle",),
     "insignia-markings": ("marking", "possible-marking"),

@@ -76,12 +76,12 @@ __all__ = [
     "Candidate", "Claim", "Clip", "ClockReading", "Container", "Copy", "Count", "Coverage", "Cut",
     "Discontinuity", "DiscontinuityKind", "EditListEntry", "ErrorRate", "Examination",
     "Expectation", "Explanation", "Finding", "Flash", "Interval", "Keyframe", "Level", "MarkedBox",
-    "Moment", "NotTestable", "Observation", "Offset", "Origin", "OtherStream", "Outcome",
-    "PairEvidence", "Placement", "PlateReading", "Progress", "Quantity", "Rate", "Redaction",
-    "Region", "Said", "Sighting", "SightingKind", "SightingVerdict", "SoundEvent", "Span",
-    "Stream", "TrackPoint", "Uncalibrated", "Unplaced", "Value", "VehicleSighting", "Verdict",
-    "Verdict3", "VideoStream", "Visible", "Within", "canonical_json", "clock_text", "content_hash",
-    "from_builtins", "from_json", "seconds", "to_builtins",
+    "Moment", "NotTestable", "Observation", "Offset", "OffsetJump", "Origin", "OtherStream",
+    "Outcome", "PairEvidence", "Placement", "PlateReading", "Progress", "Quantity", "Rate",
+    "Redaction", "Region", "Said", "Sighting", "SightingKind", "SightingVerdict", "SoundEvent",
+    "Span", "Stream", "TrackPoint", "Uncalibrated", "Unplaced", "Value", "VehicleSighting",
+    "Verdict", "Verdict3", "VideoStream", "Visible", "Within", "canonical_json", "clock_text",
+    "content_hash", "from_builtins", "from_json", "seconds", "to_builtins",
 ]  # fmt: skip
 
 Outcome: TypeAlias = Literal["found", "nothing-found", "not-applicable", "failed"]
@@ -406,6 +406,24 @@ class Unplaced(Value, frozen=True):
     reason: str
 
 
+class OffsetJump(Value, frozen=True):
+    """Where the offset of two clips of one event jumps: one of them lost or gained sound there.
+
+    `first_s` and `second_s` are clip times; `jump` (s) positive: sound is missing from `second`,
+    or was put into `first`. `clip` is the digest of the one that also jumps against a third clip
+    while the other does not; empty where no third clip decides. `gain` in standard deviations.
+    """
+
+    first: str
+    second: str
+    first_s: float
+    second_s: float
+    jump: Quantity
+    uncertainty_s: float
+    gain: float
+    clip: str = ""
+
+
 class Alignment(Value, frozen=True):
     """Several clips on one clock; clips without shared evidence are in other components."""
 
@@ -417,6 +435,7 @@ class Alignment(Value, frozen=True):
     unplaced: tuple[Unplaced, ...]
     error_rate: ErrorRate | Uncalibrated = Uncalibrated("not looked up")
     warnings: tuple[str, ...] = ()
+    jumps: tuple[OffsetJump, ...] = ()
 
     def placement(self, clip: Clip | str) -> Placement | None:
         """The placement of a clip (or digest), or None if it was left out."""

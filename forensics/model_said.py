@@ -43,8 +43,9 @@ __all__ = [
 Verdict3: TypeAlias = Literal["consistent", "inconsistent", "inconclusive"]
 
 Level: TypeAlias = Literal[
-    "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock"
-]
+    "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock",
+    "comparison",
+]  # fmt: skip
 
 DiscontinuityKind: TypeAlias = Literal[
     # container and timestamps
@@ -60,6 +61,8 @@ DiscontinuityKind: TypeAlias = Literal[
     "copy-move", "digital-silence", "hum-phase-break", "dropped-sound", "av-mismatch",
     # burned-in clock
     "clock-jump", "clock-frozen", "clock-missing-seconds", "clock-rate",
+    # one clip against others of the same event
+    "offset-jump",
 ]  # fmt: skip
 
 SightingKind: TypeAlias = Literal[

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_edits", "draw_keyframes", "draw_strip", "write_keyframes"]
 
-_LEVELS = ("container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock")
+_LEVELS = (
+    "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock",
+    "comparison",
+)  # fmt: skip
 _COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inconclusive",
           "consistent": "consistent with an original"}  # fmt: skip

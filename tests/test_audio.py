@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 import forensics
-from forensics import audio
+from forensics import audio, edits
 from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import FRAME_S, measure_features
 from forensics.audio_match import match_all, match_pair
@@ -22,7 +22,7 @@ from forensics.audio_pairs import forget
 from forensics.audio_phase import fit_phase
 from forensics.audio_solve import Edge, solve
 from forensics.errors import RecordInvalid
-from forensics.model import Alignment, Anchor, Clip, PairEvidence, Quantity, Span
+from forensics.model import Alignment, Anchor, Clip, Discontinuity, PairEvidence, Quantity, Span
 from forensics.provenance import methods
 
 RATE = 16000
@@ -411,6 +411,39 @@ def test_dropped_sound_is_a_break_of_the_local_offset(scene: Samples) -> None:
     assert found.jump_s == pytest.approx(0.7, abs=0.05)
     assert found.second_s == pytest.approx(20.0, abs=0.5)
     assert found.jump_low_s < 0.7 < found.jump_high_s
+
+
+def test_a_third_clip_says_which_one_lost_sound(scene: Samples, clip_of: Opener) -> None:
+    two = phone(scene, 5, 45, 411)
+    cut = np.concatenate([two[: 20 * RATE], two[int(20.7 * RATE) :]])
+    one, lost = clip_of("one", phone(scene, 2, 50, 410)), clip_of("lost", cut)
+    third = clip_of("third", phone(scene, 8, 40, 412))
+    assert audio.align_clips([one, third]).jumps == ()
+    alone = audio.align_clips([one, lost]).jumps
+    assert [j.clip for j in alone] == [""]
+    for clip in (one, lost):
+        exam = audio.find_offset_breaks(clip, jumps=alone)
+        assert exam.outcome == "found", exam.reason
+        (seen,) = exam.observations
+        assert isinstance(seen.what, Discontinuity)
+        assert seen.what.verdict == "inconclusive"
+        assert seen.what.removed is None
+    align = audio.align_clips([one, lost, third])
+    assert {j.clip for j in align.jumps} == {lost.digest}
+    assert any("lost.wav lost or gained sound" in w for w in align.warnings)
+    (seen,) = audio.find_offset_breaks(lost, jumps=align.jumps).observations
+    assert isinstance(seen.what, Discontinuity)
+    assert seen.what.verdict == "inconsistent"
+    assert seen.what.removed is not None
+    assert seen.what.removed.value == pytest.approx(0.7, abs=0.05)
+    assert seen.span is not None
+    assert seen.span.start <= 20 <= seen.span.end
+    for clip in (one, third):
+        assert audio.find_offset_breaks(clip, jumps=align.jumps).outcome == "nothing-found"
+    # Merged with what the clip shows by itself: one finding that keeps the other's words.
+    exam = edits.find_edits(lost, levels=("container",), also=(seen,))
+    kinds = [o.what.kind for o in exam.observations if isinstance(o.what, Discontinuity)]
+    assert "offset-jump" in kinds
 
 
 def test_phase_sees_nothing_between_strangers() -> None:

@@ -1,0 +1,113 @@
+"""Errors and shares for `benchmarks/alignment.py`: what a tool said against what is true."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forensics.calibration import item_rate
+
+RESULTS = Path(__file__).resolve().parent / "results"
+OVERLAPS, SNRS = (5, 10, 20, 30, 60), (20, 10, 5, 0, -5)
+Row = dict[str, Any]
+
+
+def today() -> str:
+    """The date of a measurement."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def save(part: str, found: Row) -> None:
+    """Replace one part of results/alignment.json."""
+    path = RESULTS / "alignment.json"
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    known[part] = found | {"measured": today()}
+    path.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+
+
+def share(hits: Any) -> Row:
+    """A share with its 95 % Clopper-Pearson interval and n."""
+    hits = np.asarray(hits, bool)
+    rate = item_rate(int(hits.sum()), len(hits)) if len(hits) else None
+    return {
+        "share": round(float(hits.mean()), 4) if len(hits) else None, "n": len(hits),
+        "interval": [round(rate.low, 4), round(rate.high, 4)] if rate else None,
+    }  # fmt: skip
+
+
+def errors_of(job: Row, found: Row) -> dict[str, float]:
+    """Errors at the middle of the overlap: against the clocks, and against the best source."""
+    rate = found.get("placed_drift_ppm", found.get("drift_ppm")) or 0.0
+    said = found["offset_s"] + job["middle_s"] * rate * 1e-6
+    bend = job["middle_s"] * job["drift_ppm"] * 1e-6
+    clock = abs(said - job["offset_s"] - bend)
+    source = min(abs(said - s - bend) for s in job["by_source"])
+    return {
+        "clock": float(np.nan_to_num(clock, nan=1e9)),
+        "source": float(np.nan_to_num(source, nan=1e9)),
+    }
+
+
+def summary(rows: list[tuple[Row, Row]], strangers: list[float]) -> Row:
+    """One tool on some pairs (truth, answer), its scores held against those of strangers."""
+    errors = [errors_of(*row) for row in rows]
+    clock = np.array([e["clock"] for e in errors])
+    source = np.array([e["source"] for e in errors])
+    score = np.array([a["score"] for _, a in rows])
+    right = clock <= 0.25
+    least = max(strangers, default=0.0)
+    out: Row = {
+        "within_10_ms": share(clock <= 0.01), "within_100_ms": share(clock <= 0.1),
+        "within_250_ms": share(right), "within_10_ms_of_a_source": share(source <= 0.01),
+        "within_15_ms_of_a_source": share(source <= 0.015),
+        "within_100_ms_of_a_source": share(source <= 0.1),
+        "right_above_all_strangers": share(right & (score > least)),
+        "strangers": len(strangers), "greatest_stranger_score": least,
+        "cpu_s_per_pair": round(float(np.mean([a["cpu_s"] for _, a in rows])), 3),
+    }  # fmt: skip
+    for key, values in (("snr_db", SNRS), ("overlap_s", OVERLAPS)):
+        out[f"right_by_{key}"] = {
+            str(v): share(right[[j[key] == v for j, _ in rows]]) for v in values
+        }
+    return out
+
+
+def extras(rows: list[tuple[Row, Row]]) -> Row:
+    """What only this library states: decisions, intervals, drifts, rivals."""
+    errors = np.array([errors_of(*row)["clock"] for row in rows])
+    joined = np.array([a["accepted"] for _, a in rows])
+    placed = [(j, a) for j, a in rows if a["accepted"]]
+    inside = [a["interval"][0] <= j["offset_s"] <= a["interval"][1] for j, a in placed]
+    half = [(a["interval"][1] - a["interval"][0]) / 2 for _, a in placed]
+    drifts = [
+        (j, a["drift_ppm"] - j["drift_ppm"], a["drift_interval"])
+        for (j, a), e in zip(rows, errors, strict=True)
+        if a["drift_ppm"] is not None and a["accepted"] and e < 0.25
+    ]  # fmt: skip
+    long = [abs(d) for j, d, _ in drifts if j["overlap_s"] >= 60]
+    listed = [
+        any(abs(o - j["offset_s"]) < 0.25 for o in [a["offset_s"], *a["rivals_s"]])
+        for j, a in rows
+    ]  # fmt: skip
+    return {
+        "joined": share(joined), "joined_wrongly": share(joined & (errors > 0.25)),
+        "joined_and_right": share(joined & (errors <= 0.25)),
+        "truth_first_or_among_rivals": share(listed),
+        "truth_inside_interval": share(inside),
+        "interval_half_width_ms": round(1000 * float(np.median(half)), 1) if half else None,
+        "called_soundtrack": share([a["soundtrack"] for _, a in rows]),
+        "drift_stated": len(drifts),
+        "drift_truth_inside_interval": share(
+            [i[0] <= j["drift_ppm"] <= i[1] for j, _, i in drifts]
+        ),
+        "drift_60_s_pairs": sum(j["overlap_s"] >= 60 for j, _ in rows),
+        "drift_60_s_stated": len(long),
+        "drift_60_s_within_10_ppm": share([x <= 10 for x in long]),
+        "drift_60_s_median_ppm": round(float(np.median(long)), 2) if long else None,
+        "clock_error_95_ms": round(1000 * float(np.quantile(errors[joined], 0.95)), 1)
+        if joined.any() else None,
+    }  # fmt: skip
