@@ -151,8 +151,8 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
             eight = clear and train.period == RATE_GROUP
             double = clear and not own and not jerks and not eight
             if eight:
-                why = (f"the strongest rhythm ({RATE_GROUP}) is that in which some encoders control "
-                       "their rate (OpenH264)")  # fmt: skip
+                why = (f"the strongest rhythm ({RATE_GROUP}) is that in which OpenH264 controls "
+                       "its rate")  # fmt: skip
             elif jerks:
                 why = (f"single pictures stand out every {train.period}: frames repeated or "
                        "dropped at a steady rate, not an older GOP")  # fmt: skip
