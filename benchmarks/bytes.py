@@ -527,6 +527,23 @@ def rates(copy: dict[str, Any], phase: dict[str, Any], sound: dict[str, Any]) ->
     return made
 
 
+def record_text(record: dict[str, Any]) -> str:
+    """The record as JSON; of the rows each is one line."""
+    rows: list[str] = []
+
+    def line(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: [mark(r) for r in v] if k == "rows" else line(v) for k, v in value.items()}
+        return value
+
+    def mark(row: dict[str, Any]) -> str:
+        rows.append(json.dumps(row, sort_keys=True))
+        return f"row {len(rows) - 1}"
+
+    text = json.dumps(line(record), indent=1, sort_keys=True)
+    return re.sub(r'"row (\d+)"', lambda found: rows[int(found.group(1))], text) + "\n"
+
+
 def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -580,7 +597,7 @@ def main() -> None:
         target = asked.results / "bytes.json"
         before = json.loads(target.read_text()) if target.exists() else {}
         merged = before | found
-        target.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
+        target.write_text(record_text(merged))
         if "copy" in merged or "phase" in merged:
             none: dict[str, Any] = {"rows": []}
             made = rates(*(merged.get(part, none) for part in ("copy", "phase", "sound")))

@@ -39,6 +39,8 @@ LEAST_SCORE_B = 8.0
 PULSE = (-0.3, -0.4, 1.0, 0.5, 0.3)
 #: Of a pulse's height, what the picture after it must have at least.
 LEAST_TAIL = 0.05
+#: OpenH264 controls its rate in groups of so many pictures; seen in single encodings of it.
+RATE_GROUP = 8
 LEAST_FRAMES = 96
 
 
@@ -146,8 +148,12 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
             own = train.follows(ignore, usual, fixed)
             clear = train.strength >= strength and train.strength > 1.2 * train.rival
             jerks = clear and _is_jerk(sizes, kinds, ignore, train)
-            double = clear and not own and not jerks
-            if jerks:
+            eight = clear and train.period == RATE_GROUP
+            double = clear and not own and not jerks and not eight
+            if eight:
+                why = (f"the strongest rhythm ({RATE_GROUP}) is that in which OpenH264 controls "
+                       "its rate")  # fmt: skip
+            elif jerks:
                 why = (f"single pictures stand out every {train.period}: frames repeated or "
                        "dropped at a steady rate, not an older GOP")  # fmt: skip
             elif own:
@@ -205,8 +211,8 @@ def measure_gop(clip: Clip, *, progress: Progress | None = None) -> GopMeasureme
     Calls it double where a scene pulses by itself at a fixed rate (ASTM E3016: inaccuracy,
     existence; single pictures that stand out, as a converted frame rate leaves them, are told
     apart), or a multiple or divisor of the true GOP (inaccuracy: alteration). Misses an
-    earlier encoding after a rescale, with a variable GOP, or much better than the last one
-    (incompleteness). Says nothing about who encoded it, or why.
+    earlier encoding after a rescale, with a variable GOP, with one of 8 pictures, or much better
+    than the last one (incompleteness). Says nothing about who encoded it, or why.
     """
     return measure_gop_of(read_slice_headers(clip, progress=progress))
 

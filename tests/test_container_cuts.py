@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensics.container_cuts import is_regular, read_id_pattern
+from forensics.container_cuts import (
+    find_clock_breaks,
+    is_regular,
+    read_id_pattern,
+    restart_rows,
+)
 from forensics.container_timestamps import find_stamp_breaks, measure_timing
 
 TICK = Fraction(1, 12800)
@@ -109,3 +115,33 @@ def test_unstamped_packets_are_no_breaks() -> None:
     pts[10] = -(2**63)
     found = find_stamp_breaks(pts, pts, TICK)
     assert [b.kind for b in found] == ["pts-gap"]
+
+
+def test_a_key_frame_out_of_turn_moves_a_whole_second_code_by_less_than_one() -> None:
+    def table(times: list[float]) -> SimpleNamespace:
+        exact = [Fraction(round(t * 25), 25) for t in times]
+        return SimpleNamespace(
+            time_codes={row: Fraction(int(t)) for row, t in enumerate(exact)},
+            time=lambda row: exact[row])  # fmt: skip
+
+    steady = [float(n) for n in range(12)]
+    assert find_clock_breaks(table(steady)) == []
+    assert find_clock_breaks(table([*steady[:6], 5.6, *steady[6:]])) == []
+    cut = table(steady)
+    cut.time_codes = {row: code + (row >= 5) for row, code in cut.time_codes.items()}
+    assert find_clock_breaks(cut) == [(5, Fraction(1))]
+
+
+def test_a_name_at_every_key_frame_is_a_habit_and_a_name_at_one_a_restart() -> None:
+    access = np.zeros(100, np.int8)
+    access[::20] = 1
+    access[31] = 2
+    once = SimpleNamespace(access=access, said={0: ("x",), 40: ("x",)}, sets={})
+    assert restart_rows(once) == [40]
+    once.said[31] = ("x",)  # the order count runs on there
+    assert restart_rows(once) == [40]
+    keys = dict.fromkeys(range(0, 100, 20), ("x",))
+    everywhere = SimpleNamespace(access=np.where(access == 2, 0, access), said=keys, sets=keys)
+    assert restart_rows(everywhere) == []
+    everywhere.sets = {}
+    assert restart_rows(everywhere) == [20, 40, 60, 80]
