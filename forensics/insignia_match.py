@@ -141,7 +141,8 @@ def match_marking(
     emblem is folded, seen obliquely, blurred, or under about 75 pixels on real cloth
     (incompleteness). Measured on emblems composed onto real frames, H.264 at crf 32: at 48 pixels
     24 of 240 missed and none of 600 unknown designs called possible; at 64 pixels 2 of 180 and
-    none of 360; at 32 pixels all missed; blurred by motion over 8 % of the emblem four of five; says nothing about who wears it, or whether it was theirs to wear
+    none of 360; at 32 pixels all missed; blurred by motion over 8 % of the emblem, most
+    of them; says nothing about who wears it, or whether it was theirs to wear
     (misinterpretation).
     """
     import numpy as np
