@@ -238,7 +238,9 @@ def read_lettering(
     Reads a word wrongly when another word of the lexicon differs by one letter hidden by a fold
     (ASTM E3016: inaccuracy, association); misses lettering under about 8 pixels of capital
     height, curved or vertical lettering, and strong blur (incompleteness); says nothing about who
-    wears it. Without Tesseract only words made of letters that look Latin are found.
+    wears it. Without Tesseract only words made of letters that look Latin are found. Measured on
+    drawn and filmed words, H.264 at crf 28: 1 of 34 missed at 14 pixels and more, 2 of 34 at 8 to
+    13, 1 of 210 other words taken for one of the lexicon; without Tesseract 29 of 34 missed.
     """
     import numpy as np
 

@@ -242,8 +242,9 @@ sheet'''),
 
 That an emblem resembles a design says nothing about who wore it or by what right. A unit that is not
 in the gallery cannot be found; one that shares the design cannot be told apart. The figures behind
-the verdicts are measured on emblems *composed* onto real frames: on real cloth, folded and worn,
-expect to need two to three times the pixels."""),
+the verdicts are measured on emblems *composed* onto real frames (48 pixels, H.264 crf 32: 216 of 240
+found, none of 600 unknown designs taken for one of the gallery; blurred by motion: 18 of 120): on
+real cloth, folded and worn, expect to need two to three times the pixels."""),
 ]  # fmt: skip
 
 
