@@ -257,14 +257,14 @@ def report(
               f"{right / seconds:.4f}; clips read {followed}/{len(results)}; "
               f"missed {out[name]['missed by kind']}")  # fmt: skip
         rows.append(Row(
-            "clock-breaks", "1", f"box {name}", hits, breaks - hits, false, round(hours, 4), True,
+            "clock-breaks", "2", f"box {name}", hits, breaks - hits, false, round(hours, 4), True,
             "clocks drawn on real footage (benchmarks/clock.py)", _digest(),
             len(used),
             datetime.now(UTC).date().isoformat(), "benchmarks/clock.py",
             "independent: footage sources; clocks and edits are synthetic",
         ))  # fmt: skip
         rows.append(Row(
-            "clock-read", "1", f"box {name}", right, seconds - right,
+            "clock-read", "2", f"box {name}", right, seconds - right,
             sum(r[name]["seconds"] - r[name]["right"] for r in results + untouched
                 if r[name]["right"]), float(max(1, sum(r[name]["seconds"] for r in
                 results + untouched if r[name]["right"]))), False,

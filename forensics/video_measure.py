@@ -35,14 +35,25 @@ __all__ = [
 ]
 
 #: Version of what is measured: cached measurements of another version are not used.
-FEATURES = "frames-1"
+FEATURES = "frames-2"
 THUMB_WIDE = 40
 CELLS_WIDE = 16
-#: A frame is looked at again when it differs this many times more than any other within a second.
+#: A frame is looked at again when it differs this many times more than all but two others within
+#: a second, in the picture or in its four most unusual cells…
 LOOK = 1.25
+LOOK_CELLS = 1.5
+#: …or when motion begins or ends with it: this many times more than anything in the five frames on
+#: one side of it…
+LOOK_ONE_SIDE = 4.0
+#: …and never where it changes its three strongest cells by fewer grey levels than this.
+LOOK_LEAST = 3.0
+#: Frames after which the slow background moves by one grey level, and the least that stands out.
+BACKGROUND_STEP = 5
+STANDS_OUT = 10
 #: Columns of the second look; NaN where none was taken.
 SECOND_LOOK = (
-    "flow_ahead", "flow_back", "flow_jump", "flow_left", "flow_area", "flow_moved"
+    "flow_ahead", "flow_back", "flow_jump", "flow_left", "front_left", "front_both", "front_share",
+    "front_mass", "flow_area", "flow_moved",
 )  # fmt: skip
 
 _COLUMNS = ("diff", "detail", "peak", "shift", "level", "spread", "sharpness", "changed", "chroma")
@@ -121,6 +132,8 @@ class FrameRows:
         self._count = 0
         self._buffer: NDArray[np.uint8] | None = None
         self._flow: Any = None
+        self._around: deque[NDArray[np.float32]] = deque(maxlen=2 * self._window + 6)
+        self._back: NDArray[np.uint8] | None = None
 
     def measure(self, view: View) -> Sequence[float]:
         """The numbers of one frame."""
@@ -141,6 +154,7 @@ class FrameRows:
         detail = _detail(before, grey)
         cells = cv2.resize(detail, self._grid[::-1], interpolation=cv2.INTER_AREA)
         self._cells += cells.astype("float16").tobytes()
+        self._around.append(cells)
         row_detail, row_peak = float(cv2.mean(cells)[0]), _peak(cells)
         changed, chroma = self._full_size(view)
         level = float(mean[0, 0])
@@ -149,6 +163,7 @@ class FrameRows:
         self._peak.append(row_peak)
         self._ring.append(grey)
         self._grey = grey
+        self._settle(grey)
         self._count += 1
         self._look(self._count - 1 - self._window)
         return (
@@ -172,18 +187,51 @@ class FrameRows:
         changed = cv2.countNonZero(self._buffer) / luma.size
         return changed, _chroma(frame, previous[0])
 
+    def _settle(self, grey: NDArray[np.uint8]) -> None:
+        """Move the background a grey level towards what is seen: in time, the median."""
+        if self._back is None or self._back.shape != grey.shape:
+            self._back = grey.copy()
+        elif self._count % BACKGROUND_STEP == 0:
+            self._back = self._back + (grey > self._back) - (grey < self._back)
+
     def _look(self, at: int) -> None:
         """Take the second look at frame `at` if it stands out from what surrounds it."""
-        if at < 3 or self._count - at < 4:
+        if at < 3 or self._count - at < 4 or self._back is None:
             return
+        if self._stands_out(at):
+            first = self._count - len(self._ring)
+            frames = [self._ring[at - first + step] for step in range(-3, 3)]
+            self._looked[at] = second_look(frames, self._flow, self._back)
+
+    def _stands_out(self, at: int) -> bool:
+        if self._peak[at] < LOOK_LEAST:
+            return False
         low, high = max(1, at - self._window), min(self._count, at + self._window + 1)
         for series in (self._detail, self._peak):
-            around = max(*series[low : at - 1], *series[at + 2 : high], 0.15)
-            if series[at] > LOOK * around:
-                first = self._count - len(self._ring)
-                frames = [self._ring[at - first + step] for step in range(-3, 3)]
-                self._looked[at] = second_look(frames, self._flow)
-                return
+            now = series[at]
+            # One or two other sudden frames nearby, such as key frames, hide nothing.
+            around = sorted((*series[low : at - 1], *series[at + 2 : high], 0.15, 0.15, 0.15))
+            if now > LOOK * around[-3]:
+                return True
+            quiet = min(max(series[max(1, at - 5) : at]), max(series[at + 1 : at + 6]))
+            if now > LOOK_ONE_SIDE * max(quiet, 0.3) and now > 0.5 * around[-1]:
+                return True
+        return self._cells_stand_out(at, low, high)
+
+    def _cells_stand_out(self, at: int, low: int, high: int) -> bool:
+        import numpy as np
+
+        first = self._count - len(self._around)
+        rows = list(self._around)
+        now = rows[at - first]
+        before = rows[max(0, low - first) : at - 1 - first]
+        after = rows[at + 2 - first : high - first]
+        if not before and not after:
+            return False
+        most = np.maximum.reduce([*before, *after])
+        ratio = ((now + 1.0) / (most + 1.0)).ravel()
+        ratio.partition(ratio.size - 4)
+        return float(ratio[-4:].mean()) > LOOK_CELLS
 
     def finish(self) -> None:
         """Look again at the last frames, which had to wait for what follows them."""
@@ -246,7 +294,9 @@ def _chroma(frame: Any, before: Any) -> float:
     return total
 
 
-def second_look(frames: Sequence[NDArray[np.uint8]], flow: Any) -> tuple[float, ...]:
+def second_look(
+    frames: Sequence[NDArray[np.uint8]], flow: Any, view: NDArray[np.uint8]
+) -> tuple[float, ...]:
     """Does the third frame of six continue into the fourth as its neighbours continue?
 
     Parameters
@@ -255,13 +305,17 @@ def second_look(frames: Sequence[NDArray[np.uint8]], flow: Any) -> tuple[float, 
         Six grey pictures; the question is the step from the third to the fourth.
     flow
         An OpenCV dense optical flow.
+    view
+        The slow background at that time.
 
     Returns
     -------
     tuple
         Logarithms of ratios, each positive if the middle step is worse than every other:
         prediction by constant motion, forwards and backwards; largest motion; what motion does not
-        explain; then the fraction of the picture that moved, and how far (pixels of 160).
+        explain; what of the foreground is not near where it was, on the worse side of the step
+        and on the better; then that share itself (0 to 2), the logarithm of how much foreground
+        there is, the fraction of the picture that moved, and how far (pixels of 160).
     """
     import math
 
@@ -288,8 +342,46 @@ def second_look(frames: Sequence[NDArray[np.uint8]], flow: Any) -> tuple[float, 
         ratio(ahead[1], (ahead[0], ahead[3]), floor), ratio(back[2], (back[0], back[3]), floor),
         ratio(largest[2], (largest[1], largest[3], largest[0], largest[4]), 0.25),
         ratio(left[2], (left[0], left[1], left[3], left[4]), floor),
-        float((sizes[2] > 1.0).mean()), largest[2],
+        *_front(frames, view), float((sizes[2] > 1.0).mean()), largest[2],
     )  # fmt: skip
+
+
+def _front(
+    frames: Sequence[NDArray[np.uint8]], back: NDArray[np.uint8]
+) -> tuple[float, float, float, float]:
+    """Who was there a frame ago and is nowhere near, and who is there and was nowhere near.
+
+    Nobody vanishes from the middle of a view or stands in it from one frame to the next, and a step
+    in the light or a fresh key frame moves nobody.
+    """
+    import math
+
+    import cv2
+    import numpy as np
+
+    fronts, wide, masses = [], [], []
+    kernel = np.ones((7, 7), np.uint8)
+    for grey in frames:
+        change = cv2.subtract(cv2.blur(grey, (3, 3)), cv2.blur(back, (3, 3)), dtype=cv2.CV_16S)
+        light = int(np.median(change[::3, ::3]))
+        away = cv2.convertScaleAbs(change, alpha=1.0, beta=-light)
+        front = np.minimum(np.maximum(away, STANDS_OUT) - np.uint8(STANDS_OUT), np.uint8(40))
+        fronts.append(front)
+        wide.append(cv2.dilate(front, kernel))
+        masses.append(float(cv2.sumElems(front)[0]))
+    gone, come = [], []
+    for i in range(5):
+        lost = float(cv2.sumElems(cv2.subtract(fronts[i], wide[i + 1]))[0])
+        new = float(cv2.sumElems(cv2.subtract(fronts[i + 1], wide[i]))[0])
+        gone.append(lost / (masses[i] + 300.0))
+        come.append(new / (masses[i + 1] + 300.0))
+    worse = [max(pair) for pair in zip(gone, come, strict=True)]
+    better = [min(pair) for pair in zip(gone, come, strict=True)]
+
+    def ratio(series: list[float]) -> float:
+        return math.log((series[2] + 0.02) / (max(*series[:2], *series[3:]) + 0.02))
+
+    return ratio(worse), ratio(better), gone[2] + come[2], math.log(max(masses[2:4]) + 300.0)
 
 
 def _warp(picture: NDArray[np.uint8], move: NDArray[np.float32]) -> NDArray[np.uint8]:
