@@ -1,6 +1,6 @@
 """What the measurements cost, as multiples of plain decoding in the same run.
 
-    PEERS=/path/to/python python benchmarks/speed.py WORK
+    PEERS=/path/to/python python benchmarks/speed.py WORK [clips|long]
 
 Clips: real ones as they are (repeating one would hand the search for copies nothing but copies),
 and a 1080p upscale; the cost of start-up is measured and shown apart. Every command runs alone in a
@@ -143,9 +143,8 @@ def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def main() -> None:
-    work = Path(sys.argv[1])
-    work.mkdir(parents=True, exist_ok=True)
+def compare(work: Path) -> list[dict[str, Any]]:
+    """Every command on every clip, in turns."""
     traffic = MEDIA / "cctv_misc" / "dvrscan" / "traffic_camera.mp4"
     people = MEDIA / "cctv_misc" / "intel" / "one-by-one-person-detection.mp4"
     clips = {
@@ -182,19 +181,35 @@ def main() -> None:
             bare = [entry.get(f"{what}_without_startup", "") for what in ("cpu", "wall")]
             print(f"{name:20} {label:32} cpu {entry['cpu']:6.2f}x  wall {entry['wall']:6.2f}x  "
                   f"without start-up {bare[0]!s:6} {bare[1]!s:6}  {peak:5.0f} MB")  # fmt: skip
-    out: dict[str, Any] = {
-        "measured": datetime.now(UTC).date().isoformat(), "turns": TURNS, "rows": results,
-        "load": os.getloadavg()[0], "peer": "run" if PEERS else "not run",
-    }  # fmt: skip
+    return results
+
+
+def go_long(work: Path) -> list[dict[str, Any]]:
+    """What an hour takes and keeps."""
     long = hour(work / "hour.mp4")
+    rows = []
     for label in ("open and start-up", "one pass, measured only"):
         code = OURS.format(what=COMMANDS[label])
         cpu, _, peak = run([sys.executable, "-c", code, str(long)])
-        out["rows"].append({"clip": "192x108, one hour", "what": label, "cpu_s": round(cpu, 2),
-                            "peak_mb": round(peak)})  # fmt: skip
+        rows.append({"clip": "192x108, one hour", "what": label, "cpu_s": round(cpu, 2),
+                     "peak_mb": round(peak)})  # fmt: skip
         print("one hour:", label, f"{cpu:.1f} s, {peak:.0f} MB")
-    out["search for copies"] = lag_search()
+    return rows
+
+
+def main() -> None:
+    work = Path(sys.argv[1])
+    work.mkdir(parents=True, exist_ok=True)
+    part = sys.argv[2] if len(sys.argv) > 2 else ""
     target = Path(__file__).resolve().parent / "results" / "speed.json"
+    # A part run alone keeps what the other one measured.
+    out: dict[str, Any] = json.loads(target.read_text()) if part and target.exists() else {}
+    out["measured"] = datetime.now(UTC).date().isoformat()
+    if part in ("", "clips"):
+        out |= {"turns": TURNS, "load": os.getloadavg()[0], "peer": "run" if PEERS else "not run",
+                "rows": compare(work)}  # fmt: skip
+    if part in ("", "long"):
+        out |= {"hour": go_long(work), "search for copies": lag_search()}
     target.write_text(json.dumps(out, indent=1) + "\n")
 
 
