@@ -132,7 +132,7 @@ class FrameRows:
         self._count = 0
         self._buffer: NDArray[np.uint8] | None = None
         self._second: SecondLook | None = None
-        self._around: deque[NDArray[np.float32]] = deque(maxlen=2 * self._window + 6)
+        self._around: deque[NDArray[Any]] = deque(maxlen=2 * self._window + 6)
         self._back: NDArray[np.uint8] | None = None
 
     def measure(self, view: View) -> Sequence[float]:

@@ -45,6 +45,9 @@ STEP_FEATURES = (
 
 #: Frames at either end of a file in which no step is judged.
 CONTEXT = 6
+#: Where the middling cell changes more than this share of the strongest (logarithm), the picture
+#: changed all over: a knocked camera, a fresh coding, other light. A cut moves figures alone.
+ALL_OVER = -1.2
 #: Seconds over which the empty view is taken, for telling who stands in it.
 BACKGROUND_S = 10.0
 
@@ -83,6 +86,11 @@ def measure_candidates(measured: Measurements, rate_hz: float) -> Steps:
     ratios += [_beside_third(columns[name], frames, reach) for name in ("detail", "peak")]
     ratios.append(_ceases(columns["detail"], frames))
     top, many, even = _cells(measured.planes["cells"], frames, reach)
+    figures = even < ALL_OVER
+    frames, top, many, even = frames[figures], top[figures], many[figures], even[figures]
+    ratios = [ratio[figures] for ratio in ratios]
+    if not len(frames):
+        return Steps(frames, np.zeros((0, len(STEP_FEATURES))))
     thumbs = measured.planes["thumbs"]
     inner_left, inner_share = _inner(thumbs, frames, round(BACKGROUND_S * rate_hz))
     lasting = np.array([_lasting(thumbs, int(t), reach) for t in frames])
