@@ -213,52 +213,13 @@ def blobs(mask: Bytes, *, least_px: float) -> list[tuple[float, float, float, fl
     """Boxes (x, y, w, h) of connected movement whose longer side reaches `least_px`."""
     import cv2
 
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     found = []
     for label in range(1, count):
         x, y, w, h, area = (float(v) for v in stats[label])
         if max(w, h) >= least_px and area >= 0.15 * w * h and area >= 0.12 * least_px**2:
-            part = labels[int(y) : int(y + h), int(x) : int(x + w)] == label
-            found += [(x + a, y + b, c, d) for a, b, c, d in _apart(part)]
+            found.append((x, y, w, h))
     return _joined(found)
-
-
-def _apart(part: NDArray[np.bool_]) -> list[tuple[float, float, float, float]]:
-    """One box for each upright figure in a blob: two who walk close together touch.
-
-    Cut at the lowest gap between two heads, where it goes down to less than half of both, and only
-    into pieces that are each as upright as a figure: a vehicle is left whole.
-    """
-    import numpy as np
-
-    rows, columns = part.shape
-    whole = [(0.0, 0.0, float(columns), float(rows))]
-    if columns < 0.55 * rows or columns < 8 or rows < 12:
-        return whole
-    # How high each column reaches, over about a tenth of a figure's width.
-    filled = part.any(axis=0)
-    top = np.where(filled, rows - part.argmax(axis=0), 0).astype(float)
-    size = max(1, columns // 10)
-    height = np.convolve(top, np.ones(size) / size, "same")
-    best, at = 0.5, -1
-    for cut in range(max(3, columns // 4), columns - max(3, columns // 4)):
-        sides = min(height[:cut].max(), height[cut:].max())
-        if sides > 0.6 * rows and height[cut] / sides < best:
-            best, at = height[cut] / sides, cut
-    if at < 0:
-        return whole
-    boxes = []
-    for low, high in ((0, at), (at, columns)):
-        piece = part[:, low:high]
-        lines, places = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
-        if not len(lines):
-            return whole
-        tall, wide = lines[-1] + 1 - lines[0], places[-1] + 1 - places[0]
-        if tall < 1.2 * wide:
-            return whole
-        left = float(low + places[0])
-        boxes.append((left, float(lines[0]), float(wide), float(tall)))
-    return boxes
 
 
 def _joined(

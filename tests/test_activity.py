@@ -169,15 +169,6 @@ def test_what_stood_there_all_along_leaves_no_ghost() -> None:
     assert left == [] or all(is_ghost(frames[-1], level, mask, b) for b in left)
 
 
-def test_two_who_touch_are_two_and_a_vehicle_is_one() -> None:
-    mask = np.zeros((60, 60), np.uint8)
-    mask[14:50, 12:22], mask[10:50, 26:37], mask[38:48, 20:28] = 1, 1, 1
-    assert [(x, w) for x, _, w, _ in blobs(mask, least_px=8)] == [(12, 11), (23, 14)]
-    car = np.zeros((60, 60), np.uint8)
-    car[28:40, 10:50], car[20:40, 18:40] = 1, 1
-    assert len(blobs(car, least_px=8)) == 1
-
-
 def test_the_even_odd_rule() -> None:
     square = ((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0))
     x, y = np.array([5.0, 15.0, 9.9, -1.0]), np.array([5.0, 5.0, 9.9, 5.0])
