@@ -3,29 +3,33 @@
     python benchmarks/pictures_make.py WORK      (the material, once)
     python benchmarks/pictures.py WORK [--ship]
 
-Leave one source out: the model of steps and its threshold are fitted on all other sources, the
-figures are those of the source left out. ``--ship`` fits the shipped model on all sources; the
-figures stay those of the held-out runs. An edit counts as found within 2 frames of a boundary.
+Leave one source out: the forest that judges steps and its threshold come from all other sources,
+the figures are those of the source left out. ``--ship`` grows the shipped forest on all sources;
+the figures stay those of the held-out runs. An edit counts as found within 2 frames of a boundary.
+Scenes of benchmarks/pictures_scenes.py, where WORK has them, are a stratum of their own: no forest
+is grown on any of them, and each is judged without the recording that its view comes from.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pictures_make import NEGATIVES, STATIC, Sample
+from pictures_forest import TREES, grow_forest
+from pictures_make import NEGATIVES, STATIC, Sample, measure_source
+from pictures_scenes import SCENES, SceneSample, measure_scene
 
 from forensics.calibration import hourly_rate, item_rate
 from forensics.edits_power import edit_found
 from forensics.video_judge import Seen, judge_frames
-from forensics.video_spikes import STEP_FEATURES, StepModel, Steps, measure_candidates
+from forensics.video_spikes import StepModel, Steps, measure_candidates
 
 RESULTS = Path(__file__).resolve().parent / "results"
 VISIBLE = 5.0
@@ -33,15 +37,16 @@ CLEAR = 12.0
 #: Seen by eye: the published file itself skips here (a walker vanishes a stride from the edge).
 NATIVE_BREAKS = {"vtest": (404,)}
 ALARMS_PER_HOUR = 5.0
+VERSIONS = {"video-discontinuities": "2", "edits": "2"}
+#: Parts into which the sources are divided to find a threshold.
+FOLDS = 4
 
 
 def load(work: Path) -> list[Sample]:
-    names = [n.split()[0] for n in (*STATIC, *NEGATIVES)]
     samples: list[Sample] = []
-    for name in names:
-        path = work / f"{name}.pickle"
-        if path.exists():
-            samples += pickle.loads(path.read_bytes())
+    for name in (*STATIC, *NEGATIVES):
+        if (work / f"{name.split()[0]}.recipes").exists():
+            samples += measure_source(name, work)
         else:
             print("no material for", name)
     return samples
@@ -61,65 +66,56 @@ def labelled(sample: Sample, steps: Steps) -> tuple[NDArray[np.bool_], NDArray[n
         native = tuple(shown[b] for b in native if b in shown)
         for edit, seen in zip(sample.plan.edits, sample.visible, strict=True):
             for boundary, strength in zip(edit.boundaries, seen, strict=False):
-                near = np.abs(steps.frames - boundary) <= 2
-                if strength >= VISIBLE:
-                    positive |= near
-                else:
-                    counts &= ~near
+                away = np.abs(steps.frames - boundary)
+                near = away <= 2
+                counts &= ~near
+                # The frame itself is the edit; those beside it are neither one nor the other.
+                if strength >= VISIBLE and near.any():
+                    exact = near & (away == away.min())
+                    positive |= exact
+                    counts |= exact
     for boundary in native:
         counts &= np.abs(steps.frames - boundary) > 2
     return positive & counts, counts
 
 
-def fit(rows: NDArray[np.float64], labels: NDArray[np.bool_], weight: NDArray[np.float64],
-        note: str) -> StepModel:  # fmt: skip
-    """Ridge logistic regression by Newton's method."""
-    mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-3
-    table = np.clip((rows - mean) / scale, -4, 4)
-    design = np.column_stack([table, np.ones(len(table))])
-    beta = np.zeros(design.shape[1])
-    ridge = np.r_[np.full(table.shape[1], 3.0), 0.0]
-    for _ in range(50):
-        odds = 1 / (1 + np.exp(-(design @ beta)))
-        slope = design.T @ (weight * (labels - odds)) - ridge * beta
-        curve = (design * (weight * odds * (1 - odds))[:, None]).T @ design + np.diag(ridge)
-        step = np.linalg.solve(curve, slope)
-        beta += step
-        if np.abs(step).max() < 1e-8:
-            break
-    as_tuple = lambda a: tuple(round(float(x), 6) for x in a)  # noqa: E731
-    return StepModel(STEP_FEATURES, as_tuple(mean), as_tuple(scale), as_tuple(beta[:-1]),
-                     round(float(beta[-1]), 6), 0.5, note)  # fmt: skip
-
-
-def train(samples: list[Sample], tables: dict[int, Steps], note: str) -> StepModel:
-    rows, labels, weights = [], [], []
+def train(
+    samples: list[Sample], tables: dict[int, Steps], note: str, *, trees: int = TREES
+) -> StepModel:
+    """A forest on these samples, and the threshold that its own folds say allows few alarms."""
+    rows, labels, weights, sources, negative = [], [], [], [], []
     count: dict[str, int] = defaultdict(int)
-    for number, sample in enumerate(samples):
+    for sample in samples:
+        _, counts = labelled(sample, tables[id(sample)])
+        count[sample.source] += int(counts.sum())
+    usual = np.median([n for n in count.values() if n])
+    names = sorted(count)
+    time = 0.0
+    for sample in samples:
         positive, counts = labelled(sample, tables[id(sample)])
         rows.append(tables[id(sample)].features[counts])
         labels.append(positive[counts])
-        count[sample.source] += int(counts.sum())
-        weights.append((number, int(counts.sum())))
-    usual = np.median(list(count.values()))
-    weight = np.concatenate(
-        [np.full(k, min(3.0, usual / max(1, count[samples[n].source]))) for n, k in weights]
-    )
-    model = fit(np.concatenate(rows), np.concatenate(labels), weight, note)
-    # The threshold: what the training negatives allow, alarms by bare steps alone.
-    alarms, time = [], 0.0
-    for sample in samples:
-        if sample.edit == "untouched":
-            time += hours(sample)
-            _, counts = labelled(sample, tables[id(sample)])
-            alarms += model.score(tables[id(sample)].features[counts]).tolist()
+        most = int(counts.sum())
+        weights.append(np.full(most, min(3.0, usual / max(1, count[sample.source]))))
+        sources.append(np.full(most, names.index(sample.source)))
+        untouched = sample.edit == "untouched"
+        negative.append(np.full(most, untouched))
+        time += hours(sample) if untouched else 0.0
+    table, truth = np.concatenate(rows), np.concatenate(labels)
+    weight, group = np.concatenate(weights), np.concatenate(sources) % FOLDS
+    # A forest knows the rows it grew on: the threshold comes from rows it did not.
+    alarms: list[float] = []
+    for fold in range(FOLDS):
+        out = group == fold
+        model = grow_forest(table[~out], truth[~out], weight[~out], note, trees=trees // 2)
+        alarms += model.score(table[out & np.concatenate(negative)]).tolist()
     alarms.sort(reverse=True)
     allowed = int(ALARMS_PER_HOUR * time)
     threshold = alarms[allowed] + 1e-6 if len(alarms) > allowed else 0.05
-    return StepModel(**{
-        **{f: getattr(model, f) for f in model.__struct_fields__},
-        "least_score": round(float(np.clip(threshold, 0.05, 0.995)), 4),
-    })  # fmt: skip
+    model = grow_forest(table, truth, weight, note, trees=trees)
+    return msgspec.structs.replace(
+        model, least_score=round(float(np.clip(threshold, 0.05, 0.95)), 4)
+    )
 
 
 def judge(sample: Sample, model: StepModel) -> list[Seen]:
@@ -133,6 +129,49 @@ def judge(sample: Sample, model: StepModel) -> list[Seen]:
         if s.kind != "doubled-frames"
         and not any(abs(b - m) <= 3 for b in native for m in (s.first, s.last))
     ]  # fmt: skip
+
+
+def judge_scene(sample: SceneSample, model: StepModel) -> dict[str, Any]:
+    """Alarms in an untouched composited scene, those at a known nuisance apart."""
+    least = model.least_score
+    seen = judge_frames(sample.measured, sample.rate_hz, least_score=least, model=model)
+    near = int(sample.rate_hz)
+    row: dict[str, Any] = {"scene": sample.scene, "encode": sample.profile, "alarms": [],
+                           "hours": len(sample.measured) / sample.rate_hz / 3600,
+                           "nuisances": len(sample.nuisances)}  # fmt: skip
+    for one in (s for s in seen if s.kind != "doubled-frames"):
+        beside = (n.what for n in sample.nuisances
+                  if n.first - near <= one.last and one.first <= n.last + near)  # fmt: skip
+        cause = next(beside, "")
+        row["alarms"].append([one.kind, one.first, one.last, round(one.score, 3), cause])
+    return row
+
+
+def report_scenes(scenes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Alarms an hour away from nuisances, and how many nuisances raised one."""
+    alone = sum(not a[4] for row in scenes for a in row["alarms"])
+    time = sum(row["hours"] for row in scenes)
+    distinct = sum(row["hours"] for row in scenes if row["encode"] == "recorder")
+    rate = hourly_rate(alone, time) if scenes else None
+    causes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in scenes:
+        kinds = SCENES[row["scene"]][4]
+        for what in kinds:
+            causes[what][1] += row["nuisances"] // len(kinds)
+        for alarm in row["alarms"]:
+            if alarm[4]:
+                causes[alarm[4]][0] += 1
+    print(f"composited scenes: {alone} alarms in {time:.2f} h of files, {distinct:.2f} h distinct"
+          + (f" [{rate.low:.1f}, {rate.high:.1f}]/h" if rate else ""))  # fmt: skip
+    for what, (raised, made) in sorted(causes.items()):
+        print(f"   {what}: {raised} alarms at {made} of them")
+    return {
+        "hours": round(time, 3), "hours_distinct": round(distinct, 3), "alarms": alone,
+        "low_per_h": round(rate.low, 2) if rate else None,
+        "high_per_h": round(rate.high, 2) if rate else None,
+        "at nuisances": {k: {"alarms": a, "made": m} for k, (a, m) in sorted(causes.items())},
+        "scenes": scenes,
+    }  # fmt: skip
 
 
 def bucket(strength: float) -> str:
@@ -151,10 +190,14 @@ def main() -> None:
     alarm_kinds: dict[str, int] = defaultdict(int)
     listed: list[Any] = []
     thresholds = {}
+    scenes: list[dict[str, Any]] = []
     for source in sources:
         others = [s for s in samples if s.source != source]
         model = train(others, tables, f"without {source}")
         thresholds[source] = model.least_score
+        for scene in (n for n, row in SCENES.items() if row[0] == source):
+            if (work / f"scene {scene}.recipe").exists():
+                scenes += [judge_scene(s, model) for s in measure_scene(scene, work)]
         for sample in (s for s in samples if s.source == source):
             seen = judge(sample, model)
             if sample.edit == "untouched":
@@ -195,20 +238,22 @@ def main() -> None:
                                     and s.last >= edit.first - 2 for s in seen)  # fmt: skip
                         named[sample.edit, sample.profile][0] += right
                         named[sample.edit, sample.profile][1] += 1
-    report(samples, sources, found, named, kinds, alarms, alarm_kinds, listed, thresholds)
+    report(samples, sources, found, named, kinds, alarms, alarm_kinds, listed, thresholds,
+           report_scenes(scenes))  # fmt: skip
     if "--ship" in sys.argv:
         ship(samples, tables, list(thresholds.values()))
 
 
 def ship(samples: list[Sample], tables: dict[int, Steps], thresholds: list[float]) -> None:
-    """Fit the model on all sources and write it into the library."""
+    """Grow the forest on all sources and write it into the library."""
     sources = {s.source for s in samples}
     day = datetime.now(UTC).date().isoformat()
     model = train(samples, tables, f"{day}, {len(sources)} sources, benchmarks/pictures.py")
     target = RESULTS.parent.parent / "forensics" / "data" / "step_model.json"
     data = {f: getattr(model, f) for f in model.__struct_fields__}
     data["least_score"] = float(np.median(thresholds or [model.least_score]))
-    target.write_text(json.dumps(data, indent=1) + "\n")
+    lines = (f" {json.dumps(k)}: {json.dumps(v)}" for k, v in data.items())
+    target.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print("shipped", data["least_score"])
 
 
@@ -222,7 +267,7 @@ def moving_around(sample: Sample, first: int, last: int) -> bool:
 
 def report(
     samples: list[Sample], sources: list[str], found: Any, named: Any, kinds: Any, alarms: Any,
-    alarm_kinds: Any, listed: Any, thresholds: Any,
+    alarm_kinds: Any, listed: Any, thresholds: Any, scenes: dict[str, Any],
 ) -> None:  # fmt: skip
     out: dict[str, Any] = {"recall": [], "alarms": [], "named": []}
     print(f"{'edit':16} {'encode':9} {'displacement':14} found of made   [95 %]")
@@ -256,13 +301,14 @@ def report(
         "native_breaks_left_out": {k: list(v) for k, v in NATIVE_BREAKS.items()},
         "method": "leave one source out; an event counts within 2 frames",
         "measured": datetime.now(UTC).date().isoformat(), "peers": peers(),
+        "composited_scenes": scenes,
     }  # fmt: skip
     print(f"hours of untouched fixed views: {time:.2f} in all encodings, {distinct:.2f} distinct")
     (RESULTS / "pictures.json").write_text(json.dumps(out, indent=1) + "\n")
     digest = dataset_digest(samples)
     # A finding of the pictures alone passes through `edits` unchanged, and so does its rate.
     rows = [
-        {"method": method, "version": "1", "stratum": kind,
+        {"method": method, "version": VERSIONS[method], "stratum": kind,
          "true_positives": int(hit), "false_negatives": int(made - hit),
          "false_positives": int(alarm_kinds.get(kind, 0)), "negatives": round(time, 4),
          "per_hour": True, "dataset": "edits made on real fixed views, three encodings",

@@ -3,8 +3,9 @@
     python benchmarks/pictures_make.py WORK
 
 For each source: the file as it is, a first generation as a recorder writes it (x264, key frame
-every 2 s, no B-frames), then from that first generation every edit, encoded in three ways. Only the
-measurements (one pass of `FrameRows`) and the truth are kept in WORK, not the clips.
+every 2 s, no B-frames), then from that first generation every edit, encoded in three ways. Clips,
+truth and measurements stay in WORK: where only the measurements changed (`FEATURES`), only they
+are taken again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from forensics import open_clip, scan
 from forensics.edits_make import PROFILES, Edit, Plan, plan_edits, write_clip
-from forensics.video_measure import FrameRows, _detail, _peak, frame_rate_hz
+from forensics.video_measure import FEATURES, FrameRows, _detail, _peak, frame_rate_hz
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
@@ -68,8 +68,8 @@ EDITS = {
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One encoded clip: what was done to it, and what was measured of it."""
+class Recipe:
+    """One encoded clip, and what was done to it."""
 
     source: str
     edit: str
@@ -77,8 +77,15 @@ class Sample:
     rate_hz: float
     plan: Plan | None
     visible: tuple[tuple[float, ...], ...]
-    measured: scan.Measurements
+    path: Path
     static: bool
+
+
+@dataclass(frozen=True)
+class Sample(Recipe):
+    """One encoded clip, what was done to it, and what was measured of it."""
+
+    measured: scan.Measurements
 
 
 def displacement(frames: NDArray[np.uint8], one: int, other: int) -> float:
@@ -129,42 +136,58 @@ def recorder(path: Path, frames: NDArray[np.uint8], rate: Fraction) -> Path:
 
 
 def make_source(name: str, relative: str, work: Path, static: bool, foreign: str) -> None:
-    target = work / f"{name.split(maxsplit=1)[0]}.pickle"
+    label = name.split(maxsplit=1)[0]
+    target = work / f"{label}.recipes"
     if target.exists():
         return
-    samples: list[Sample] = []
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "made.mp4"
-        measured, rate = measure(MEDIA / relative)
-        samples.append(Sample(name, "untouched", "native", rate, None, (), measured, static))
-        exact = Fraction(rate).limit_denominator(1001)
-        clip = open_clip(MEDIA / relative, metadata=False)
-        raw, _ = scan.read_stretch(clip, 0, 1500, width_px=WIDTH)
-        recorder(made, raw, exact)
-        measured, _ = measure(made)
-        samples.append(Sample(name, "untouched", "recorder", rate, None, (), measured, static))
-        frames, _ = scan.read_stretch(open_clip(made, metadata=False), 0, 1500)
-        other = open_clip(MEDIA / foreign, metadata=False)
-        strange, _ = scan.read_stretch(other, 0, 120, width_px=WIDTH)
-        strange = fit(strange, frames.shape[1:])
-        for profile in PROFILES:
-            for edit, (kind, length_s) in EDITS.items():
-                if kind != "untouched" and (not static or (
-                        profile == "mpeg4" and edit not in ("splice", "delete 2 s"))):  # fmt: skip
-                    continue
-                shown = frames if kind == "untouched" else frames[:MOST_FRAMES]
-                plan = plan_edits(
-                    kind, len(shown), rate, length_s=length_s, gap_s=3.0, foreign=len(strange),
-                    seed=len(name) + len(edit),
-                )  # type: ignore[arg-type]
-                if kind != "untouched" and not plan.edits:
-                    continue
-                write_clip(made, shown, plan.order, exact, profile=profile, foreign=strange)
-                measured, _ = measure(made)
-                seen = tuple(visibility(frames, plan, e) for e in plan.edits)
-                samples.append(Sample(name, edit, profile, rate, plan, seen, measured, static))
-                print(name, profile, edit, len(plan.edits), flush=True)
-    target.write_bytes(pickle.dumps(samples))
+    folder = work / "clips"
+    folder.mkdir(exist_ok=True)
+    made: list[Recipe] = []
+    clip = open_clip(MEDIA / relative, metadata=False)
+    rate = frame_rate_hz(
+        scan.scan(clip, []).seconds, clip.video.frame_rate if clip.video else None
+    )
+    made.append(Recipe(name, "untouched", "native", rate, None, (), MEDIA / relative, static))
+    exact = Fraction(rate).limit_denominator(1001)
+    raw, _ = scan.read_stretch(clip, 0, 1500, width_px=WIDTH)
+    path = recorder(folder / f"{label} recorder.mp4", raw, exact)
+    made.append(Recipe(name, "untouched", "recorder", rate, None, (), path, static))
+    frames, _ = scan.read_stretch(open_clip(path, metadata=False), 0, 1500)
+    other = open_clip(MEDIA / foreign, metadata=False)
+    strange, _ = scan.read_stretch(other, 0, 120, width_px=WIDTH)
+    strange = fit(strange, frames.shape[1:])
+    for profile in PROFILES:
+        for edit, (kind, length_s) in EDITS.items():
+            if kind != "untouched" and (not static or (
+                    profile == "mpeg4" and edit not in ("splice", "delete 2 s"))):  # fmt: skip
+                continue
+            shown = frames if kind == "untouched" else frames[:MOST_FRAMES]
+            plan = plan_edits(
+                kind, len(shown), rate, length_s=length_s, gap_s=3.0, foreign=len(strange),
+                seed=len(name) + len(edit),
+            )  # type: ignore[arg-type]
+            if kind != "untouched" and not plan.edits:
+                continue
+            path = folder / f"{label} {edit} {profile}.mp4"
+            write_clip(path, shown, plan.order, exact, profile=profile, foreign=strange)
+            seen = tuple(visibility(frames, plan, e) for e in plan.edits)
+            made.append(Recipe(name, edit, profile, rate, plan, seen, path, static))
+            print(name, profile, edit, len(plan.edits), flush=True)
+    target.write_bytes(pickle.dumps(made))
+
+
+def measure_source(name: str, work: Path) -> list[Sample]:
+    """The measurements of everything made of one source, taken once for each `FEATURES`."""
+    label = name.split(maxsplit=1)[0]
+    target = work / f"{label}.{FEATURES}"
+    if not target.exists():
+        samples = []
+        for recipe in pickle.loads((work / f"{label}.recipes").read_bytes()):
+            known = {f.name: getattr(recipe, f.name) for f in fields(recipe)}
+            samples.append(Sample(**known, measured=measure(recipe.path)[0]))
+        target.write_bytes(pickle.dumps(samples))
+    samples = pickle.loads(target.read_bytes())
+    return samples
 
 
 def fit(frames: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -188,15 +211,18 @@ def main() -> None:
     only = set(sys.argv[2:])
     names = list(STATIC)
     for number, (name, relative) in enumerate(STATIC.items()):
-        if only and name not in only:
-            continue
-        foreign = STATIC[names[(number + 3) % len(names)]]
-        make_source(name, relative, work, True, foreign)
+        if not only or name in only:
+            foreign = STATIC[names[(number + 3) % len(names)]]
+            make_source(name, relative, work, True, foreign)
+            measure_source(name, work)
     for name, relative in NEGATIVES.items():
-        if only and not only & {name, "negatives"}:
-            continue
-        make_source(name, relative, work, False, STATIC["vtest"])
+        if not only or only & {name, "negatives"}:
+            make_source(name, relative, work, False, STATIC["vtest"])
+            measure_source(name, work)
 
 
 if __name__ == "__main__":
-    main()
+    import pictures_make
+
+    # Under its own name, so that what is pickled can be read by the scripts that import it.
+    pictures_make.main()

@@ -7,7 +7,7 @@ counted at all, figures cut out of real recordings move through the empty view o
 under light that drifts, with sensor noise, for as long as asked. No stretch of motion ever comes
 twice. What is known to look like an edit happens at known times (`nuisances`): light switched,
 exposure that jumps, a knocked camera, headlights, a flickering lamp, rain. Every scene is encoded
-as a recorder would and then again in three ways; only the measurements are kept.
+as a recorder would and then again in three ways; clips and measurements stay in WORK.
 
 The figures neither walk nor turn as people do: alarms here say how the detectors bear light, noise,
 coding and traffic, not how they bear everything that people do. Reported apart from real footage.
@@ -19,7 +19,6 @@ import functools
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 from pictures_make import MEDIA, STATIC, WIDTH, measure
 
 from forensics import open_clip, scan
+from forensics.video_measure import FEATURES
 
 LENGTH_S = 360.0
 #: scene -> (view, seconds between arrivals, noise in grey levels, frames a second, nuisances)
@@ -235,6 +235,8 @@ def pictures(name: str, seed: int) -> Iterator[tuple[NDArray[np.uint8], tuple[Nu
     phase, slow = rng.uniform(0, 6.28, 4), rng.uniform(0.005, 0.05, 4)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     lamp_on, exposure = 1.0, 1.0
+    # Where each pair of headlights comes from, how high, how wide and how bent its way is.
+    beams = {one: rng.uniform((-1, 0.4, 0.06, 0.6), (1, 0.8, 0.14, 1.8)) for one in trouble}
     for n in range(int(LENGTH_S * rate)):
         t = n / rate
         canvas = [p.copy() for p in empty]
@@ -257,8 +259,11 @@ def pictures(name: str, seed: int) -> Iterator[tuple[NDArray[np.uint8], tuple[Nu
             elif one.what == "flicker" and rng.random() < 0.3:
                 light *= float(rng.uniform(0.8, 1.0))
             elif one.what == "headlights":
-                x, y = width * (1.4 * share - 0.2), height * 0.6
-                luma += 160 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (0.1 * width) ** 2)
+                side, high, wide, bend = beams[one]
+                along = share**bend if side > 0 else 1 - share**bend
+                x, y = width * (1.4 * along - 0.2), height * (high + 0.1 * side * along)
+                away = (columns - x) ** 2 + (rows - y) ** 2
+                luma += 160 * np.exp(-away / (wide * width) ** 2)
             elif one.what == "rain":
                 streaks = rng.integers(0, [[width], [height]], (2, 60))
                 for x, y in streaks.T:
@@ -312,32 +317,49 @@ AGAIN = {
 }  # fmt: skip
 
 
+def make_scene(name: str, work: Path) -> None:
+    """Record a scene and encode it again in three ways."""
+    target = work / f"scene {name}.recipe"
+    if target.exists():
+        return
+    folder = work / "clips"
+    folder.mkdir(parents=True, exist_ok=True)
+    first = folder / f"scene {name} recorder.mp4"
+    trouble = record(name, first, list(SCENES).index(name))
+    for profile, options in AGAIN.items():
+        path = folder / f"scene {name} {profile}.mp4"
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-i", str(first)]
+        subprocess.run([*command, *options, "-threads", "1", str(path)], check=True)
+    target.write_bytes(pickle.dumps(trouble))
+
+
+def measure_scene(name: str, work: Path) -> list[SceneSample]:
+    """The measurements of one scene's four encodings, taken once for each `FEATURES`."""
+    target = work / f"scene {name}.{FEATURES}"
+    if not target.exists():
+        trouble = pickle.loads((work / f"scene {name}.recipe").read_bytes())
+        samples = []
+        for profile in ("recorder", *AGAIN):
+            measured, rate = measure(work / "clips" / f"scene {name} {profile}.mp4")
+            view = SCENES[name][0]
+            samples.append(SceneSample(name, view, profile, rate, trouble, measured))
+        target.write_bytes(pickle.dumps(samples))
+    samples = pickle.loads(target.read_bytes())
+    return samples
+
+
 def main() -> None:
     work = Path(sys.argv[1])
     work.mkdir(parents=True, exist_ok=True)
     only = set(sys.argv[2:])
-    for seed, name in enumerate(SCENES):
-        target = work / f"scene {name}.pickle"
-        if target.exists() or (only and name not in only):
-            continue
-        samples = []
-        with tempfile.TemporaryDirectory() as folder:
-            first = Path(folder) / "recorder.mp4"
-            trouble = record(name, first, seed)
-            for profile in ("recorder", *AGAIN):
-                path = first
-                if profile != "recorder":
-                    path = Path(folder) / f"{profile}.mp4"
-                    program = imageio_ffmpeg.get_ffmpeg_exe()
-                    subprocess.run(
-                        [program, "-v", "error", "-i", str(first), *AGAIN[profile], "-threads",
-                         "1", str(path)], check=True,
-                    )  # fmt: skip
-                measured, rate = measure(path)
-                samples.append(SceneSample(name, SCENES[name][0], profile, rate, trouble, measured))
-                print(name, profile, len(measured), flush=True)
-        target.write_bytes(pickle.dumps(samples))
+    for name in SCENES:
+        if not only or name in only:
+            make_scene(name, work)
+            print("made", name, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    import pictures_scenes
+
+    # Under its own name, so that what is pickled can be read by the scripts that import it.
+    pictures_scenes.main()

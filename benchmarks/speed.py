@@ -1,12 +1,15 @@
 """What the measurements cost, as multiples of plain decoding in the same run.
 
-    PEERS=/path/to/python python benchmarks/speed.py WORK
+    PEERS=/path/to/python python benchmarks/speed.py WORK [clips|long]
 
 Clips: real ones as they are (repeating one would hand the search for copies nothing but copies),
 and a 1080p upscale; the cost of start-up is measured and shown apart. Every command runs alone in a
 child process, in turns; figures are medians of user + system CPU seconds and of wall seconds,
-divided by `ffmpeg -i X -an -f null -`. PEERS names a Python with scenedetect; without it the peer
-is reported as not run. On a loaded machine trust the CPU column.
+divided by `ffmpeg -i X -an -f null -`. What an hour adds to the memory is measured on an hour of
+moving test pattern at 192 x 108 (what is kept of a frame does not depend on its size), and the
+search for copies on motion made at random, of several lengths, with one copy in it. PEERS names a
+Python with scenedetect; without it the peer is reported as not run. On a loaded machine trust the
+CPU column.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from typing import Any
 
 import av
 import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from forensics.video_repeats import find_repeats
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
@@ -37,7 +44,8 @@ clip = forensics.open_clip(sys.argv[1], metadata=False)
 print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")])
 """
 COMMANDS = {
-    "open and start-up": "",
+    # What is loaded once, however long the clip: hundreds of milliseconds beside a clip of 20 s.
+    "open and start-up": "import cv2, numpy, numpy.linalg",
     "one pass, measured only": "video.measure_frames(clip)",
     "one pass, all detectors": "video.find_discontinuities(clip); video.find_cuts(clip)",
     "quick keyframe sheet": "video.find_keyframes(clip, key_frames_only=True, width_px=320)",
@@ -68,6 +76,52 @@ def upscale(source: Path, out: Path, frames: int = 250) -> Path:
     return out
 
 
+def hour(out: Path) -> Path:
+    """An hour at 25 frames a second, of a moving test pattern."""
+    if not out.exists():
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-f", "lavfi", "-i",
+                   "testsrc2=s=192x108:r=25:d=3600", "-preset", "ultrafast", str(out)]  # fmt: skip
+        subprocess.run(command, check=True)
+    return out
+
+
+def wander(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Thumbnails of three spots that wander at random, with noise; a copy of three seconds."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:22, :40].astype(np.float32)
+    empty = rng.uniform(60, 180, (22, 40)).astype(np.float32)
+    place, speed = rng.uniform(0, 1, (3, 2)), rng.normal(0, 0.01, (3, 2))
+    frames = np.empty((count, 22, 40), np.uint8)
+    for t in range(count):
+        speed = (speed + rng.normal(0, 0.0015, (3, 2))) * 0.985
+        place += speed
+        speed[(place < 0) | (place > 1)] *= -1
+        place = np.clip(place, 0, 1)
+        picture = empty + rng.normal(0, 1, (22, 40))
+        for (x, y), height in zip(place, (60, -50, 40), strict=True):
+            away = (columns - x * 40) ** 2 / 8 + (rows - y * 22) ** 2 / 12
+            picture += height * np.exp(-away)
+        frames[t] = np.clip(picture, 0, 255)
+    source, target = count // 7, count * 4 // 5
+    frames[target : target + 75] = frames[source : source + 75]
+    return frames
+
+
+def lag_search(lengths: tuple[int, ...] = (5000, 10000, 20000, 40000)) -> list[dict[str, Any]]:
+    """CPU seconds of the search for copies against the length, and whether the copy was found."""
+    found = []
+    for count in lengths:
+        frames = wander(count)
+        before = time.process_time()
+        repeats = find_repeats(frames, 25.0)
+        row = {"frames": count, "cpu_s": round(time.process_time() - before, 2),
+               "found": any(abs(r.lag - (count * 4 // 5 - count // 7)) <= 1 for r in repeats),
+               "reported": len(repeats)}  # fmt: skip
+        found.append(row)
+        print("search for copies", row)
+    return found
+
+
 def run(command: list[str]) -> tuple[float, float, float]:
     """CPU seconds, wall seconds, peak resident megabytes of one child process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -90,9 +144,8 @@ def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def main() -> None:
-    work = Path(sys.argv[1])
-    work.mkdir(parents=True, exist_ok=True)
+def compare(work: Path) -> list[dict[str, Any]]:
+    """Every command on every clip, in turns."""
     traffic = MEDIA / "cctv_misc" / "dvrscan" / "traffic_camera.mp4"
     people = MEDIA / "cctv_misc" / "intel" / "one-by-one-person-detection.mp4"
     clips = {
@@ -116,20 +169,48 @@ def main() -> None:
             for label, command in commands.items():
                 figures[label].append(run(command))
         base = [median([f[i] for f in figures["decode"]]) for i in (0, 1)]
-        start = median([f[0] for f in figures["open and start-up"]])
+        start = [median([f[i] for f in figures["open and start-up"]]) for i in (0, 1)]
         for label, rows in figures.items():
             cpu, wall, peak = (median([f[i] for f in rows]) for i in range(3))
             entry = {"clip": name, "what": label, "cpu": round(cpu / base[0], 3),
                      "wall": round(wall / base[1], 3), "cpu_s": round(cpu, 2),
                      "peak_mb": round(peak)}  # fmt: skip
             if label in COMMANDS:
-                entry["cpu_without_startup"] = round((cpu - start) / base[0], 3)
+                entry["cpu_without_startup"] = round((cpu - start[0]) / base[0], 3)
+                entry["wall_without_startup"] = round((wall - start[1]) / base[1], 3)
             results.append(entry)
+            bare = [entry.get(f"{what}_without_startup", "") for what in ("cpu", "wall")]
             print(f"{name:20} {label:32} cpu {entry['cpu']:6.2f}x  wall {entry['wall']:6.2f}x  "
-                  f"{entry.get('cpu_without_startup', '')!s:6}  {peak:5.0f} MB")  # fmt: skip
-    out = {"measured": datetime.now(UTC).date().isoformat(), "turns": TURNS, "rows": results,
-           "load": os.getloadavg()[0], "peer": "run" if PEERS else "not run"}
+                  f"without start-up {bare[0]!s:6} {bare[1]!s:6}  {peak:5.0f} MB")  # fmt: skip
+    return results
+
+
+def go_long(work: Path) -> list[dict[str, Any]]:
+    """What an hour takes and keeps."""
+    long = hour(work / "hour.mp4")
+    rows = []
+    for label in ("open and start-up", "one pass, measured only"):
+        code = OURS.format(what=COMMANDS[label])
+        cpu, _, peak = run([sys.executable, "-c", code, str(long)])
+        rows.append({"clip": "192x108, one hour", "what": label, "cpu_s": round(cpu, 2),
+                     "peak_mb": round(peak)})  # fmt: skip
+        print("one hour:", label, f"{cpu:.1f} s, {peak:.0f} MB")
+    return rows
+
+
+def main() -> None:
+    work = Path(sys.argv[1])
+    work.mkdir(parents=True, exist_ok=True)
+    part = sys.argv[2] if len(sys.argv) > 2 else ""
     target = Path(__file__).resolve().parent / "results" / "speed.json"
+    # A part run alone keeps what the other one measured.
+    out: dict[str, Any] = json.loads(target.read_text()) if part and target.exists() else {}
+    out["measured"] = datetime.now(UTC).date().isoformat()
+    if part in ("", "clips"):
+        out |= {"turns": TURNS, "load": os.getloadavg()[0], "peer": "run" if PEERS else "not run",
+                "rows": compare(work)}  # fmt: skip
+    if part in ("", "long"):
+        out |= {"hour": go_long(work), "search for copies": lag_search()}
     target.write_text(json.dumps(out, indent=1) + "\n")
 
 

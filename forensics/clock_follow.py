@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Bytes = NDArray[np.uint8]
 
-__all__ = ["Follower", "Reading", "Track", "merge_halves", "read_track", "take"]
+__all__ = ["Follower", "Reading", "Track", "merge_halves", "read_every", "read_track", "take"]
 
 _LEARN_S = 90.0
 _CHUNK = 1500
@@ -298,6 +298,45 @@ def read_track(track: Track, reader: Reader | None, *, most_reads: int = 16) -> 
         if len(texts) > before:
             walked = run()
     return Reading(walked, layout, rotation, texts, line, twelve)
+
+
+def read_every(track: Track, reader: Reader, *, most_reads: int = 900) -> dict[int, TimeText]:
+    """Every segment as the reader alone reads it, for figures the clip itself does not teach.
+
+    Parameters
+    ----------
+    track
+        What `Follower.finish` returned.
+    reader
+        A text reader.
+    most_reads
+        Beyond so many segments nothing is read: it would take minutes.
+
+    Returns
+    -------
+    dict
+        Readings by segment, without those that fit neither what is read before nor after them.
+    """
+    means, texts = track.segments.means, dict[int, TimeText]()
+    count = len(track.segments)
+    window = _tight(means, reader) if 0 < count <= most_reads else None
+    if window is None:
+        return {}
+    top, bottom, left, right = window
+    _read_some(means[:, top:bottom, left:right].copy(), range(count), reader, texts)
+    start = track.times[track.segments.first]
+
+    def fits(one: int, other: int) -> bool:
+        a, b = texts[one].seconds, texts[other].seconds
+        step = ((b or 0) - (a or 0)) % 86_400
+        return abs(step - float(start[other] - start[one])) <= 1.2
+
+    index = sorted(texts)
+    keep = [
+        i for n, i in enumerate(index)
+        if (n > 0 and fits(index[n - 1], i)) or (n + 1 < len(index) and fits(i, index[n + 1]))
+    ]  # fmt: skip
+    return {i: texts[i] for i in keep} if len(keep) >= 0.7 * count else {}
 
 
 def take(segments: Segments, keep: NDArray[np.int64], frames: int) -> Segments:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged
 from forensics.clock_find import ReaderName, find_by_text, find_by_tick, open_reader
-from forensics.clock_follow import Follower, Reading, Track, merge_halves, read_track, take
+from forensics.clock_follow import (
+    Follower,
+    Reading,
+    Track,
+    merge_halves,
+    read_every,
+    read_track,
+    take,
+)
 from forensics.clock_text import TimeText
 from forensics.clock_walk import Break, find_breaks, fit_rate, unwrap
 from forensics.errors import SignalTooShort
@@ -167,14 +175,17 @@ def _follow_place(
         track = replace(track, segments=take(track.segments, keep, len(track.times)))
         start = start[keep]
         edges, wall, read = start, unwrap(walked.wall).astype(float), True
+    elif reader is not None and track.cell is not None and len(reading.texts) >= 3 and (
+        spelled := read_every(track, reader)
+    ):
+        edges, wall, reading = _as_read(start, replace(reading, walk=None, texts=spelled))
+        read = True
     elif track.cell is not None and track.cell.cyclic:
         step = np.diff(track.segments.digit) % 10
         edges, wall, read = start, np.r_[0, np.cumsum(step)].astype(float), False
     elif len(reading.texts) >= 3:
-        index = np.array(sorted(reading.texts))
-        shown = unwrap(np.array([int(reading.texts[i].seconds or 0) for i in index])).astype(float)
-        change = np.r_[True, np.diff(shown) != 0]
-        edges, wall, read = start[index][change], shown[change], True
+        edges, wall, reading = _as_read(start, reading)
+        read = True
         frame_s = max(frame_s, 0.5)
     else:
         return (
@@ -192,6 +203,17 @@ def _follow_place(
         box, given, how, frames, track, reading, reader.name if reader else "none", edges, wall,
         read, tuple(breaks), jitter, rate, frame_s,
     )  # fmt: skip
+
+
+def _as_read(start: Floats, reading: Reading) -> tuple[Floats, Floats, Reading]:
+    """When each second begins and what it is, by the reader's word; readings by second."""
+    import numpy as np
+
+    index = np.array(sorted(reading.texts))
+    shown = unwrap(np.array([int(reading.texts[i].seconds or 0) for i in index])).astype(float)
+    change = np.flatnonzero(np.r_[True, np.diff(shown) != 0])
+    texts = {new: reading.texts[int(index[old])] for new, old in enumerate(change)}
+    return start[index][change], shown[change], replace(reading, texts=texts)
 
 
 def _rate(edges: Floats, wall: Floats) -> float:

@@ -35,7 +35,7 @@ def _rate(measured: Measurements) -> float:
 
 
 @method(
-    "video-cuts", version="1",
+    "video-cuts", version="2",
     references=("PySceneDetect (idea of a ratio to the neighbouring steps)",),
 )  # fmt: skip
 def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
@@ -86,7 +86,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
 
 
 @method(
-    "video-discontinuities", version="1",
+    "video-discontinuities", version="2",
     references=(
         "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
     ),
@@ -97,9 +97,10 @@ def find_discontinuities(
 ) -> Examination:  # fmt: skip
     """Find where the pictures of a continuous view do not continue: removed, copied, frozen.
 
-    Steps are held against every other step within a second, in the picture, in its cells and
-    against what motion predicts; copied stretches are found by their motion at a lag; freezes by
-    standstill inside a moving view. Stretches where a deletion could not have been seen are
+    Steps are held against every other step within a second, in the picture, in its cells, against
+    what motion predicts and against who stood in the view before and after; copied stretches are
+    found by their motion at a lag; freezes by a standstill that begins and ends at once inside a
+    moving view. Stretches where a deletion could not have been seen are
     listed in ``coverage.not_testable``.
 
     Parameters
@@ -129,13 +130,14 @@ def find_discontinuities(
     When it errs
     ------------
     Calls it wrongly when a recorder drops frames or stalls, a camera is hit, a light is switched
-    in part of the view, or something crosses the view within one frame interval: these are real
-    steps of another cause (ASTM E3016: misinterpretation). Calls a copy what a machine in view
-    repeats exactly. Misses a deletion when nothing moves at that place (see the not-testable map),
-    when few frames are removed, or behind constant fast motion; takes an insert of up to four
-    frames for a flash; misses a copy when less than
-    0.8 s of it moves, or when it was mirrored, slowed down or relit (incompleteness). Says
-    nothing about edits inside a picture, and nothing about who cut or why.
+    in part of the view, or something large comes in or crosses the view within one frame interval:
+    these are real steps of another cause (ASTM E3016: misinterpretation). Calls a copy what a
+    machine in view repeats exactly. Misses a deletion when nothing moves at that place (see the
+    not-testable map), when few frames are removed, in the first and last six frames of a file, or
+    behind constant fast motion; a freeze that ends as gently as a view fills again; an insert of up
+    to four frames, which it takes for a flash; a copy when less than 0.8 s of it moves, or when it
+    was mirrored, slowed down or relit (incompleteness). Says nothing about edits inside a picture,
+    and nothing about who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)

@@ -22,6 +22,7 @@ __all__ = [
     "find_hard_cuts",
     "find_shots",
     "measure_steps",
+    "same_structure",
     "same_view",
 ]
 
@@ -91,6 +92,33 @@ def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     if seen.mean() < 0.05:
         return False
     return float((np.abs(a - b) <= 9)[seen].mean()) > SAME_SHARE
+
+
+def same_structure(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether two thumbnails show one view in other light: what stands there still stands there.
+
+    In blocks of five by five pixels a light that is switched changes the level and the contrast,
+    not the pattern.
+    """
+    import numpy as np
+
+    rows, columns = one.shape[0] // 5 * 5, one.shape[1] // 5 * 5
+    if not rows or not columns:
+        return False
+
+    def blocks(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        cut = thumb[:rows, :columns].astype(np.float32)
+        parts = cut.reshape(rows // 5, 5, columns // 5, 5).swapaxes(1, 2).reshape(-1, 25)
+        centred: NDArray[np.float32] = parts - parts.mean(axis=1, keepdims=True)
+        return centred
+
+    a, b = blocks(one), blocks(other)
+    size_a, size_b = (a**2).sum(axis=1), (b**2).sum(axis=1)
+    seen = (size_a > 25 * 9) & (size_b > 25 * 4) | (size_a > 25 * 4) & (size_b > 25 * 9)
+    if seen.sum() < 4:
+        return False
+    alike = (a * b).sum(axis=1) / np.sqrt(size_a * size_b + 1e-6) > 0.8
+    return float(alike[seen].mean()) > 0.5
 
 
 def find_hard_cuts(

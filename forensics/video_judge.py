@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
-from forensics.video_cuts import find_shots, same_view
+from forensics.video_cuts import find_shots, same_structure, same_view
 from forensics.video_repeats import Freeze, Repeat, find_doubles, find_freezes, find_repeats
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
 
@@ -92,8 +92,10 @@ def judge_frames(
     for frame in [f for f in odds if _returns(thumbs, f)]:
         del odds[frame]
     left = []
+    # What stands out right beside a boundary already named is part of it.
+    beside = max(4, round(rate_hz / 6))
     for frame, score in odds.items():
-        near_taken = any(abs(frame - other) <= 2 for other in taken)
+        near_taken = any(abs(frame - other) <= beside for other in taken)
         in_slow = any(b.kind != "cut" and b.start - 1 <= frame <= b.end + 1 for b in cuts)
         if score >= least_score and not near_taken and not in_slow:
             left.append((frame, score))
@@ -151,7 +153,8 @@ def _inserted(
     found: list[Seen] = []
     used: set[int] = set()
     for number, start in enumerate(views):
-        if start in used or start < 1:
+        if start in used or start < 1 or same_structure(thumbs[start - 1], thumbs[start]):
+            # The same things stand there: a light was switched, no other view was put in.
             continue
         for end in views[number + 1 :]:
             if same_view(thumbs[start - 1], thumbs[min(len(thumbs) - 1, end)]):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -35,14 +35,25 @@ __all__ = [
 ]
 
 #: Version of what is measured: cached measurements of another version are not used.
-FEATURES = "frames-1"
+FEATURES = "frames-2"
 THUMB_WIDE = 40
 CELLS_WIDE = 16
-#: A frame is looked at again when it differs this many times more than any other within a second.
+#: A frame is looked at again when it differs this many times more than all but two others within
+#: a second, in the picture or in its four most unusual cells…
 LOOK = 1.25
+LOOK_CELLS = 1.5
+#: …or when motion begins or ends with it: this many times more than anything in the five frames on
+#: one side of it…
+LOOK_ONE_SIDE = 4.0
+#: …and never where it changes its three strongest cells by fewer grey levels than this.
+LOOK_LEAST = 3.0
+#: Frames after which the slow background moves by one grey level, and the least that stands out.
+BACKGROUND_STEP = 5
+STANDS_OUT = 10
 #: Columns of the second look; NaN where none was taken.
 SECOND_LOOK = (
-    "flow_ahead", "flow_back", "flow_jump", "flow_left", "flow_area", "flow_moved"
+    "flow_ahead", "flow_back", "flow_jump", "flow_left", "front_left", "front_both", "front_share",
+    "front_mass", "flow_area", "flow_moved",
 )  # fmt: skip
 
 _COLUMNS = ("diff", "detail", "peak", "shift", "level", "spread", "sharpness", "changed", "chroma")
@@ -120,7 +131,9 @@ class FrameRows:
         self._looked: dict[int, tuple[float, ...]] = {}
         self._count = 0
         self._buffer: NDArray[np.uint8] | None = None
-        self._flow: Any = None
+        self._second: SecondLook | None = None
+        self._around: deque[NDArray[Any]] = deque(maxlen=2 * self._window + 6)
+        self._back: NDArray[np.uint8] | None = None
 
     def measure(self, view: View) -> Sequence[float]:
         """The numbers of one frame."""
@@ -131,7 +144,7 @@ class FrameRows:
         if self._grey is None:
             self._shape = (max(2, round(height * THUMB_WIDE / width)), THUMB_WIDE)
             self._grid = (max(2, round(height * CELLS_WIDE / width)), CELLS_WIDE)
-            self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)  # type: ignore[attr-defined]
+            self._second = SecondLook()
         thumb = cv2.resize(grey, self._shape[::-1], interpolation=cv2.INTER_AREA)
         self._thumbs += thumb.tobytes()
         mean, deviation = cv2.meanStdDev(grey)
@@ -141,6 +154,7 @@ class FrameRows:
         detail = _detail(before, grey)
         cells = cv2.resize(detail, self._grid[::-1], interpolation=cv2.INTER_AREA)
         self._cells += cells.astype("float16").tobytes()
+        self._around.append(cells)
         row_detail, row_peak = float(cv2.mean(cells)[0]), _peak(cells)
         changed, chroma = self._full_size(view)
         level = float(mean[0, 0])
@@ -149,6 +163,7 @@ class FrameRows:
         self._peak.append(row_peak)
         self._ring.append(grey)
         self._grey = grey
+        self._settle(grey)
         self._count += 1
         self._look(self._count - 1 - self._window)
         return (
@@ -172,18 +187,51 @@ class FrameRows:
         changed = cv2.countNonZero(self._buffer) / luma.size
         return changed, _chroma(frame, previous[0])
 
+    def _settle(self, grey: NDArray[np.uint8]) -> None:
+        """Move the background a grey level towards what is seen: in time, the median."""
+        if self._back is None or self._back.shape != grey.shape:
+            self._back = grey.copy()
+        elif self._count % BACKGROUND_STEP == 0:
+            self._back = self._back + (grey > self._back) - (grey < self._back)
+
     def _look(self, at: int) -> None:
         """Take the second look at frame `at` if it stands out from what surrounds it."""
-        if at < 3 or self._count - at < 4:
+        if at < 3 or self._count - at < 4 or self._back is None or self._second is None:
             return
+        if self._stands_out(at):
+            first = self._count - len(self._ring)
+            frames = [self._ring[at - first + step] for step in range(-3, 3)]
+            self._looked[at] = self._second.take(at - 3, frames, self._back)
+
+    def _stands_out(self, at: int) -> bool:
+        if self._peak[at] < LOOK_LEAST:
+            return False
         low, high = max(1, at - self._window), min(self._count, at + self._window + 1)
         for series in (self._detail, self._peak):
-            around = max(*series[low : at - 1], *series[at + 2 : high], 0.15)
-            if series[at] > LOOK * around:
-                first = self._count - len(self._ring)
-                frames = [self._ring[at - first + step] for step in range(-3, 3)]
-                self._looked[at] = second_look(frames, self._flow)
-                return
+            now = series[at]
+            # One or two other sudden frames nearby, such as key frames, hide nothing.
+            around = sorted((*series[low : at - 1], *series[at + 2 : high], 0.15, 0.15, 0.15))
+            if now > LOOK * around[-3]:
+                return True
+            quiet = min(max(series[max(1, at - 5) : at]), max(series[at + 1 : at + 6]))
+            if now > LOOK_ONE_SIDE * max(quiet, 0.3) and now > 0.5 * around[-1]:
+                return True
+        return self._cells_stand_out(at, low, high)
+
+    def _cells_stand_out(self, at: int, low: int, high: int) -> bool:
+        import numpy as np
+
+        first = self._count - len(self._around)
+        rows = list(self._around)
+        now = rows[at - first]
+        before = rows[max(0, low - first) : at - 1 - first]
+        after = rows[at + 2 - first : high - first]
+        if not before and not after:
+            return False
+        most = np.maximum.reduce([*before, *after])
+        ratio = ((now + 1.0) / (most + 1.0)).ravel()
+        ratio.partition(ratio.size - 4)
+        return float(ratio[-4:].mean()) > LOOK_CELLS
 
     def finish(self) -> None:
         """Look again at the last frames, which had to wait for what follows them."""
@@ -246,50 +294,134 @@ def _chroma(frame: Any, before: Any) -> float:
     return total
 
 
-def second_look(frames: Sequence[NDArray[np.uint8]], flow: Any) -> tuple[float, ...]:
+class SecondLook:
     """Does the third frame of six continue into the fourth as its neighbours continue?
 
-    Parameters
-    ----------
-    frames
-        Six grey pictures; the question is the step from the third to the fourth.
-    flow
-        An OpenCV dense optical flow.
+    What two or three frames give is kept for the looks at the frames beside them.
+    """
 
-    Returns
-    -------
-    tuple
-        Logarithms of ratios, each positive if the middle step is worse than every other:
-        prediction by constant motion, forwards and backwards; largest motion; what motion does not
-        explain; then the fraction of the picture that moved, and how far (pixels of 160).
+    def __init__(self) -> None:
+        import cv2
+
+        preset = cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
+        self._flow: Any = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
+        self._known: dict[tuple[str, int], Any] = {}
+
+    def take(
+        self, first: int, frames: Sequence[NDArray[np.uint8]], view: NDArray[np.uint8]
+    ) -> tuple[float, ...]:
+        """The numbers for the step from the third to the fourth of six frames.
+
+        Parameters
+        ----------
+        first
+            Ordinal of the first of the six.
+        frames
+            Six grey pictures.
+        view
+            The slow background at that time.
+
+        Returns
+        -------
+        tuple
+            Logarithms of ratios, each positive if the middle step is worse than every other:
+            prediction by constant motion, forwards and backwards; largest motion; what motion does
+            not explain; what of the foreground is not near where it was, on the worse side of the
+            step and on the better; then that share itself (0 to 2), the logarithm of how much
+            foreground there is, the fraction of the picture that moved, and how far (pixels of
+            160).
+        """
+        import math
+
+        import cv2
+        import numpy as np
+
+        known = self._known = {k: v for k, v in self._known.items() if k[1] >= first}
+
+        def once(what: str, i: int, make: Callable[[int], Any]) -> Any:
+            if (what, first + i) not in known:
+                known[what, first + i] = make(i)
+            return known[what, first + i]
+
+        # Where each pixel of frame i+1 came from in frame i, and the other way round.
+        def move(i: int) -> Any:
+            return once("move", i, lambda k: self._flow.calc(frames[k + 1], frames[k], None))
+
+        def back(i: int) -> Any:
+            return once("back", i, lambda k: self._flow.calc(frames[k], frames[k + 1], None))
+
+        def ahead_of(i: int) -> float:
+            return _strongest(_warp(frames[i + 1], move(i)), frames[i + 2])
+
+        def behind(i: int) -> float:
+            return _strongest(_warp(frames[i + 1], back(i + 1)), frames[i])
+
+        def unexplained(i: int) -> float:
+            return _strongest(_warp(frames[i], move(i)), frames[i + 1])
+
+        def size(i: int) -> tuple[float, float]:
+            sizes = cv2.magnitude(move(i)[..., 0], move(i)[..., 1])
+            rank = sizes.size * 98 // 100
+            return float(np.partition(sizes, rank, axis=None)[rank]), float((sizes > 1.0).mean())
+
+        left = [once("left", i, unexplained) for i in range(5)]
+        sizes = [once("size", i, size) for i in range(5)]
+        # Frame 3 is predicted from 1 and 2, frame 2 from 3 and 4; the others lie wholly on one
+        # side of the step.
+        ahead = {i: once("ahead", i, ahead_of) for i in (0, 1, 3)}
+        behind_ = {i: once("behind", i, behind) for i in (0, 2, 3)}
+        floor = 0.5
+
+        def ratio(value: float, others: Sequence[float], least: float) -> float:
+            return math.log((value + least) / (max(others) + least))
+
+        largest = [far for far, _ in sizes]
+        return (
+            ratio(ahead[1], (ahead[0], ahead[3]), floor),
+            ratio(behind_[2], (behind_[0], behind_[3]), floor),
+            ratio(largest[2], (*largest[:2], *largest[3:]), 0.25),
+            ratio(left[2], (*left[:2], *left[3:]), floor),
+            *_front(frames, view), sizes[2][1], largest[2],
+        )  # fmt: skip
+
+
+def _front(
+    frames: Sequence[NDArray[np.uint8]], back: NDArray[np.uint8]
+) -> tuple[float, float, float, float]:
+    """Who was there a frame ago and is nowhere near, and who is there and was nowhere near.
+
+    Nobody vanishes from the middle of a view or stands in it from one frame to the next, and a step
+    in the light or a fresh key frame moves nobody.
     """
     import math
 
     import cv2
     import numpy as np
 
-    moves = [flow.calc(frames[i + 1], frames[i], None) for i in range(5)]
-    returns = [flow.calc(frames[i], frames[i + 1], None) for i in range(5)]
-    # moves[i] says where each pixel of frame i+1 came from in frame i.
-    ahead = [_strongest(_warp(frames[i + 1], moves[i]), frames[i + 2]) for i in range(4)]
-    back = [_strongest(_warp(frames[i + 1], returns[i + 1]), frames[i]) for i in range(4)]
-    left = [_strongest(_warp(frames[i], moves[i]), frames[i + 1]) for i in range(5)]
-    sizes = [cv2.magnitude(move[..., 0], move[..., 1]) for move in moves]
-    rank = sizes[0].size * 98 // 100
-    largest = [float(np.partition(size, rank, axis=None)[rank]) for size in sizes]
-    # Frame 3 is predicted from 1 and 2 in ahead[1]; frame 2 from 3 and 4 in back[2]. What lies
-    # wholly on one side of the step is ahead[0] and ahead[3], back[0] and back[3].
-    floor = 0.5
+    fronts, wide, masses = [], [], []
+    kernel = np.ones((7, 7), np.uint8)
+    calm = cv2.blur(back, (3, 3))
+    for grey in frames:
+        change = cv2.subtract(cv2.blur(grey, (3, 3)), calm, dtype=cv2.CV_16S)
+        light = int(np.median(change[::3, ::3]))
+        away = cv2.convertScaleAbs(change, alpha=1.0, beta=-light)
+        front = np.minimum(np.maximum(away, STANDS_OUT) - np.uint8(STANDS_OUT), np.uint8(40))
+        fronts.append(front)
+        wide.append(cv2.dilate(front, kernel))
+        masses.append(float(cv2.sumElems(front)[0]))
+    gone, come = [], []
+    for i in range(5):
+        lost = float(cv2.sumElems(cv2.subtract(fronts[i], wide[i + 1]))[0])
+        new = float(cv2.sumElems(cv2.subtract(fronts[i + 1], wide[i]))[0])
+        gone.append(lost / (masses[i] + 300.0))
+        come.append(new / (masses[i + 1] + 300.0))
+    worse = [max(pair) for pair in zip(gone, come, strict=True)]
+    better = [min(pair) for pair in zip(gone, come, strict=True)]
 
-    def ratio(value: float, others: Sequence[float], least: float) -> float:
-        return math.log((value + least) / (max(others) + least))
+    def ratio(series: list[float]) -> float:
+        return math.log((series[2] + 0.02) / (max(*series[:2], *series[3:]) + 0.02))
 
-    return (
-        ratio(ahead[1], (ahead[0], ahead[3]), floor), ratio(back[2], (back[0], back[3]), floor),
-        ratio(largest[2], (largest[1], largest[3], largest[0], largest[4]), 0.25),
-        ratio(left[2], (left[0], left[1], left[3], left[4]), floor),
-        float((sizes[2] > 1.0).mean()), largest[2],
-    )  # fmt: skip
+    return ratio(worse), ratio(better), gone[2] + come[2], math.log(max(masses[2:4]) + 300.0)
 
 
 def _warp(picture: NDArray[np.uint8], move: NDArray[np.float32]) -> NDArray[np.uint8]:

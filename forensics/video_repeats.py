@@ -391,7 +391,7 @@ def find_freezes(
             continue
         before, after = diff[max(1, first - around) : first], diff[last : last + around]
         inside = float(np.mean(diff[first:last]))
-        if not len(before) or not len(after):
+        if len(before) < 3 or len(after) < 3:
             still.append((first, last))
             continue
         outside = min(float(np.median(before)), float(np.median(after)))
@@ -399,12 +399,29 @@ def find_freezes(
         # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
         quietest = min(float(np.percentile(before, 20)), float(np.percentile(after[1:], 20)) if
                        len(after) > 1 else 0.0)  # fmt: skip
-        if contrast >= 6 and quietest > 3 * inside + 0.03:
+        typical_here = float(np.median(np.concatenate([before, after])))
+        if (contrast >= 6 and quietest > 3 * inside + 0.03 and typical_here >= 0.1
+                and _sudden(before, after, typical_here)):  # fmt: skip
             freezes.append(Freeze(first - 1, last, contrast))
         else:
             still.append((first, last))
     assert count == len(quiet)
     return freezes, still
+
+
+def _sudden(
+    before: NDArray[np.float64], after: NDArray[np.float64], typical: float
+) -> bool:
+    """Whether a standstill begins and ends at once, as no view that empties and fills does.
+
+    What was held back shows as a leap at the end; where nothing was, motion still stops and
+    resumes in full.
+    """
+    import numpy as np
+
+    leap = float(after[:3].max()) / max(0.05, float(np.median(after[3:9]))) if len(after) > 5 else 0
+    stops, resumes = float(before[-3:].max()), float(after[:2].max())
+    return leap >= 1.5 or min(stops, resumes) >= 0.5 * typical
 
 
 def find_doubles(diff: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -3,13 +3,14 @@
 A step is compared with all others within a second, in the picture as a whole and cell by cell,
 because what moves where differs; the second look of `video_measure` adds what motion does not
 explain; the fresh key frames that encoders put in regularly are held against each other.
-`score_steps` fuses all with a small logistic model (``data/step_model.json``) whose weights
-`benchmarks/pictures.py` fits, and measures with every source held out in turn.
+`score_steps` fuses all with a small forest of decision trees (``data/step_model.json``) which
+`benchmarks/pictures.py` grows, and measures with every source held out in turn.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -36,9 +37,19 @@ __all__ = [
 ]
 
 STEP_FEATURES = (
-    "detail", "peak", "cells_top", "cells_many", "even", "lasting", "light", "amount", "on_grid",
+    "detail", "peak", "detail_third", "peak_third", "ceases", "cells_top", "cells_many", "even",
+    "edge", "inner_left", "inner_share", "continues", "lasting", "light", "amount", "on_grid",
     "off_grid", "key_usual", "sharper", "stalled", *SECOND_LOOK,
 )  # fmt: skip
+
+
+#: Frames at either end of a file in which no step is judged.
+CONTEXT = 6
+#: Where the middling cell changes more than this share of the strongest (logarithm), the picture
+#: changed all over: a knocked camera, a fresh coding, other light. A cut moves figures alone.
+ALL_OVER = -1.2
+#: Seconds over which the empty view is taken, for telling who stands in it.
+BACKGROUND_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,14 +75,25 @@ def measure_candidates(measured: Measurements, rate_hz: float) -> Steps:
     reach = window_frames(rate_hz)
     columns = measured.columns
     frames = np.flatnonzero(np.isfinite(columns["flow_ahead"]))
+    # Where a file begins or ends nothing is known yet of what is usual.
+    frames = frames[(frames >= CONTEXT) & (frames < len(measured) - CONTEXT)]
     if not len(frames):
         return Steps(frames, np.zeros((0, len(STEP_FEATURES))))
     ratios = []
     for name in ("detail", "peak"):
         before, after = largest_around(columns[name], reach, gap=1)
         ratios.append(np.log((columns[name] + 0.3) / (np.maximum(before, after) + 0.3))[frames])
+    ratios += [_beside_third(columns[name], frames, reach) for name in ("detail", "peak")]
+    ratios.append(_ceases(columns["detail"], frames))
     top, many, even = _cells(measured.planes["cells"], frames, reach)
-    lasting = np.array([_lasting(measured.planes["thumbs"], int(t), reach) for t in frames])
+    figures = even < ALL_OVER
+    frames, top, many, even = frames[figures], top[figures], many[figures], even[figures]
+    ratios = [ratio[figures] for ratio in ratios]
+    if not len(frames):
+        return Steps(frames, np.zeros((0, len(STEP_FEATURES))))
+    thumbs = measured.planes["thumbs"]
+    inner_left, inner_share = _inner(thumbs, frames, round(BACKGROUND_S * rate_hz))
+    lasting = np.array([_lasting(thumbs, int(t), reach) for t in frames])
     light = np.abs(columns["shift"][frames]) / (columns["diff"][frames] + 0.2)
     grid = _off_grid(measured.key)[frames]
     sharpness = np.log(columns["sharpness"] + 1.0)
@@ -79,11 +101,41 @@ def measure_candidates(measured: Measurements, rate_hz: float) -> Steps:
     look = [columns[name][frames] for name in SECOND_LOOK]
     look[-1] = np.log1p(look[-1])
     table = np.column_stack(
-        [*ratios, top, many, even, lasting, light, np.log(columns["peak"][frames] + 0.3),
-         grid < 0, grid > 0, _beside_other_keys(columns["detail"], measured.key, frames), sharper,
+        [*ratios, top, many, even, _edge(measured.planes["cells"], frames), inner_left,
+         inner_share, _continues(columns["detail"], frames), lasting, light,
+         np.log(columns["peak"][frames] + 0.3), grid < 0, grid > 0,
+         _beside_other_keys(columns["detail"], measured.key, frames), sharper,
          _stalled(columns["diff"], frames), *look]
     )  # fmt: skip
     return Steps(frames, table)
+
+
+def _beside_third(
+    series: NDArray[np.float64], frames: NDArray[np.int64], reach: int
+) -> NDArray[np.float64]:
+    """Against the third largest of the steps around: one other sudden frame hides nothing."""
+    import numpy as np
+
+    ratio = np.zeros(len(frames))
+    for row, t in enumerate(frames):
+        low, high = max(1, t - reach), t + reach + 1
+        around = np.concatenate([series[low : max(low, t - 1)], series[t + 2 : high], np.zeros(3)])
+        third = float(np.partition(around, len(around) - 3)[-3])
+        ratio[row] = np.log((series[t] + 0.3) / (third + 0.3))
+    return ratio
+
+
+def _ceases(detail: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How much more moves in the five steps on one side than in the five on the other."""
+    import numpy as np
+
+    apart = np.zeros(len(frames))
+    for row, t in enumerate(frames):
+        before, after = detail[max(1, t - 5) : t], detail[t + 1 : t + 6]
+        if len(before) and len(after):
+            ratio = (np.median(before) + 0.3) / (np.median(after) + 0.3)
+            apart[row] = abs(float(np.log(ratio)))
+    return apart
 
 
 def _cells(
@@ -108,6 +160,66 @@ def _cells(
         strongest = float(np.sort(now, axis=None)[-3:].mean())
         even[row] = float(np.log((np.median(now) + 0.2) / (strongest + 0.2)))
     return top, many, even
+
+
+def _edge(cells: NDArray[np.float16], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of what changed in the cells at the picture's edge: where people may come in."""
+    import numpy as np
+
+    now = cells[frames].astype(np.float64)
+    inner = now[:, 1:-1, 1:-1].sum(axis=(1, 2))
+    share: NDArray[np.float64] = 1 - (inner + 0.1) / (now.sum(axis=(1, 2)) + 0.1)
+    return share
+
+
+def _continues(detail: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How much moves on the quieter side of the step, beside the step itself."""
+    import numpy as np
+
+    ratio = np.zeros(len(frames))
+    for row, t in enumerate(frames):
+        sides = np.median(detail[t - 3 : t]), np.median(detail[t + 1 : t + 4])
+        ratio[row] = np.log((min(sides) + 0.3) / (detail[t] + 0.3))
+    return ratio
+
+
+def _inner(
+    thumbs: NDArray[np.uint8], frames: NDArray[np.int64], reach: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Whoever appears or vanishes within the view, against the step before and the one after.
+
+    Who stands at the picture's edge may be coming in or going out and does not count.
+    """
+    import numpy as np
+
+    left, share = np.zeros(len(frames)), np.zeros(len(frames))
+    block, empty = -1, thumbs[0].astype(np.float32)
+    for row, t in enumerate(frames):
+        if t // reach != block:
+            # One empty view serves a stretch: the median of what was there around it.
+            block = int(t // reach)
+            low, high = max(0, (block - 1) * reach), (block + 2) * reach
+            empty = np.median(thumbs[low : high : max(1, reach // 16)], axis=0).astype(np.float32)
+        four = thumbs[t - 2 : t + 2].astype(np.float32) - empty
+        four -= np.median(four, axis=(1, 2), keepdims=True)
+        fronts = np.clip(np.abs(four) - 8, 0, 40)
+        moved = [_unmatched(a, b) + _unmatched(b, a) for a, b in itertools.pairwise(fronts)]
+        left[row] = np.log((moved[1] + 20.0) / (max(moved[0], moved[2]) + 20.0))
+        share[row] = np.log((moved[1] + 20.0) / (fronts[1:3].sum() / 2 + 20.0))
+    return left, share
+
+
+def _unmatched(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """How much of the figures in one picture, edge aside, has nothing near it in the other."""
+    import cv2
+    import numpy as np
+
+    number, labels = cv2.connectedComponents((one > 0).astype(np.uint8))
+    at_edge = np.zeros(number, dtype=bool)
+    for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        at_edge[side] = True
+    near = cv2.dilate(other, np.ones((3, 3), np.uint8))
+    return float(np.maximum(one - near, 0)[~at_edge[labels]].sum())
 
 
 def _lasting(thumbs: NDArray[np.uint8], t: int, reach: int) -> float:
@@ -174,26 +286,37 @@ def _off_grid(key: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 class StepModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A logistic model: standardise by `mean` and `scale`, weigh, add `bias`."""
+    """A forest of decision trees as flat lists; each entry is one node.
+
+    `feature` is the column asked about (-1 for a leaf), `split` the largest value that goes to
+    node `left`, all others go to `right`; `value` is the share of edits in a leaf; `roots` are the
+    nodes at which the trees begin.
+    """
 
     features: tuple[str, ...]
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    weights: tuple[float, ...]
-    bias: float
+    feature: tuple[int, ...]
+    split: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    value: tuple[float, ...]
+    roots: tuple[int, ...]
     least_score: float
     fitted: str
 
     def score(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The fitted probability of each row of features, (k,) between 0 and 1."""
+        """The mean over all trees for each row of features, (k,) between 0 and 1."""
         import numpy as np
 
-        table = (features - np.array(self.mean)) / np.array(self.scale)
-        # A feature far outside what was seen in fitting must not decide alone.
-        table = np.clip(table, -4, 4)
-        with np.errstate(over="ignore"):
-            scores: NDArray[np.float64] = 1 / (1 + np.exp(-(table @ np.array(self.weights)
-                                                            + self.bias)))  # fmt: skip
+        # Rounded like the splits, so that the last bits of a machine's arithmetic decide nothing.
+        table = np.round(features, 4)
+        feature, split = np.array(self.feature), np.array(self.split)
+        left, right, value = np.array(self.left), np.array(self.right), np.array(self.value)
+        node = np.tile(np.array(self.roots), (len(table), 1))
+        rows = np.arange(len(table))[:, None]
+        while (inner := feature[node] >= 0).any():
+            goes = table[rows, feature[node]] <= split[node]
+            node = np.where(inner, np.where(goes, left[node], right[node]), node)
+        scores: NDArray[np.float64] = value[node].mean(axis=1)
         return scores
 
 
@@ -208,5 +331,5 @@ def shipped_model() -> StepModel:
 
 
 def score_steps(steps: Steps, model: StepModel | None = None) -> NDArray[np.float64]:
-    """The probability that each candidate is an edit, as fitted; (k,) between 0 and 1."""
+    """How many of the trees, so to say, take each candidate for an edit; (k,) between 0 and 1."""
     return (model or shipped_model()).score(steps.features)

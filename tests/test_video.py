@@ -14,7 +14,7 @@ from walkers import RATE, make, street
 from forensics import Ledger, open_clip, video
 from forensics.model import Cut, Discontinuity, Examination, Keyframe
 from forensics.provenance import artefact_bytes, check_replay, replay
-from forensics.video_cuts import find_shots
+from forensics.video_cuts import find_shots, same_structure
 from forensics.video_measure import FrameRows, largest_around
 from forensics.video_repeats import find_doubles, find_freezes, find_repeats
 from forensics.video_testable import map_not_testable
@@ -59,6 +59,33 @@ def test_a_pulse_is_a_freeze_only_where_it_moves_around_it() -> None:
     assert find_doubles(np.where(np.arange(100) == 50, 0.0, 2.0)).tolist() == [50]
 
 
+def test_a_view_that_empties_and_fills_is_no_freeze() -> None:
+    held = np.full(120, 2.0)
+    held[40:60] = 0.0
+    held[60] = 9.0
+    assert len(find_freezes(held, 20.0)[0]) == 1
+    # The last one walks out, the next one walks in: motion ebbs away and comes back.
+    gradual = held.copy()
+    gradual[34:40], gradual[60:70] = np.linspace(1.5, 0.1, 6), np.linspace(0.2, 2.0, 10)
+    freezes, still = find_freezes(gradual, 20.0)
+    assert freezes == [] and len(still) == 1
+
+
+def test_a_long_recording_is_searched_by_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    place = np.cumsum(rng.normal(0, 0.6, (1500, 2)), axis=0)
+    place = np.abs((place + np.array([20, 11])) % (80, 44) - (40, 22))
+    rows, columns = np.mgrid[:22, :40]
+    away = (columns - place[:, :1, None]) ** 2 / 9 + (rows - place[:, 1:, None]) ** 2 / 9
+    frames = (90 + 80 * np.exp(-away) + rng.normal(0, 1, (1500, 22, 40))).astype(np.uint8)
+    frames[1200:1260] = frames[300:360]
+    every = find_repeats(frames, 20.0)
+    monkeypatch.setattr("forensics.video_repeats.ALL_WITH_ALL", 200)
+    for found in (every, find_repeats(frames, 20.0)):
+        [repeat] = found
+        assert repeat.lag == 900 and abs(repeat.first - 300) <= 2 and abs(repeat.last - 360) <= 2
+
+
 def test_motion_that_comes_once_is_no_copy(view: NDArray[np.uint8]) -> None:
     small = view[:, 1:180:8, ::8].copy()
     assert find_repeats(small, RATE) == []
@@ -98,6 +125,15 @@ def test_a_shot_boundary_is_named_and_placed(
     assert cut.pts == Fraction(cut.ordinal, 25)
 
 
+def test_a_quick_fade_that_never_reaches_black_is_one_fade() -> None:
+    rng = np.random.default_rng(8)
+    one, other = (np.kron(rng.integers(20, 235, (11, 20)), np.ones((2, 2))) for _ in range(2))
+    dips = [one * (1 - k / 7) for k in range(1, 7)] + [other * k / 7 for k in range(1, 7)]
+    thumbs = np.stack([one] * 30 + dips + [other] * 30).astype(np.uint8)
+    [fade] = find_shots(thumbs, thumbs.mean(axis=(1, 2)), np.zeros(len(thumbs)), 25.0)
+    assert fade.kind == "fade" and 30 <= fade.first <= 42
+
+
 def test_rotation_and_uneven_stamps_move_no_cut(tmp_path: Path) -> None:
     frames = shots("cut")
     stamps = [n + (n // 7) for n in range(len(frames))]
@@ -117,6 +153,16 @@ def test_a_flash_and_a_change_of_light_are_no_cuts(tmp_path: Path) -> None:
         frames[n] = np.clip(frames[n].astype(int) + 40, 0, 255).astype(np.uint8)
     clip = open_clip(write_video(tmp_path / "a.mp4", frames), metadata=False)
     assert video.find_cuts(clip).outcome == "nothing-found"
+
+
+def test_a_light_switched_is_the_same_view_in_other_light() -> None:
+    rng = np.random.default_rng(4)
+    one, other = (rng.integers(20, 235, (22, 40)).astype(np.uint8) for _ in range(2))
+    dark = one.copy()
+    dark[:, 20:] = (dark[:, 20:] * 0.5).astype(np.uint8)
+    assert same_structure(one, dark) and not same_structure(one, other)
+    flat = np.full((22, 40), 90, np.uint8)
+    assert not same_structure(flat, one) and not same_structure(flat, flat)
 
 
 def test_empty_and_tiny_series_hold_no_shots() -> None:
