@@ -52,6 +52,15 @@ def errors_of(job: Row, found: Row) -> dict[str, float]:
     }
 
 
+def above_some(right: Any, count: int, strangers: list[float], number: int) -> float | None:
+    """The share right above the best of `number` strangers, averaged over 500 drawings of them."""
+    if len(strangers) < number:
+        return None
+    rng = np.random.default_rng(1)
+    tops = [rng.choice(strangers, number, replace=False).max() for _ in range(500)]
+    return round(float(np.mean([np.sum(right > top) / count for top in tops])), 4)
+
+
 def summary(rows: list[tuple[Row, Row]], strangers: list[float]) -> Row:
     """One tool on some pairs (truth, answer), its scores held against those of strangers."""
     errors = [errors_of(*row) for row in rows]
@@ -66,6 +75,7 @@ def summary(rows: list[tuple[Row, Row]], strangers: list[float]) -> Row:
         "within_15_ms_of_a_source": share(source <= 0.015),
         "within_100_ms_of_a_source": share(source <= 0.1),
         "right_above_all_strangers": share(right & (score > least)),
+        "right_above_40_strangers": above_some(score[right], len(score), strangers, 40),
         "strangers": len(strangers), "greatest_stranger_score": least,
         "cpu_s_per_pair": round(float(np.mean([a["cpu_s"] for _, a in rows])), 3),
     }  # fmt: skip

@@ -16,13 +16,7 @@ from forensics.audio_case import Case, pair_evidence
 from forensics.audio_features import hear
 from forensics.audio_jumps import find_jumps, jump_observations
 from forensics.audio_mute import By, one_group, tie_silent
-from forensics.audio_pairs import (
-    Candidate_,
-    Judged,
-    judge,
-    log_odds,
-    measure_pairs,
-)
+from forensics.audio_pairs import Candidate_, Judged, judge, log_odds, measure_pairs
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
 from forensics.model import (
@@ -106,13 +100,20 @@ def align_clips(
       both: by sound alone that is one event (ASTM E3016: inaccuracy, association). The same
       soundtrack laid over two clips, and re-uploads, are recognised by agreeing to the sample
       and kept apart from event evidence; two fixed recorders on one clock can look like that.
-    * Calls it wrongly when a chant or a loop of music repeats exactly: every offset that fits
-      nearly as well is listed in `rivals`, and a pair that rests on such a choice is not joined
-      by itself (misinterpretation).
+    * A chant or a loop of music fits at many offsets. They are listed in `rivals`, and such a
+      pair is not joined by itself: of looped music hardly any pair is, of chants a third
+      (misinterpretation). It is called wrongly when only one of the repetitions lies where both
+      clips overlap for long enough to be compared.
+    * Where one soundtrack lies under a voice louder than itself, it is taken for one event; two
+      telephones that stand still before one loudspeaker, on clocks that agree to 2 ppm, can be
+      taken for one soundtrack and left out.
     * Misses it when clips share less than about 5 s, when noise is 5 dB above what both heard,
-      and when there is no sound: those clips are listed in `unplaced`.
+      and when there is no sound: those clips are listed in `unplaced`. With n clips all pairs
+      are held to the same limit together: the more clips, the clearer each pair must be.
     * The interval is too narrow when a source is further from one camera than from the other by
       more than `spacing_m` (inaccuracy, alteration).
+    * Clock drift is stated for 25 s of a clear direct path and more. A camera carried towards the
+      sound at an even pace looks like a slow clock: 1 mm/s is 3 ppm.
     * Says nothing about when it happened on the wall clock. Where a clip jumps, its placement
       holds on the side that more of the evidence lies on.
     """
