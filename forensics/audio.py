@@ -311,7 +311,7 @@ def _solve(
     placed = {clip for solution in solutions for clip in solution.clips}
     extra = [
         _edge(case, item) for item in accepted.values()
-        if item.same_soundtrack
+        if item.same_soundtrack and not item.ambiguous
         and not {case.number(item.first), case.number(item.second)} & placed
     ]  # fmt: skip
     first = len(edges)

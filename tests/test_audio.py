@@ -302,6 +302,15 @@ def test_a_loop_is_ambiguous_and_its_rivals_are_listed(clip_of: Opener) -> None:
     assert any(abs(x - 3.5) < 0.02 for x in fitting)
 
 
+def test_a_loop_laid_over_two_clips_is_placed_at_none_of_its_repetitions(clip_of: Opener) -> None:
+    loop = np.tile(street(3.0, 56), 14)
+    a, b = clip_of("a", loop[: 24 * RATE]), clip_of("b", loop[5 * RATE : 29 * RATE] * 0.5)
+    align = audio.align_clips([a, b])
+    (pair,) = align.pairs
+    assert "same soundtrack" in pair.note
+    assert not align.placements
+
+
 def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opener) -> None:
     a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
     silent = clip_of("silent", np.zeros(10 * RATE, np.float32))
