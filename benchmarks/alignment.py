@@ -66,7 +66,7 @@ HALF = os.environ.get("HALF", "report")
 WORK = Path(os.environ.get("WORK", tempfile.gettempdir())) / f"alignment-{HALF}"
 PEERS = ("audio-offset-finder", "syncstart", "audio-video-sync", "audiolocate", "audalign")
 #: Seed, draws, and draws that peers answer too. Each draw: 6 pairs, 48 strangers or more.
-SETS = {"simple": (41, 15, 5), "hard": (43, 20, 5)}
+SETS = {"simple": (41, 15, 5), "hard": (42, 20, 5)}
 
 
 def opened(path: Path | str) -> Clip:
