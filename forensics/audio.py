@@ -18,6 +18,7 @@ from forensics.audio_jumps import find_jumps, jump_observations
 from forensics.audio_mute import By, one_group, tie_silent
 from forensics.audio_pairs import Candidate_, Judged, judge, log_odds, measure_pairs
 from forensics.audio_solve import Edge, Solution, components, solve
+from forensics.calibration import error_rate
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
 from forensics.model import (
     Alignment,
@@ -154,8 +155,9 @@ def align_clips(
     ]
     order = {clip.digest: n for n, clip in enumerate(case.clips)}
     placements.sort(key=lambda p: (p.component, order[p.clip]))
+    origin = current_origin()
     return Alignment(
-        origin=current_origin(),
+        origin=origin, error_rate=error_rate(origin.method, origin.version, ""),
         reference=case.clips[solutions[0].clips[0]].digest if solutions else "",
         placements=tuple(placements),
         pairs=(*pair_evidence(case, accepted, residual), *given, *mute),
@@ -468,10 +470,8 @@ def _warn(
     case: Case, solutions: Sequence[Solution], edges: Sequence[Edge],
     accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
 ) -> None:  # fmt: skip
-    alike = [
-        (case.number(v.first), case.number(v.second)) for v in accepted.values()
-        if v.same_soundtrack
-    ]  # fmt: skip
+    same = [v for v in accepted.values() if v.same_soundtrack]
+    alike = [(case.number(v.first), case.number(v.second)) for v in same]
     for group in components(len(case.clips), alike):
         if len(group) > 1:
             names = ", ".join(case.clips[n].name for n in group)
