@@ -194,11 +194,11 @@ def find_offset_breaks(
     When it errs
     ------------
     With two clips it cannot say which of them jumps: "inconclusive", for both (ASTM E3016:
-    inaccuracy, association); a third decides in two of three cases. Jumps below 0.2 s and above 4 s are not looked for, nor those within
-    about 4 s of the ends of what two clips share (incompleteness). It errs where sources far apart
-    take turns and one is heard in each clip only, and where sound repeats. It says nothing about
-    a clip whose sound was shared by none, and does not tell a cut from dropped sound
-    (misinterpretation).
+    inaccuracy, association); a third decides in two of three cases. Jumps below 0.2 s and above
+    4 s are not looked for, nor those within about 4 s of the ends of what two clips share
+    (incompleteness). It errs where sources far apart take turns and one is heard in each clip
+    only, and where sound repeats. It says nothing about a clip whose sound was shared by none,
+    and does not tell a cut from dropped sound (misinterpretation).
     """
     mine = [j for j in jumps if clip.digest in (j.first, j.second)]
     length = clip.duration
