@@ -52,6 +52,28 @@ def errors_of(job: Row, found: Row) -> dict[str, float]:
     }
 
 
+def above_some(right: Any, count: int, strangers: list[float], number: int) -> float | None:
+    """The share right above the best of `number` strangers, averaged over 500 drawings of them."""
+    if len(strangers) < number:
+        return None
+    rng = np.random.default_rng(1)
+    tops = [rng.choice(strangers, number, replace=False).max() for _ in range(500)]
+    return round(float(np.mean([np.sum(right > top) / count for top in tops])), 4)
+
+
+def by_chance(jobs: list[Row], within_s: float = 0.015, spread_s: float = 0.06) -> float:
+    """How often a wrong offset, normally spread about the truth, lies near some source's own.
+
+    Six sources heard by two walking telephones have many offsets: near one of them is not hard.
+    """
+    rng = np.random.default_rng(2)
+    hits = [
+        min(abs(job["offset_s"] + miss - s) for s in job["by_source"]) <= within_s
+        for job in jobs for miss in rng.normal(0, spread_s, 40)
+    ]  # fmt: skip
+    return round(float(np.mean(hits)), 3)
+
+
 def summary(rows: list[tuple[Row, Row]], strangers: list[float]) -> Row:
     """One tool on some pairs (truth, answer), its scores held against those of strangers."""
     errors = [errors_of(*row) for row in rows]
@@ -64,8 +86,10 @@ def summary(rows: list[tuple[Row, Row]], strangers: list[float]) -> Row:
         "within_10_ms": share(clock <= 0.01), "within_100_ms": share(clock <= 0.1),
         "within_250_ms": share(right), "within_10_ms_of_a_source": share(source <= 0.01),
         "within_15_ms_of_a_source": share(source <= 0.015),
+        "within_15_ms_of_a_source_by_chance_at_60_ms": by_chance([j for j, _ in rows]),
         "within_100_ms_of_a_source": share(source <= 0.1),
         "right_above_all_strangers": share(right & (score > least)),
+        "right_above_40_strangers": above_some(score[right], len(score), strangers, 40),
         "strangers": len(strangers), "greatest_stranger_score": least,
         "cpu_s_per_pair": round(float(np.mean([a["cpu_s"] for _, a in rows])), 3),
     }  # fmt: skip
@@ -76,6 +100,12 @@ def summary(rows: list[tuple[Row, Row]], strangers: list[float]) -> Row:
     return out
 
 
+def stated(job: Row, found: Row) -> bool:
+    """Whether a drift was said of a pair that was joined where it belongs."""
+    right = errors_of(job, found)["clock"] < 0.25
+    return found["drift_ppm"] is not None and found["accepted"] and right
+
+
 def extras(rows: list[tuple[Row, Row]]) -> Row:
     """What only this library states: decisions, intervals, drifts, rivals."""
     errors = np.array([errors_of(*row)["clock"] for row in rows])
@@ -84,10 +114,8 @@ def extras(rows: list[tuple[Row, Row]]) -> Row:
     inside = [a["interval"][0] <= j["offset_s"] <= a["interval"][1] for j, a in placed]
     half = [(a["interval"][1] - a["interval"][0]) / 2 for _, a in placed]
     drifts = [
-        (j, a["drift_ppm"] - j["drift_ppm"], a["drift_interval"])
-        for (j, a), e in zip(rows, errors, strict=True)
-        if a["drift_ppm"] is not None and a["accepted"] and e < 0.25
-    ]  # fmt: skip
+        (j, a["drift_ppm"] - j["drift_ppm"], a["drift_interval"]) for j, a in rows if stated(j, a)
+    ]
     long = [abs(d) for j, d, _ in drifts if j["overlap_s"] >= 60]
     listed = [
         any(abs(o - j["offset_s"]) < 0.25 for o in [a["offset_s"], *a["rivals_s"]])

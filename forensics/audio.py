@@ -16,14 +16,9 @@ from forensics.audio_case import Case, pair_evidence
 from forensics.audio_features import hear
 from forensics.audio_jumps import find_jumps, jump_observations
 from forensics.audio_mute import By, one_group, tie_silent
-from forensics.audio_pairs import (
-    Candidate_,
-    Judged,
-    judge,
-    log_odds,
-    measure_pairs,
-)
+from forensics.audio_pairs import Candidate_, Judged, judge, log_odds, measure_pairs
 from forensics.audio_solve import Edge, Solution, components, solve
+from forensics.calibration import error_rate
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
 from forensics.model import (
     Alignment,
@@ -106,13 +101,20 @@ def align_clips(
       both: by sound alone that is one event (ASTM E3016: inaccuracy, association). The same
       soundtrack laid over two clips, and re-uploads, are recognised by agreeing to the sample
       and kept apart from event evidence; two fixed recorders on one clock can look like that.
-    * Calls it wrongly when a chant or a loop of music repeats exactly: every offset that fits
-      nearly as well is listed in `rivals`, and a pair that rests on such a choice is not joined
-      by itself (misinterpretation).
+    * A chant or a loop of music fits at many offsets. They are listed in `rivals`, and such a
+      pair is not joined by itself: of looped music hardly any pair is, of chants a third
+      (misinterpretation). It is called wrongly when only one of the repetitions lies where both
+      clips overlap for long enough to be compared.
+    * Where one soundtrack lies under a voice louder than itself, it is taken for one event; two
+      telephones that stand still before one loudspeaker, on clocks that agree to 2 ppm, can be
+      taken for one soundtrack and left out.
     * Misses it when clips share less than about 5 s, when noise is 5 dB above what both heard,
-      and when there is no sound: those clips are listed in `unplaced`.
+      and when there is no sound: those clips are listed in `unplaced`. With n clips all pairs
+      are held to the same limit together: the more clips, the clearer each pair must be.
     * The interval is too narrow when a source is further from one camera than from the other by
       more than `spacing_m` (inaccuracy, alteration).
+    * Clock drift is stated for 25 s of a clear direct path and more. A camera carried towards the
+      sound at an even pace looks like a slow clock: 1 mm/s is 3 ppm.
     * Says nothing about when it happened on the wall clock. Where a clip jumps, its placement
       holds on the side that more of the evidence lies on.
     """
@@ -153,8 +155,9 @@ def align_clips(
     ]
     order = {clip.digest: n for n, clip in enumerate(case.clips)}
     placements.sort(key=lambda p: (p.component, order[p.clip]))
+    origin = current_origin()
     return Alignment(
-        origin=current_origin(),
+        origin=origin, error_rate=error_rate(origin.method, origin.version, ""),
         reference=case.clips[solutions[0].clips[0]].digest if solutions else "",
         placements=tuple(placements),
         pairs=(*pair_evidence(case, accepted, residual), *given, *mute),
@@ -191,11 +194,11 @@ def find_offset_breaks(
     When it errs
     ------------
     With two clips it cannot say which of them jumps: "inconclusive", for both (ASTM E3016:
-    inaccuracy, association). Jumps below 0.2 s and above 4 s are not looked for, nor those within
-    about 4 s of the ends of what two clips share (incompleteness). It errs where sources far apart
-    take turns and one is heard in each clip only, and where sound repeats. It says nothing about
-    a clip whose sound was shared by none, and does not tell a cut from dropped sound
-    (misinterpretation).
+    inaccuracy, association); a third decides in two of three cases. Jumps below 0.2 s and above
+    4 s are not looked for, nor those within about 4 s of the ends of what two clips share
+    (incompleteness). It errs where sources far apart take turns and one is heard in each clip
+    only, and where sound repeats. It says nothing about a clip whose sound was shared by none,
+    and does not tell a cut from dropped sound (misinterpretation).
     """
     mine = [j for j in jumps if clip.digest in (j.first, j.second)]
     length = clip.duration
@@ -310,7 +313,7 @@ def _solve(
     placed = {clip for solution in solutions for clip in solution.clips}
     extra = [
         _edge(case, item) for item in accepted.values()
-        if item.same_soundtrack
+        if item.same_soundtrack and not item.ambiguous
         and not {case.number(item.first), case.number(item.second)} & placed
     ]  # fmt: skip
     first = len(edges)
@@ -467,10 +470,8 @@ def _warn(
     case: Case, solutions: Sequence[Solution], edges: Sequence[Edge],
     accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
 ) -> None:  # fmt: skip
-    alike = [
-        (case.number(v.first), case.number(v.second)) for v in accepted.values()
-        if v.same_soundtrack
-    ]  # fmt: skip
+    same = [v for v in accepted.values() if v.same_soundtrack]
+    alike = [(case.number(v.first), case.number(v.second)) for v in same]
     for group in components(len(case.clips), alike):
         if len(group) > 1:
             names = ", ".join(case.clips[n].name for n in group)

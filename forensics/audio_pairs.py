@@ -42,9 +42,9 @@ _SYSTEMATIC_S = 6e-6
 #: (two that stood still before one loudspeaker, on clocks that agreed: 0.37 at most); one sound
 #: through two codecs with a voice as loud over it keeps 0.46.
 SAME_COHERENCE, SAME_SCATTER_S, SAME_DRIFT_PPM = 0.40, 20e-6, 2.0
-#: A slope of the lag is called clock drift only where the direct path stands out this clearly:
-#: below, a few metres walked look the same. No two clocks differ by more than this.
-_DRIFT_SCORE, _DRIFT_PPM = 20.0, 240.0
+#: A slope of the lag is called clock drift only where the direct path stands out this clearly and
+#: for so long: else a metre walked looks the same. No two clocks differ by more than this.
+_DRIFT_SCORE, _DRIFT_S, _DRIFT_PPM = 20.0, 25.0, 240.0
 #: Standard error of a lag that rests on envelopes alone.
 ENVELOPE_S = 0.02
 
@@ -202,7 +202,7 @@ def _candidate(
             middle + lag_s + first.start_s, middle + second.start_s, ENVELOPE_S, score,
         )  # fmt: skip
     known = (
-        fit.score >= _DRIFT_SCORE and abs(fit.drift_ppm) <= _DRIFT_PPM
+        fit.score >= _DRIFT_SCORE and overlap_s >= _DRIFT_S and abs(fit.drift_ppm) <= _DRIFT_PPM
         and fit.agreeing >= 6 and fit.drift_error_ppm < 25 and fit.scatter_s < 1.5e-4
     )  # fmt: skip
     slope = 1e6 * _SYSTEMATIC_S * math.sqrt(12) / max(2.0, overlap_s)

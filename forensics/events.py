@@ -218,6 +218,8 @@ def find_events(
     or crackling fire is near: these are impulses or sound like them (misinterpretation). A burst
     whose shots are quieter one after the other can be taken for echoes (incompleteness), and a
     strong late echo for a second impulse (inaccuracy: existence).
+    Among barking dogs, rain and close speech most of what it finds at a level of 0 dB over the
+    background, and two in five at 20 dB, is something else (``benchmarks/results/events.json``).
     Misses it when it is no louder than the loud parts of the background, when automatic gain or
     noise suppression flattens it, when a codec below about 16 kbit/s smears it (incompleteness).
     Says nothing about the cause: the label is a class of sound by rise, decay and bandwidth, which

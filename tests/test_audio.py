@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 import forensics
-from forensics import audio, edits
+from forensics import audio, audio_pairs, edits
 from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import FRAME_S, measure_features
 from forensics.audio_match import match_all, match_pair
@@ -302,6 +302,15 @@ def test_a_loop_is_ambiguous_and_its_rivals_are_listed(clip_of: Opener) -> None:
     assert any(abs(x - 3.5) < 0.02 for x in fitting)
 
 
+def test_a_loop_laid_over_two_clips_is_placed_at_none_of_its_repetitions(clip_of: Opener) -> None:
+    loop = np.tile(street(3.0, 56), 14)
+    a, b = clip_of("a", loop[: 24 * RATE]), clip_of("b", loop[5 * RATE : 29 * RATE] * 0.5)
+    align = audio.align_clips([a, b])
+    (pair,) = align.pairs
+    assert "same soundtrack" in pair.note
+    assert not align.placements
+
+
 def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opener) -> None:
     a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
     silent = clip_of("silent", np.zeros(10 * RATE, np.float32))
@@ -385,6 +394,26 @@ def test_a_batch_says_what_single_pairs_say() -> None:
         alone = match_pair(rows[i], rows[j])
         assert alone.lags_s == pytest.approx(match.lags_s, abs=1e-6)
         assert alone.scores == pytest.approx(match.scores, rel=1e-4)
+
+
+def test_the_first_look_at_many_clips_loses_no_pair(
+    scene: Samples, clip_of: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = [clip_of(f"h{k}", phone(scene, 3 + 4 * k, 20, 310 + k)) for k in range(3)]
+    others = [clip_of(f"o{k}", street(20, 320 + k)) for k in range(3)]
+    full = audio.align_clips([*heard, *others])
+    assert len(full.pairs) == 15
+    forget()
+    monkeypatch.setattr(audio_pairs, "_MANY", 3)
+    looked = audio.align_clips([*heard, *others])
+    assert looked.placements == full.placements
+    assert len(looked.pairs) < 8
+    assert {u.clip for u in looked.unplaced} == {c.digest for c in others}
+    # One more clip: what was dismissed stays dismissed, what was compared is not compared again.
+    more = clip_of("more", phone(scene, 9, 20, 330))
+    again = audio.align_clips([*heard, *others, more])
+    assert again.placement(more) is not None
+    assert offset(again, heard[1]) == pytest.approx(offset(full, heard[1]), abs=0.01)
 
 
 def test_gain_does_not_change_the_features() -> None:
