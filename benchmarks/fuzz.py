@@ -161,7 +161,8 @@ def main() -> None:
         "largest_child_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         "seconds": seconds, "longest_s": sorted(workers.seconds, reverse=True)[:5],
         "note": "the longest times include loading the models once for each of the two children "
-                "at a time, and other work on the machine", "load": os.getloadavg()[0], "files_changed": changed,
+                "at a time, and other work on the machine",
+        "load": os.getloadavg()[0], "files_changed": changed,
         "network": batch._pool.network, "opencv": metadata.version("opencv-python-headless"),
         "av": metadata.version("av"),
     }  # fmt: skip

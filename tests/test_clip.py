@@ -98,7 +98,7 @@ def test_a_metadata_reader_ends_with_the_process_that_asked(moving: Path, tmp_pa
     fake.write_text(f"#!/bin/sh\n[ \"$1\" = -ver ] && echo 1 && exit\necho $$ >{note}.new\n"
                     f"mv {note}.new {note}\nwhile :; do sleep 0.1; done\n")  # fmt: skip
     fake.chmod(0o755)
-    code = "from pathlib import Path; from forensics import tools; tools.read_metadata([Path({!r})])"
+    code = "import pathlib, forensics.tools as t; t.read_metadata([pathlib.Path({!r})])"
     asking = subprocess.Popen(
         [sys.executable, "-c", code.format(str(moving))],
         env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
