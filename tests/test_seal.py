@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from forensics import provenance_timestamp
+from forensics import exchange, provenance_timestamp
 from forensics.clip import open_clip
 from forensics.errors import LedgerBroken, PolicyError, RecordInvalid, ToolFailed
 from forensics.provenance import Ledger
@@ -113,6 +114,9 @@ def test_others_can_check_the_seal_with_none_of_our_code(
     )  # fmt: skip
     states = {r.what: r.state for r in verify_seal(folder, authority=authority / "tsa.pem")}
     assert set(states.values()) == {"intact"}
+    claim = exchange.read_timestamp(folder / f"{MANIFEST}.sig.tsr")
+    signature = (folder / f"{MANIFEST}.sig").read_bytes()
+    assert claim.kind == "rfc3161" and claim.subject == hashlib.sha256(signature).hexdigest()
 
 
 @needs_ssh
