@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import concurrent.futures
 import json
 import os
 import random
@@ -36,7 +37,7 @@ from batch import make_clip
 from forensics import batch
 
 STEPS = (("container.find_discontinuities", {}), ("video.find_keyframes", {}),
-         ("events.find_events", {}))  # fmt: skip
+         ("edits.find_edits", {}), ("events.find_events", {}))  # fmt: skip
 LARGEST = 3 << 20
 
 
@@ -94,6 +95,23 @@ def seeds(place: Path) -> list[tuple[str, bytes]]:
     return found
 
 
+class Timed(concurrent.futures.ThreadPoolExecutor):
+    """Two children at a time, and how long each took."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.seconds: list[tuple[float, str]] = []
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Any:
+        def timed() -> Any:
+            began = time.perf_counter()
+            row = function(*arguments, **named)
+            self.seconds.append((time.perf_counter() - began, arguments[0].name))
+            return row
+
+        return super().submit(timed)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int, default=400)
@@ -117,11 +135,13 @@ def main() -> None:
             (files / f"{number:05d}-{kind}-{name}").write_bytes(damaged or b"\0")
         before = {p.name: p.stat().st_mtime_ns for p in files.iterdir()}
         began = time.perf_counter()
-        summary = batch.run_batch(
-            files, place / "rows.jsonl", jobs=2,
+        workers = Timed()
+        batch.run_batch(
+            files, place / "rows.jsonl", executor=workers, jobs=2,
             steps=[(name, {}) for name in chosen.steps.split(",")], timeout_s=chosen.timeout,
             memory_bytes=2 << 30, keep_artefacts=False,
         )  # fmt: skip
+        workers.shutdown()
         seconds = time.perf_counter() - began
         rows = [json.loads(line) for line in (place / "rows.jsonl").read_bytes().splitlines()]
         changed = before != {p.name: p.stat().st_mtime_ns for p in files.iterdir()}
@@ -139,8 +159,11 @@ def main() -> None:
         "bug_list": bugs[:20], "crash_list": [r["clip"] for r in rows if r.get("error") in
                                               ("Crashed", "Timeout", "MemoryError")][:20],
         "largest_child_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-        "seconds": seconds, "load": os.getloadavg()[0], "files_changed": changed,
-        "network": summary.network, "opencv": metadata.version("opencv-python-headless"),
+        "seconds": seconds, "longest_s": sorted(workers.seconds, reverse=True)[:5],
+        "note": "the longest times include loading the models once for each of the two children "
+                "at a time, and other work on the machine",
+        "load": os.getloadavg()[0], "files_changed": changed,
+        "network": batch._pool.network, "opencv": metadata.version("opencv-python-headless"),
         "av": metadata.version("av"),
     }  # fmt: skip
     print(json.dumps(found, indent=1))

@@ -18,7 +18,14 @@ Start with `open_clip`, or `Incident.open` for a folder. Every ``find_*`` return
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# From 1.29 on, ONNX Runtime's wheels report their use to Microsoft unless this is set before they
+# are first imported; the call that is meant to switch it off comes too late. Neither who examines
+# something nor when is anybody's business, so this is not a default but an order.
+for _name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):
+    os.environ[_name] = "1"
 
 if TYPE_CHECKING:
     from forensics.clip import open_clip

@@ -18,8 +18,8 @@ from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_markings import add_markings_commands
 from forensics.cli_output import (
-    each_clip,
     examine_each,
+    examine_together,
     fail,
     show,
     show_alignment,
@@ -153,12 +153,10 @@ def align(clips: Clips, json: Json = False, out: Out = None) -> None:
     """Several clips of one incident on one clock, by their sound."""
     from forensics import audio
 
-    opened, failed = each_clip(clips, json=json)
-    with with_progress() as progress:
-        found = audio.align_clips(opened, progress=progress)
-    show_alignment(found, opened, json=json, out=out)
-    if failed:
-        raise typer.Exit(3)
+    examine_together(
+        clips, lambda opened, progress: audio.align_clips(opened, progress=progress), json=json,
+        tell=lambda found, opened: show_alignment(found, opened, json=json, out=out),
+    )  # fmt: skip
 
 
 @app.command("copies")
@@ -166,12 +164,10 @@ def copies_command(clips: Clips, json: Json = False, out: Out = None) -> None:
     """Re-uploads of the same footage, and which copy is nearest the original."""
     from forensics import copies
 
-    opened, failed = each_clip(clips, json=json)
-    with with_progress() as progress:
-        found = copies.find_copies(opened, progress=progress)
-    show(None, found, json=json, out=out)
-    if failed:
-        raise typer.Exit(3)
+    examine_together(
+        clips, lambda opened, progress: copies.find_copies(opened, progress=progress), json=json,
+        tell=lambda found, _opened: show(None, found, json=json, out=out),
+    )  # fmt: skip
 
 
 @app.command()

@@ -8,7 +8,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -22,7 +22,6 @@ from forensics.model import (
     Clip,
     Examination,
     canonical_json,
-    clock_text,
     to_builtins,
 )
 from forensics.model import Progress as Tell
@@ -32,6 +31,7 @@ __all__ = [
     "diagnose",
     "each_clip",
     "examine_each",
+    "examine_together",
     "fail",
     "load_methods",
     "show",
@@ -40,6 +40,8 @@ __all__ = [
     "show_triage",
     "with_progress",
 ]
+
+Together = TypeVar("Together")
 
 METHOD_MODULES = (
     "container", "video", "clock", "events", "continuity", "enf", "insignia", "vehicles",
@@ -107,6 +109,19 @@ def each_clip(paths: Sequence[Path], *, json: bool) -> tuple[list[Clip], int]:
     if not opened:
         raise ForensicsError("no clip could be opened", hint="see the lines above")
     return opened, failed
+
+
+def examine_together(
+    paths: Sequence[Path], examine: Callable[[list[Clip], Tell | None], Together], *, json: bool,
+    tell: Callable[[Together, list[Clip]], None],
+) -> None:  # fmt: skip
+    """Run one method on all files at once; those that cannot be opened are left out and said."""
+    opened, failed = each_clip(paths, json=json)
+    with with_progress() as progress:
+        found = examine(opened, progress)
+    tell(found, opened)
+    if failed:
+        raise typer.Exit(3)
 
 
 def examine_each(
@@ -295,8 +310,3 @@ def diagnose() -> list[dict[str, Any]]:
         except ToolError as error:
             rows.append({"what": tool, "state": error.message, "advice": error.hint})
     return rows
-
-
-def incident_time(value: float) -> str:
-    """Seconds on the incident clock, for people."""
-    return clock_text(value)

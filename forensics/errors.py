@@ -53,8 +53,11 @@ __all__ = [
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """A file name as one harmless line: control characters and undecodable bytes escaped."""
-    text = os.fspath(path)
+    """A file name as one harmless line: control characters and undecodable bytes escaped.
+
+    Backslashes are doubled, so that two files never come out under one name.
+    """
+    text = os.fspath(path).replace("\\", "\\\\")
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
 

@@ -8,7 +8,7 @@ closed union `Said` (`forensics.model_said`); times, quantities and canonical JS
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -453,11 +453,3 @@ class Alignment(Value, frozen=True):
         return Interval(
             offset + float(span.start) * rate, offset + float(span.end) * rate, spread
         )
-
-
-def ordered(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings by the start of their span, those without a span last."""
-    return sorted(
-        findings,
-        key=lambda f: (f.observation.span is None, f.observation.span or Span.of(0, 0)),
-    )

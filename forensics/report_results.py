@@ -207,7 +207,8 @@ def _alignment(record: RunRecord, t: Words) -> Section:
         (t("a11.wall"), _anchors(record, t)),
     )))  # fmt: skip
     rows = tuple(
-        (Cell(names.get(p.clip, p.clip[:12]), "quote"), cell(p.offset), cell(p.drift_ppm),
+        (Cell(names.get(p.clip, p.clip[:12]), "quote"), cell(quantity(p.offset, t)),
+         cell(quantity(p.drift_ppm, t)),
          cell(t.maybe("basis", p.basis)),
          Cell("; ".join(names.get(s, s) for s in p.support) or "–", "quote"),
          cell(p.component))
@@ -231,7 +232,7 @@ def _alignment(record: RunRecord, t: Words) -> Section:
                t("a11.residual"), t("a11.rivals"), t("a11.accepted"), t("a11.note"))  # fmt: skip
     if pairs:
         blocks.append(Table(t("a11.pairs"), columns, pairs,
-                            (1.8, 0.8, 2.2, 0.8, 1.6, 1, 1.6, 0.9, 2)))  # fmt: skip
+                            (1.5, 0.8, 1.9, 0.7, 1.4, 0.8, 1.3, 0.9, 4.2)))  # fmt: skip
     if alignment.warnings:
         blocks.append(Bullets(tuple(Cell(w, "quote") for w in alignment.warnings)))
     return Section("A11", t("title.a11"), "O", tuple(blocks), wide=True)

@@ -35,6 +35,13 @@ _ADVICE = {
 }
 _VERSION_ARGUMENT = {"exiftool": "-ver", "ffmpeg": "-version", "openssl": "version"}
 _OUTPUT_LIMIT = 256 * 1024 * 1024
+# `exiftool -stay_open` does not end with its input: if this process is killed, it would wait for
+# ever. So a shell waits at a pipe that nobody writes to, handed over as its stderr, and ends the
+# program (which has taken the shell's own process number) when the other end goes away.
+_LEASH = (
+    "exec 3<&2 2>/dev/null; (read _ <&3; kill -9 $$) </dev/null >/dev/null & "
+    'exec 3<&-; exec "$@"'
+)
 
 
 class Tool(Value, frozen=True):
@@ -191,6 +198,16 @@ class _Watchdog:
         self._thread.join()
 
 
+@contextlib.contextmanager
+def _leash() -> Iterator[int]:
+    held, kept = os.pipe()
+    try:
+        yield held
+    finally:
+        os.close(held)
+        os.close(kept)
+
+
 def read_metadata(paths: Sequence[Path], *, timeout_s: float = 60.0) -> list[dict[str, str]]:
     """Every tag exiftool finds in each file, as ``{"Group:Tag": text}``, in order.
 
@@ -204,10 +221,10 @@ def read_metadata(paths: Sequence[Path], *, timeout_s: float = 60.0) -> list[dic
     from exiftool_wrapper import ExifToolWrapper
 
     tool = find_tool("exiftool")
-    with neutral_links(paths) as links:
+    with neutral_links(paths) as links, _leash() as leash:
         process = subprocess.Popen(
-            [str(tool.path), "-config", "", "-stay_open", "True", "-@", "-"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            ["/bin/sh", "-c", _LEASH, "sh", str(tool.path), "-config", "", "-stay_open", "True",
+             "-@", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=leash,
             env=_environment(), start_new_session=True,
         )  # fmt: skip
         wrapper = ExifToolWrapper()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
+HERE = Path(__file__).resolve().parent
 
 CELLS = [
     (
@@ -250,19 +250,10 @@ except forensics.errors.ClipChanged as error:
 
 
 def main() -> None:
-    """Write the notebook beside this script, without outputs."""
-    book = nbformat.v4.new_notebook()
-    for number, (kind, source) in enumerate(CELLS):
-        make = nbformat.v4.new_markdown_cell if kind == "md" else nbformat.v4.new_code_cell
-        cell = make(source)
-        cell["id"] = f"cell-{number:02d}"
-        book.cells.append(cell)
-    book.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    nbformat.write(book, Path(__file__).with_name("06_methodology_appendix.ipynb"))
+    """Write without outputs."""
+    from writing import write
+
+    write(HERE / "06_methodology_appendix.ipynb", CELLS)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
-
 HERE = Path(__file__).resolve().parent
 
 FIND = '''
@@ -188,25 +186,12 @@ are *consistent with an original*, *inconsistent with an original*, *inconclusiv
 ]
 
 
-def write(name: str, cells: list[tuple[str, str]]) -> Path:
-    book = nbformat.v4.new_notebook()
-    book.metadata["kernelspec"] = {
-        "name": "python3", "display_name": "Python 3", "language": "python"
-    }  # fmt: skip
-    for number, (kind, text) in enumerate(cells):
-        make = nbformat.v4.new_markdown_cell if kind == "md" else nbformat.v4.new_code_cell
-        cell = make(text)
-        cell["id"] = f"cell-{number:02d}"
-        book.cells.append(cell)
-    path = HERE / f"{name}.ipynb"
-    nbformat.validate(book)
-    path.write_text(nbformat.writes(book) + "\n", encoding="utf-8")
-    return path
-
-
 def main() -> None:
-    write("01_open_a_clip", OPEN)
-    write("02_has_it_been_edited", EDITED)
+    """Write without outputs."""
+    from writing import write
+
+    write(HERE / "01_open_a_clip.ipynb", OPEN)
+    write(HERE / "02_has_it_been_edited.ipynb", EDITED)
 
 
 if __name__ == "__main__":

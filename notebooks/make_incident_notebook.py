@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
-
 HERE = Path(__file__).resolve().parent
 
 CELLS = [
@@ -133,25 +131,11 @@ print(out.name, out.stat().st_size, "bytes; no script, no outside reference")'''
 ]
 
 
-def write(name: str, cells: list[tuple[str, str]]) -> Path:
-    """One notebook, with cell ids that do not change from run to run."""
-    book = nbformat.v4.new_notebook()
-    for number, (kind, text) in enumerate(cells):
-        make = nbformat.v4.new_markdown_cell if kind == "md" else nbformat.v4.new_code_cell
-        cell = make(text)
-        cell["id"] = f"cell-{number:02d}"
-        book.cells.append(cell)
-    book.metadata["kernelspec"] = {
-        "display_name": "Python 3", "language": "python", "name": "python3",
-    }  # fmt: skip
-    path = HERE / f"{name}.ipynb"
-    nbformat.write(book, path)
-    return path
-
-
 def main() -> None:
-    """Write it."""
-    write("05_reconstruct_the_incident", CELLS)
+    """Write without outputs."""
+    from writing import write
+
+    write(HERE / "05_reconstruct_the_incident.ipynb", CELLS)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
-
 HERE = Path(__file__).resolve().parent
 
 CELLS = [
@@ -249,19 +247,10 @@ real cloth, folded and worn, expect to need two to three times the pixels."""),
 
 
 def main() -> None:
-    """Write the notebook without outputs."""
-    notebook = nbformat.v4.new_notebook()
-    notebook.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    for number, (kind, text) in enumerate(CELLS):
-        make = nbformat.v4.new_markdown_cell if kind == "md" else nbformat.v4.new_code_cell
-        cell = make(text)
-        cell["id"] = f"markings-{number:02d}"
-        notebook.cells.append(cell)
-    nbformat.write(notebook, HERE / "04_markings_and_vehicles.ipynb")
+    """Write without outputs."""
+    from writing import write
+
+    write(HERE / "04_markings_and_vehicles.ipynb", CELLS, ids="markings")
 
 
 if __name__ == "__main__":

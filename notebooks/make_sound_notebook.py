@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
-
 HERE = Path(__file__).resolve().parent
 
 CELLS = [
@@ -196,19 +194,10 @@ Metadata alone never suffices, and neither does the absence of a trace.""",
 
 
 def main() -> None:
-    """Write the notebook without outputs."""
-    notebook = nbformat.v4.new_notebook()
-    notebook.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    for number, (kind, text) in enumerate(CELLS):
-        make = nbformat.v4.new_markdown_cell if kind == "md" else nbformat.v4.new_code_cell
-        cell = make(text)
-        cell["id"] = f"one-recording-{number:02d}"
-        notebook.cells.append(cell)
-    nbformat.write(notebook, HERE / "07_is_this_one_recording.ipynb")
+    """Write without outputs."""
+    from writing import write
+
+    write(HERE / "07_is_this_one_recording.ipynb", CELLS, ids="one-recording")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_each_way_to_go_wrong_costs_one_row(folder: Path, tone: Path, tmp_path: 
     before = {p: p.read_bytes() for p in folder.iterdir()}
     out = tmp_path / "rows.jsonl"
     summary = batch.run_batch(
-        folder, out, steps=STEPS, jobs=2, timeout_s=4, memory_bytes=700 << 20, file_bytes=64 << 20
+        folder, out, steps=STEPS, jobs=2, timeout_s=8, memory_bytes=700 << 20, file_bytes=64 << 20
     )
     rows = {row["clip"]: row for row in _rows(out)}
     assert list(rows) == sorted(p.name for p in folder.iterdir())

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from forensics.errors import (
     ForensicsError,
     StreamMissing,
     ToolError,
+    printable,
 )
 from forensics.tools import find_tool, read_metadata
 
@@ -75,6 +80,44 @@ def test_metadata_is_about_the_file_asked_for(moving: Path, tone: Path) -> None:
     video, sound = read_metadata([moving, tone])
     assert any("Width" in key for key in video)
     assert not any("ImageWidth" in key for key in sound)
+
+
+def test_two_names_never_look_the_same() -> None:
+    names = ["a\nb", "a\\nb", "a\\\nb", "\udcff", "\\udcff", "a b", "a\u00a0b", "\r", "\\r"]
+    shown = {printable(name) for name in names}
+    assert len(shown) == len(names) and all(name.isprintable() for name in shown)
+    assert printable("ОМОН 1.mp4") == "ОМОН 1.mp4"
+
+
+def test_a_metadata_reader_ends_with_the_process_that_asked(moving: Path, tmp_path: Path) -> None:
+    """exiftool -stay_open outlives its input; a killed batch child must not leave one behind."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    fake = folder / "exiftool"
+    note = tmp_path / "pid"
+    fake.write_text(f"#!/bin/sh\n[ \"$1\" = -ver ] && echo 1 && exit\necho $$ >{note}.new\n"
+                    f"mv {note}.new {note}\nwhile :; do sleep 0.1; done\n")  # fmt: skip
+    fake.chmod(0o755)
+    code = "import pathlib, forensics.tools as t; t.read_metadata([pathlib.Path({!r})])"
+    asking = subprocess.Popen(
+        [sys.executable, "-c", code.format(str(moving))],
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    until = time.monotonic() + 20
+    while not note.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    pid = int(note.read_text())
+    os.kill(pid, 0)
+    asking.kill()
+    asking.wait()
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the reader is still there")
 
 
 def test_what_is_not_a_clip(tmp_path: Path) -> None:

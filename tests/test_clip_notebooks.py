@@ -14,9 +14,12 @@ BOOKS = ("01_open_a_clip", "02_has_it_been_edited")
 
 
 @pytest.mark.parametrize("name", BOOKS)
-def test_a_notebook_is_what_its_script_writes(name: str, tmp_path: Path) -> None:
+def test_a_notebook_is_what_its_script_writes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "notebooks")
     script = runpy.run_path(str(ROOT / "notebooks" / "make_clip_notebooks.py"))
-    script["write"].__globals__["HERE"] = tmp_path
+    script["main"].__globals__["HERE"] = tmp_path
     script["main"]()
     written = (tmp_path / f"{name}.ipynb").read_text("utf-8")
     assert (ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8") == written

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "04_markings_and_vehicles.ipynb"
 
 
-def test_the_notebook_is_what_its_script_writes(tmp_path: Path) -> None:
+def test_the_notebook_is_what_its_script_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "notebooks")
     script = runpy.run_path(str(ROOT / "notebooks" / "make_markings_notebook.py"))
     script["main"].__globals__["HERE"] = tmp_path
     script["main"]()

@@ -14,6 +14,7 @@ from casework import LABEL, PLATE, Case, make_case
 
 from forensics import report
 from forensics.errors import ClipChanged, LedgerBroken, RecordInvalid
+from forensics.model import Quantity
 from forensics.report_document import (
     FORBIDDEN,
     Cell,
@@ -23,6 +24,7 @@ from forensics.report_document import (
     check_links,
     check_words,
 )
+from forensics.report_findings import quantity
 from forensics.report_words import LANGUAGES, read_words
 
 CODES = [f"A{n}" for n in range(23)]
@@ -292,5 +294,26 @@ def test_hostile_text_survives_every_format(
     page = (tmp_path / "a.html").read_text("utf-8")
     assert "<script>" not in page and page.count("</style>") == 1
     import docx
+    import pypdf
 
-    assert docx.Document(io.BytesIO((tmp_path / "a.docx").read_bytes())).paragraphs
+    word = docx.Document(io.BytesIO((tmp_path / "a.docx").read_bytes()))
+    printed = "".join(p.extract_text() for p in pypdf.PdfReader(tmp_path / "a.pdf").pages)
+    cells = [c.text for table in word.tables for row in table.rows for c in row.cells]
+    for text in (printed, "".join([*(p.text for p in word.paragraphs), *cells])):
+        assert '#panic("x")' in text and "<script>alert(1)</script>" in text
+        assert not any(mark in text for mark in "\x1b\u202e")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (Quantity(-3.54181e-08, "s", -9.80354e-05, 9.79646e-05), "0 s [-0.000098, 0.000098]"),
+        (Quantity(-12.661234, "s", -12.7023, -12.6201), "-12.661 s [-12.702, -12.62]"),
+        (Quantity(0.5, "", 0.5, 0.5), "0.5 [0.5, 0.5]"),
+        (Quantity(4.8784e-6, "", note="an upper bound"), "4.9e-06 (an upper bound)"),
+        (Quantity(1300, "frames", note="counted"), "1300 frames (counted)"),
+        (Quantity(52000.0, "px", 40000.0, 60000.0), "52000 px [40000, 60000]"),
+    ],
+)
+def test_a_quantity_is_printed_as_finely_as_it_is_known(value: Quantity, said: str) -> None:
+    assert quantity(value, read_words("en")) == said

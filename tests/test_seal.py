@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from forensics import exchange, provenance_timestamp
 from forensics.clip import open_clip
-from forensics.errors import LedgerBroken, PolicyError, RecordInvalid
+from forensics.errors import LedgerBroken, PolicyError, RecordInvalid, ToolFailed
 from forensics.provenance import Ledger
 from forensics.provenance_ledger import Action
 from forensics.provenance_seal import (
@@ -112,6 +114,9 @@ def test_others_can_check_the_seal_with_none_of_our_code(
     )  # fmt: skip
     states = {r.what: r.state for r in verify_seal(folder, authority=authority / "tsa.pem")}
     assert set(states.values()) == {"intact"}
+    claim = exchange.read_timestamp(folder / f"{MANIFEST}.sig.tsr")
+    signature = (folder / f"{MANIFEST}.sig").read_bytes()
+    assert claim.kind == "rfc3161" and claim.subject == hashlib.sha256(signature).hexdigest()
 
 
 @needs_ssh
@@ -149,6 +154,30 @@ def test_a_token_over_something_else_is_refused(
     write_seal(folder, key=key, identity="x@y")
     with pytest.raises(RecordInvalid, match="not over this"):
         add_timestamp(folder, reply)
+
+
+@needs_ssh
+@needs_openssl
+def test_without_openssl_the_client_asks_reads_and_checks(
+    folder: Path, key: Path, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rfc3161_client")
+    write_seal(folder, key=key, identity="x@y")
+    monkeypatch.setattr(provenance_timestamp, "_has_openssl", lambda: False)
+    reply = _stamp(authority, write_timestamp_query(folder, tmp_path / "q.tsq"))
+    add_timestamp(folder, reply)
+    rows = verify_seal(folder, authority=authority / "tsa.pem")
+    assert {r.state for r in rows} == {"intact"}, rows
+    token = folder / f"{MANIFEST}.sig.tsr"
+    whole = token.read_bytes()
+    for at in range(0, len(whole), 101):
+        changed = bytearray(whole)
+        changed[at] ^= 0x11
+        token.write_bytes(changed)
+        assert _bad(folder) == [token.name], f"byte {at} flipped unnoticed"
+    token.write_bytes(whole)
+    with pytest.raises(ToolFailed):
+        provenance_timestamp.check_token(token, folder / "signers", authority / "tsa.pem")
 
 
 @needs_ssh

@@ -12,12 +12,15 @@ import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from making import moving_square, write_video
 from typer.testing import CliRunner
 
 from forensics import batch, cli
 from forensics.clip import Limits, open_clip
-from forensics.errors import ClipError, ClipRefused, ClipUnreadable, ForensicsError
+from forensics.errors import ClipError, ClipRefused, ClipUnreadable, ForensicsError, printable
+from forensics.incident import Incident
 
 NAMES = [
     b"-rf.wav", b"--json.wav", b"@list.wav", b"concat:a|b.wav", b"http:--host-x.wav",
@@ -76,15 +79,113 @@ def test_each_file_is_itself(folder: Path) -> None:
         assert clip.name.isprintable() and "\n" not in clip.name
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    """What each file holds, by the name under which it may be shown."""
+    found = {}
+    for path in folder.iterdir():
+        with open(path, "rb") as file:
+            found[printable(path.name)] = hashlib.sha256(file.read()).hexdigest()
+    assert len(found) == len(NAMES)
+    return found
+
+
+def _invoke(*arguments: str | Path) -> tuple[int, list[str]]:
+    done = CliRunner().invoke(cli.app, [os.fspath(a) for a in arguments])
+    failed = isinstance(done.exception, ForensicsError)
+    assert done.exit_code in (0, 1, 3) or failed, (arguments, done.output[-400:], done.exception)
+    return done.exit_code, done.stdout.splitlines()
+
+
+def _check_attribution(lines: list[str], known: dict[str, str]) -> int:
+    seen = 0
+    for line in lines:
+        assert line.startswith("{") and line.isprintable(), line[:200]
+        row = json.loads(line)
+        for digest, name in row.get("names", {}).items():
+            assert known[name] == digest
+            seen += 1
+        inputs = row.get("origin", {}).get("inputs", [])
+        shown = row.get("clip") or row.get("path")
+        if shown and (len(inputs) == 1 or row.get("digest")):
+            name = shown.rsplit("/", 1)[-1]
+            assert known[name] == (row.get("digest") or inputs[0]), name
+            seen += 1
+    return seen
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_changes_or_confuses_a_file(command: str, folder: Path) -> None:
-    runner = CliRunner()
-    done = runner.invoke(cli.app, [command, "--json", "--", str(folder)])
-    known = (0, 1, 3)
-    failed = isinstance(done.exception, ForensicsError)
-    assert done.exit_code in known or failed, (command, done.output[-400:], done.exception)
-    for line in done.stdout.splitlines():
-        assert line.startswith("{") and line.isprintable(), line[:200]
+    known = _digests(folder)
+    _, lines = _invoke(command, "--json", "--", folder)
+    assert command == "copies" or _check_attribution(lines, known) >= len(NAMES)
+
+
+@pytest.mark.parametrize("command", ["open", "events"])
+def test_names_given_one_by_one_from_inside_the_folder(command: str, folder: Path) -> None:
+    known = _digests(folder)
+    os.chdir(folder)
+    _, lines = _invoke(command, "--json", "--", *(os.fsdecode(name) for name in NAMES))
+    assert _check_attribution(lines, known) == len(NAMES)
+
+
+def test_a_case_of_them_from_reconstruction_to_seal(folder: Path, tmp_path: Path) -> None:
+    """Every command about a case; a name that is not UTF-8 comes in through a link."""
+    case = tmp_path / "case"
+    case.mkdir()
+    text, digests = 'title = "hostile names"\n', {}
+    for number, name in enumerate(NAMES):
+        path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
+        with open(path, "rb") as file:
+            digests[f"clip-{number}"] = hashlib.sha256(file.read()).hexdigest()
+        try:
+            name.decode("utf-8")
+        except UnicodeDecodeError:
+            link = case / f"link-{number}"
+            link.symlink_to(path)
+            path = link
+        text += f'[[clips]]\nid = "clip-{number}"\npath = {json.dumps(str(path))}\n'
+    (case / "incident.toml").write_text(text, "utf-8")
+    _invoke("reconstruct", case, "--json")
+    incident = Incident.open(case)
+    opened, failures = incident.open_clips()
+    assert not failures and {n: c.digest for n, c in opened.items()} == digests
+    for suffix in ("html", "pdf", "docx"):
+        assert _invoke("appendix", case, "-o", tmp_path / f"a.{suffix}")[0] == 0
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert all(digest in page for digest in digests.values())
+    assert not any(c in page for c in "\x1b\u202e\r")
+    for name in ("a.otio", "a.xml", "a.eaf", "a.vtt", "a.csv", "a.json", "a.jsonld", "crate"):
+        assert _invoke("export", case, "-o", tmp_path / name)[0] == 0
+    code, rows = _invoke("verify", case, "--json")
+    assert code == 0 and sum(json.loads(row)["state"] == "intact" for row in rows) > len(NAMES)
+    assert _invoke("replay", case / "ledger.jsonl", "--line", str(len(NAMES) + 1), "--json")[0] == 0
+    assert _invoke("seal", case)[0] == 0
+
+
+@pytest.mark.parametrize("name", [NAMES[0], NAMES[2], NAMES[3], NAMES[12], NAMES[15], NAMES[17]])
+@pytest.mark.parametrize("command", ["redact", "listen"])
+def test_a_copy_is_made_of_the_file_that_was_named(
+    command: str, name: bytes, tmp_path: Path
+) -> None:
+    place = tmp_path / "evidence"
+    place.mkdir()
+    os.chdir(place)
+    file = name.replace(b".wav", b".mp4")
+    pictures = moving_square(10, width=96, height=64)
+    sound = np.random.default_rng(1).normal(0, 0.1, 40000).astype(np.float32)
+    made = write_video(tmp_path / "made.mp4", pictures, sound=sound).read_bytes()
+    for each in (file, b"victim.mp4", b"y.mp4"):
+        with open(each, "wb") as out:
+            out.write(made)
+    out = tmp_path / ("copy.mp4" if command == "redact" else "copy.wav")
+    # Options first: after "--" everything is a name.
+    assert _invoke(command, "-o", out, "--json", "--", os.fsdecode(file))[0] == 0
+    assert out.stat().st_size > 500
+    found = sorted(os.listdir(os.fsencode(place)))
+    assert found == sorted({file, b"victim.mp4", b"y.mp4"})
+    for each in found:
+        with open(each, "rb") as left:
+            assert left.read() == made
 
 
 def test_a_batch_of_them_attributes_every_row(folder: Path, tmp_path: Path) -> None:
