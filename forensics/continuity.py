@@ -361,8 +361,8 @@ def find_splices(
 ) -> Examination:
     """Find where the sound does not go on as one recording: codec grid, copies, silence, floor.
 
-    Looked for in one decode: a shift of the 1,024-sample frame grid that AAC leaves in decoded
-    sound (with the exact number of samples, modulo 1,024); stretches that occur twice sample by
+    Looked for in one decode: a shift of the frame grid that AAC or MP3 leaves in decoded sound
+    (with the exact number of samples, modulo 1,024 or 576); stretches that occur twice sample by
     sample; digital silence; steps of the noise floor between the sounds; changes of bandwidth;
     changes of the clipping ceiling; sound the stamps leave out; ends that differ from the picture.
 
@@ -398,12 +398,14 @@ def find_splices(
     ------------
     Calls it wrongly when a recorder was paused or an app joined takes without coding them again
     (misinterpretation: a shift of the grid is real, an edit of one take is not); when music, a
-    ring tone or a machine repeats itself (inaccuracy: association); when a door, an engine or
-    automatic gain changes the background (misinterpretation).
-    Misses it when the length removed is a multiple of 1,024 samples, the sound was resampled, went
-    through Opus, Vorbis or a strong low-rate coder afterwards, when the parts are shorter than
-    about 3 s, or when the sound was never AAC (incompleteness: there is no trace then, and its
-    absence says nothing).
+    ring tone or a machine repeats itself (inaccuracy: association; sound that is a loop as a whole
+    is never more than inconclusive); when a door, an engine or automatic gain changes the
+    background (misinterpretation). Vorbis moves its own grid by multiples of 128 samples: such
+    shifts are never more than inconclusive, a real cut among them included.
+    Misses it when the length removed is a multiple of the frame, the sound was resampled, went
+    through Opus or a strong low-rate coder afterwards (a second AAC of the same rate hides about
+    one cut in four), when the parts are shorter than about 3 s, or when the sound was never AAC or
+    MP3 (incompleteness: there is no trace then, and its absence says nothing).
     Says nothing about what was removed, nor which of two like stretches is the copy.
     """
     check_not_listening_copy(clip)

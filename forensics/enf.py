@@ -219,14 +219,14 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
 
 
 @method(
-    "hum-phase-breaks", version="1",
+    "hum-phase-breaks", version="2",
     references=(
         "Nicolalde, Apolinario, Biscainho: phase changes of the mains hum, IEEE TIFS 5(3), 2010",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
     ),
 )  # fmt: skip
 def find_phase_breaks(
-    clip: Clip, *, least_deg: float = 25.0, strength: float = 6.0, progress: Progress | None = None
+    clip: Clip, *, least_deg: float = 12.0, strength: float = 6.0, progress: Progress | None = None
 ) -> Examination:
     """Find places where the phase of the mains hum jumps: sound was removed, added or lost there.
 
@@ -239,9 +239,9 @@ def find_phase_breaks(
     clip
         An opened clip with at least 20 s of sound.
     least_deg
-        Smallest jump reported, in degrees of the strongest harmonic.
+        Smallest jump reported, in degrees of the harmonic that shows it best.
     strength
-        Smallest jump relative to the recording's own phase noise.
+        Smallest jump relative to the recording's own phase noise, all harmonics together.
     progress
         Called with (fraction, text).
 
@@ -261,8 +261,9 @@ def find_phase_breaks(
     Calls it wrongly when the source of the hum is switched or the phone moves from one source to
     another (misinterpretation); when a held note or an engine passes for hum (inaccuracy:
     association).
-    Misses it when a whole number of mains periods was removed (about 1 cut in 7 moves the phase by
-    less than 25 degrees), or hum is weaker than about -20 dB to the speech (incompleteness).
+    Misses it when a whole number of mains periods was removed (about 1 cut in 15 moves the phase
+    of 100 Hz by less than 12 degrees), or hum is weaker than about -20 dB to the speech
+    (incompleteness).
     Says nothing about what was removed; the length is known modulo one period only.
     """
     sound = _read(clip, progress)
@@ -298,7 +299,9 @@ def find_phase_breaks(
                 ),
                 span, round(1 - 2.0 ** (-found.strength / strength), 4),
                 measures={
-                    "jump": Quantity(found.jump_deg, "degrees", note="at the clearest harmonic"),
+                    "jump": Quantity(
+                        found.jump_deg, "degrees", note="at the harmonic that shows it best"
+                    ),
                     "strength": Quantity(found.strength, "", note="jump over own phase noise"),
                     "harmonics": Quantity.exact(len(found.harmonics), "", "that show it"),
                 },

@@ -239,7 +239,7 @@ def _jump(line: Line) -> tuple[Floats, Floats]:
 
 
 def find_breaks(
-    lines: list[Line], *, least_deg: float = 25.0, strength: float = 6.0
+    lines: list[Line], *, least_deg: float = 12.0, strength: float = 6.0
 ) -> tuple[list[Break], NDArray[np.bool_]]:
     """Phase jumps that all steady harmonics of one nominal agree on.
 
@@ -248,9 +248,9 @@ def find_breaks(
     lines
         Steady harmonics of one nominal frequency.
     least_deg
-        Smallest jump reported, at the strongest harmonic.
+        Smallest jump reported, at the harmonic that shows it best.
     strength
-        Smallest jump relative to the clip's own phase noise.
+        Smallest jump relative to the clip's own phase noise, all harmonics together.
 
     Returns
     -------
@@ -270,7 +270,9 @@ def find_breaks(
     )
     noise = np.maximum(noise, 0.02)
     relative = np.where(weights > 0.25, np.abs(jumps) / noise[:, None], 0)
-    rank = (relative * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 0.25)
+    # Harmonics that agree count together; as many of them as could be heard share the chance.
+    heard_many = np.maximum(np.sqrt((weights > 0.25).sum(axis=0)), 1)
+    rank = np.sqrt((weights * relative**2).sum(axis=0) / heard_many)
     usable = np.asarray((weights > 0.25).any(axis=0))
     seconds = len(rank) // BASE_HZ
     testable = usable[: seconds * BASE_HZ].reshape(seconds, BASE_HZ).mean(axis=1) > 0.5
@@ -283,7 +285,8 @@ def find_breaks(
             break
         rest[max(0, at - near) : at + near] = 0
         heard = np.flatnonzero(weights[:, at] > 0.25)
-        lead = int(heard[np.argmax(weights[heard, at] / noise[heard])])
+        # The harmonic that shows it best: a low one turns less, a high one is noisier.
+        lead = int(heard[np.argmax(weights[heard, at] * relative[heard, at])])
         degrees = float(np.degrees(jumps[lead, at]))
         if abs(degrees) < least_deg:
             continue
