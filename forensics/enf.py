@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from forensics.enf_flicker import Flicker, measure_flicker
 from forensics.enf_hum import (
     PRESENT,
     RATE_HZ,
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["Hum", "find_phase_breaks", "match_reference", "measure_hum"]
+__all__ = [
+    "Flicker",
+    "Hum",
+    "find_phase_breaks",
+    "match_reference",
+    "measure_flicker",
+    "measure_hum",
+]
 
 _WIDE_HZ = 8000
 SHORTEST_S = 20.0
