@@ -260,7 +260,7 @@ class GridTracker:
         self._last_search = first
         segment.searched = True
         masked = tuple((self.grids[k].hop, self.grids[k].offset) for k in segment.present)
-        kinds = KINDS
+        kinds: tuple[str, ...] = KINDS
         if len(self.grids) >= 2 and self._searches % 4:
             kinds = tuple(dict.fromkeys(g.kind for g in self.grids))
         for offset, kind, z in search_grid(piece, kinds=kinds, masked=masked, first=first):
