@@ -106,7 +106,7 @@ def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
     axes[0].set_title(f"{clip.name}  ({clip.digest[:12]})", fontsize=9, loc="left")
     for row, exam in zip(axes[1:], examinations, strict=True):
         _draw_row(row, exam, low, high)
-    axes[-1].set_xlabel("seconds of the clip")
+    axes[-1].set_xlabel("seconds of the clip (grey: could not be tested)")
     axes[0].set_xlim(low, high)
     return figure
 
@@ -123,12 +123,19 @@ def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
         return
     for part in exam.coverage.not_testable:
         axes.axvspan(float(part.span.start), float(part.span.end), color="0.88", lw=0)
+    written: dict[str, float] = {}
     for seen in exam.observations:
         if seen.span is None:
             continue
         start, length = float(seen.span.start), max(least, float(seen.span.length))
-        axes.broken_barh([(start, length)], (0.1, 0.5), color=_colour(seen))
-        axes.text(start, 0.68, _text(seen), fontsize=5.5, rotation=0, clip_on=True)
+        axes.broken_barh(
+            [(start, length)], (0.1, 0.5), color=_colour(seen), edgecolor="white", linewidth=0.5
+        )
+        text = _text(seen)
+        # The same word twice in one place cannot be read; the bars themselves are all drawn.
+        if start - written.get(text, -high) > 0.05 * (high - low):
+            axes.text(start, 0.68, text, fontsize=5.5, rotation=0, clip_on=True)
+            written[text] = start
 
 
 def _colour(seen: Observation) -> str:
