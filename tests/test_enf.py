@@ -93,6 +93,15 @@ def test_a_cut_is_placed_with_its_length_modulo_the_period(tmp_path: Path, gone:
     check_replay(exam, replay(exam, [clip]))
 
 
+def test_a_small_turn_is_found_where_the_hum_is_clear(tmp_path: Path) -> None:
+    # 18 degrees at 100 Hz; the harmonics turn by 36 and 54.
+    whole = hum(np.arange(50 * RATE) * 50.02 / RATE) + 0.3 * noise(50)
+    cut = np.concatenate([whole[: 25 * RATE], whole[25 * RATE + 601 :]])
+    (found,) = enf.find_phase_breaks(write_wav(tmp_path / "c.wav", cut)).observations
+    assert found.span is not None and abs(float(found.span.start) - 24.5) < 1
+    assert len(found.measures) == 3 and found.measures["harmonics"].value >= 2
+
+
 def test_a_cut_of_whole_periods_stays_unseen(tmp_path: Path) -> None:
     turns = np.arange(60 * RATE) * 50 / RATE
     whole = hum(turns) + noise(60)
