@@ -127,7 +127,7 @@ class RepeatFinder:
             if earlier == first:
                 curve[_STEP - least :] = 0
             np.abs(curve, out=curve)
-            spread = 1.4826 * float(np.median(curve[::16])) + 1e-9
+            spread = 1.4826 * float(np.median(curve[::48])) + 1e-9
             # Looped or mechanical sound repeats everywhere: one peak a pair says so.
             for _ in range(3 if len(self.repeats) < 24 else 1):
                 at = int(np.argmax(curve))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Gathered", "gather", "read_stretches"]
 
 _SILENCE_S = 0.02
+_LONGEST = 1_500_000
 SHORTEST_S = 1.0
 
 
@@ -175,7 +176,11 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
 
 
 def read_stretches(chunks: Iterable[Sound], shifts: list[GridShift]) -> list[Floats]:
-    """The mono sound from `low` to `high` of each shift, from a second pass."""
+    """The mono sound from `low` to `high` of each shift, from a second pass.
+
+    A change seen over more than `_LONGEST` samples is left empty: it has no place to be found in,
+    and many of them must not fill the memory.
+    """
     import numpy as np
 
     parts: list[list[Floats]] = [[] for _ in shifts]
@@ -184,6 +189,8 @@ def read_stretches(chunks: Iterable[Sound], shifts: list[GridShift]) -> list[Flo
     for sound in chunks:
         mono = sound.mono
         for number, shift in enumerate(shifts):
+            if shift.high - shift.low > _LONGEST:
+                continue
             low, high = max(0, shift.low - position), min(len(mono), shift.high - position)
             if high > low:
                 parts[number].append(mono[low:high])

@@ -210,7 +210,7 @@ class GridTracker:
     without a trace stays bounded. A grid found late is looked for in the last segments again.
     """
 
-    def __init__(self, rate_hz: int, *, every_s: float = 20.0) -> None:
+    def __init__(self, rate_hz: int, *, every_s: float = 25.0) -> None:
         self.rate_hz = rate_hz
         self.every = round(every_s * rate_hz)
         self.length = max(SEGMENT_FRAMES * 1024, round(SEGMENT_S * rate_hz))
@@ -246,8 +246,8 @@ class GridTracker:
         numbers = [k for k in range(len(self.grids)) if k in lately or len(self.segments) % 4 == 0]
         self._look(piece, segment, numbers)
         lost = any(k not in segment.present for s in self.segments[-4:-1] for k in s.present)
-        # Where a dozen looks found nothing, looks become rarer: their cost must stay bounded.
-        rarer = 1 if self.grids else 1 + self._searches // 8
+        # Where some searches found nothing they become rarer: their cost must stay bounded.
+        rarer = 1 if self.grids else 1 + self._searches // 4
         due = first - self._last_search >= min(3, rarer) * self.every or self._searches < 2
         # A grid lost again and again must not turn every segment into a full search.
         affordable = self._searches * self.every <= 1.2 * first + 6 * self.every
