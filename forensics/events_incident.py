@@ -130,7 +130,7 @@ def associate_events(
         for finding in exam.findings:
             what = finding.observation.what
             if isinstance(what, SoundEvent):
-                at = alignment.on_incident_clock(digest, Span(what.time, what.time))
+                at = alignment.on_component_clock(digest, Span(what.time, what.time))
                 if at is not None:
                     arrivals.setdefault(place.component, []).append(
                         Arrival(digest, finding.id, what.label, at, what.level)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeAlias
 
+from msgspec import structs
+
 from forensics.model import (
     AtOnce,
     Before,
@@ -65,12 +67,14 @@ class Timeline(Value, frozen=True):
     """Everything that happened, and for each kind of event the stretches that were observed.
 
     `observed` maps a selector to intervals in which it would have been noticed, `blind` to the
-    reasons why it might have been missed.
+    reasons why it might have been missed. `unplaced`: by name, the clips that have no place on the
+    incident clock, each with what happened on its own.
     """
 
     occurrences: tuple[Occurrence, ...]
     observed: dict[str, tuple[Interval, ...]] = {}
     blind: dict[str, tuple[str, ...]] = {}
+    unplaced: dict[str, Timeline] = {}
 
     def select(self, label: str, clip: str = "") -> list[Occurrence]:
         """Occurrences a label names, in order; of one clip, if named."""
@@ -316,4 +320,10 @@ def judge(claim: Claim, line: Timeline) -> Verdict:
     It is as good as the events: a shot that no clip's detector reports counts as "none heard"
     wherever a clip's coverage says that it would have been (ASTM E3016: incompleteness).
     """
-    return _JUDGES[type(claim.expects)](claim, claim.expects, line)
+    alone = line.unplaced.get(getattr(claim.expects, "clip", ""))
+    verdict: Verdict = _JUDGES[type(claim.expects)](claim, claim.expects, alone or line)
+    if alone is None:
+        return verdict
+    # What one clip shows needs no other clock; what it shares with others cannot be known.
+    told = f"{verdict.reason}; on the clip's own clock: it has no place on the incident's"
+    return structs.replace(verdict, reason=told)

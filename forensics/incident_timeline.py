@@ -1,13 +1,16 @@
 """What every examination found, on the incident clock: one list, one event once.
 
 The same bang heard by three phones is one occurrence with three clips behind it. Events of clips
-that could not be placed stay on their own clocks and take no part.
+that could not be placed stay on their own clocks and decide only what is claimed of that clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
+
+from msgspec import structs
 
 from forensics.incident_claims import Occurrence, Timeline
 from forensics.incident_silent import Break, breaks_of, on_clock
@@ -78,7 +81,28 @@ def build_timeline(
         Where the clips lie; without one only a single clip has an incident clock, its own.
     opened
         The clips by the examiner's names.
+
+    Returns
+    -------
+    Timeline
+        What happened on the incident clock; each clip that has no place there has a timeline of
+        its own, for claims about that clip alone.
     """
+    placed = {
+        name: clip for name, clip in opened.items()
+        if (len(opened) == 1 if alignment is None
+            else alignment.on_incident_clock(clip, Span(Fraction(0), Fraction(0))) is not None)
+    }  # fmt: skip
+    alone = {
+        name: _timeline(examinations, None, {name: clip})
+        for name, clip in opened.items() if name not in placed
+    }  # fmt: skip
+    return structs.replace(_timeline(examinations, alignment, placed), unplaced=alone)
+
+
+def _timeline(
+    examinations: Sequence[Examination], alignment: Alignment | None, opened: Mapping[str, Clip]
+) -> Timeline:
     clips = {clip.digest: (name, clip) for name, clip in opened.items()}
     heard: dict[str, list[_Row]] = {}
     observed: dict[str, list[tuple[Interval, str]]] = {}

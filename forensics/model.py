@@ -443,7 +443,18 @@ class Alignment(Value, frozen=True):
         return next((p for p in self.placements if p.clip == digest), None)
 
     def on_incident_clock(self, clip: Clip | str, span: Span) -> Interval | None:
-        """A span of one clip's clock on the reference's clock, or None if it was left out."""
+        """A span of one clip's clock on the reference's clock.
+
+        None if the clip was left out, or stands in another component: nothing ties that one's
+        clock to the reference's.
+        """
+        place, own = self.placement(clip), self.placement(self.reference)
+        if place is None or place.component != (own.component if own is not None else 0):
+            return None
+        return self.on_component_clock(clip, span)
+
+    def on_component_clock(self, clip: Clip | str, span: Span) -> Interval | None:
+        """A span of one clip's clock on the clock of its own component, or None if left out."""
         place = self.placement(clip)
         if place is None:
             return None

@@ -169,7 +169,7 @@ def _events(
             what = seen.what
             if digest not in names or not isinstance(what, SoundEvent | Flash):
                 continue
-            at = alignment.on_incident_clock(digest, Span(what.time, what.time))
+            at = alignment.on_component_clock(digest, Span(what.time, what.time))
             label = what.label if isinstance(what, SoundEvent) else "flash"
             if at is not None:
                 found.append({"time_s": at.start, "label": f"{label} ({names[digest]})"})

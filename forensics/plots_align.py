@@ -168,7 +168,7 @@ def _draw_events(
                 kind, label = "activity", f"{what.kind} {what.region}"
             else:
                 continue
-            at = alignment.on_incident_clock(digest, Span(what.time, what.time))
+            at = alignment.on_component_clock(digest, Span(what.time, what.time))
             if at is None:
                 continue
             row = rows[digest]

@@ -6,12 +6,17 @@ from fractions import Fraction
 
 import pytest
 from making import moving_square, write_video
+from msgspec import structs
 
 from forensics.clip import open_clip
+from forensics.incident_claims import judge
 from forensics.incident_silent import Break, breaks_of, on_clock, place_silent
+from forensics.incident_timeline import build_timeline
 from forensics.model import (
     Alignment,
+    Claim,
     Clip,
+    Count,
     Coverage,
     Discontinuity,
     Examination,
@@ -117,3 +122,33 @@ def test_an_unbroken_clip_keeps_one_offset(clips: dict[str, Clip]) -> None:
     plain = alignment.on_incident_clock(digest, Span.of(3, 4))
     assert on_clock(alignment, digest, Span.of(3, 4), ()) == plain
     assert on_clock(alignment, digest, Span.of(3, 4), (Break(3.5, None),)) == plain
+
+
+def test_clips_of_two_events_share_no_clock(clips: dict[str, Clip]) -> None:
+    alignment = _alignment(clips)
+    zero = Quantity.exact(0, "s", "the reference")
+    apart = Placement(clips["camera"].digest, zero, zero, "reference", (), component=1)
+    both = structs.replace(alignment, placements=(*alignment.placements, apart), unplaced=())
+    span = Span.of(3, 4)
+    assert both.on_incident_clock(clips["phone"], span) is not None
+    assert both.on_incident_clock(clips["camera"], span) is None
+    assert both.on_component_clock(clips["camera"], span) is not None
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_an_unplaced_clip_answers_only_for_itself(clips: dict[str, Clip], aligned: bool) -> None:
+    alignment = _alignment(clips) if aligned else None
+    exams = [
+        see_flashes(clips["phone"], times=FLASHES[:1]),
+        see_flashes(clips["camera"], times=(1.0, 2.0, 4.0)),
+        say_cut(clips["camera"], at_s=9.0, removed=None),
+    ]
+    line = build_timeline(exams, alignment, clips)
+    assert set(line.unplaced) == ({"camera"} if aligned else {"camera", "phone"})
+    assert len(line.select("flash")) == (1 if aligned else 0), "two clocks are never mixed"
+
+    def outcome(expects: Count) -> str:
+        return judge(Claim("c", "text", "source", expects), line).outcome
+
+    assert outcome(Count("flash", 3, clip="camera")) == "supported"
+    assert outcome(Count("discontinuity", 0, clip="camera")) == "contradicted"
