@@ -18,14 +18,17 @@ from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_markings import add_markings_commands
 from forensics.cli_output import (
+    MARKERS,
     examine_each,
     examine_together,
     fail,
+    own_file,
     show,
     show_alignment,
     show_table,
     show_triage,
     with_progress,
+    write_markers,
 )
 from forensics.errors import ForensicsError
 from forensics.model import Box, to_builtins
@@ -105,12 +108,16 @@ def edits_command(
     clips: Clips, json: Json = False, out: Out = None,
     power: Annotated[bool, typer.Option(help="Also measure what would have been found.")] = False,
 ) -> None:  # fmt: skip
-    """Has it been edited? Every level once; with -o FIGURE.png also drawn."""
+    """Has it been edited? Every level once; -o FIGURE.png draws it, .vtt or .txt marks it."""
     from forensics import edits, plots
 
+    written: set[Path] = set()
+
     def write(clip: Any, exam: Any) -> None:
-        if out is not None:
-            plots.save(plots.draw_edits(clip, exam), out)
+        if out is not None and out.suffix.lower() in MARKERS:
+            write_markers(exam, own_file(out, clip, written))
+        elif out is not None:
+            plots.save(plots.draw_edits(clip, exam), own_file(out, clip, written))
         if power:
             show(clip, edits.measure_power(clip), json=json)
 
@@ -119,10 +126,20 @@ def edits_command(
 
 @app.command("events")
 def events_command(clips: Clips, json: Json = False, out: Out = None) -> None:
-    """Impulses heard (shots, blasts, blows, as classes of sound) and flashes seen."""
+    """Impulses heard (as classes of sound) and flashes; -o .vtt or .txt (Audacity) marks them."""
     from forensics import events
 
-    examine_each(clips, lambda c, p: events.find_events(c, progress=p), json=json, out=out)
+    marked = out is not None and out.suffix.lower() in MARKERS
+    written: set[Path] = set()
+
+    def write(clip: Any, exam: Any) -> None:
+        if out is not None and marked:
+            write_markers(exam, own_file(out, clip, written))
+
+    examine_each(
+        clips, lambda c, p: events.find_events(c, progress=p), json=json,
+        out=None if marked else out, after=write,
+    )  # fmt: skip
 
 
 @app.command("clock")

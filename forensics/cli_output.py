@@ -27,6 +27,7 @@ from forensics.model import (
 from forensics.model import Progress as Tell
 
 __all__ = [
+    "MARKERS",
     "collect",
     "diagnose",
     "each_clip",
@@ -34,11 +35,13 @@ __all__ = [
     "examine_together",
     "fail",
     "load_methods",
+    "own_file",
     "show",
     "show_alignment",
     "show_table",
     "show_triage",
     "with_progress",
+    "write_markers",
 ]
 
 Together = TypeVar("Together")
@@ -148,6 +151,25 @@ def examine_each(
             after(clip, exam)
     if failed:
         raise typer.Exit(1 if len(files) == 1 else 3)
+
+
+#: What other programs read as markers: WebVTT, and Audacity's label track.
+MARKERS = (".vtt", ".txt")
+
+
+def write_markers(exam: Examination, out: Path) -> None:
+    """What was found, as markers on the clip's own time."""
+    from forensics import events
+
+    text = events.webvtt_markers if out.suffix.lower() == ".vtt" else events.audacity_labels
+    out.write_text(text(exam.observations), encoding="utf-8")
+
+
+def own_file(out: Path, clip: Clip, written: set[Path]) -> Path:
+    """`out`; for every further clip of one run, a name beside it with the clip's hash in it."""
+    own = out if not written else out.with_stem(f"{out.stem}-{clip.digest[:12]}")
+    written.add(own)
+    return own
 
 
 def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None = None) -> None:

@@ -79,6 +79,20 @@ def test_a_place_that_cannot_be_written_is_an_error_not_a_traceback(
         assert "Traceback" not in done.stderr
 
 
+def test_markers_for_other_programs_and_a_file_for_each_clip(
+    moving: Path, tone: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "marks.vtt"
+    assert _run("events", moving, tone, "-o", out).returncode == 0
+    files = sorted(tmp_path.glob("marks*.vtt"))
+    assert len(files) == 2 and out in files, "the second clip must not overwrite the first"
+    assert all(f.read_text("utf-8").startswith("WEBVTT") for f in files)
+    labels = tmp_path / "marks.txt"
+    assert _run("edits", moving, "-o", labels).returncode == 0
+    rows = [line.split("\t") for line in labels.read_text("utf-8").splitlines()]
+    assert rows and all(len(row) == 3 and float(row[0]) <= float(row[1]) for row in rows)
+
+
 def test_triage_of_a_folder(moving: Path, tone: Path, tmp_path: Path) -> None:
     for path in (moving, tone):
         shutil.copy(path, tmp_path / path.name)
