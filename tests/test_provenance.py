@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from forensics import calibration, provenance
@@ -110,6 +112,24 @@ def test_the_chain_shows_a_changed_line(clip: Clip, tmp_path: Path) -> None:
         ledger.path.write_bytes(b"".join(damage))
         with pytest.raises(LedgerBroken):
             ledger.check()
+
+
+def test_a_ledger_from_before_a_field_existed_is_no_forgery(clip: Clip, tmp_path: Path) -> None:
+    """A later version's record may have a field more; the lines written before it stand."""
+    ledger = provenance.Ledger(tmp_path / "ledger.jsonl")
+    ledger.append(count_things(clip))
+    ledger.append(Action("tester", "looked"))
+    first, second = (msgspec.json.decode(line) for line in ledger.path.read_bytes().splitlines())
+    del first["body"]["examination"]["measures"]
+    older = msgspec.json.encode(first, order="sorted")
+    second["previous"] = hashlib.sha256(older).hexdigest()
+    after = msgspec.json.encode(second, order="sorted")
+    ledger.path.write_bytes(older + b"\n" + after + b"\n")
+    assert ledger.check() == 2
+    # The same value in other bytes is still a line that somebody wrote again.
+    ledger.path.write_bytes(older + b"\n" + after.replace(b'":', b'": ', 1) + b"\n")
+    with pytest.raises(LedgerBroken, match="rewritten"):
+        ledger.check()
 
 
 @pytest.mark.parametrize("cut", [1, 20, 400])
