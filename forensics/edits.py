@@ -142,6 +142,11 @@ def find_edits(
             absent[level.name] = why
     observations += also
     merged = merge_levels(observations, tolerance_s=tolerance_s)
+    rates_of = {
+        id(seen): (examination.origin.method, examination.origin.version)
+        for examination in examinations.values()
+        for seen in examination.observations
+    }
     ran = [name for name in examinations if name not in absent]
     coverage = _coverage(clip, examinations, absent)
     reason = "; ".join(f"{name} level not examined ({why})" for name, why in absent.items())
@@ -155,6 +160,8 @@ def find_edits(
         [o for o in merged if o.score >= least_score], coverage=coverage, reason=reason,
         artefacts=[_kept(name, e) for name, e in examinations.items()],
         measures={"levels_run": Quantity.exact(len(ran), f"of {len(asked)} levels")},
+        # What one level alone saw is handed on unchanged, and so is that level's error rate.
+        measured_as=lambda seen: rates_of.get(id(seen)),
     )  # fmt: skip
 
 

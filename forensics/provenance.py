@@ -239,6 +239,7 @@ def conclude(
     observations: Iterable[Observation], *, coverage: Coverage, reason: str = "",
     outcome: Outcome | None = None, stratum: str = "", measures: dict[str, Quantity] | None = None,
     artefacts: Sequence[Artefact] = (),
+    measured_as: Callable[[Observation], tuple[str, str] | None] | None = None,
 ) -> Examination:  # fmt: skip
     """Turn what was seen into an examination: the only place where findings are made.
 
@@ -256,6 +257,9 @@ def conclude(
         The conditions, as the error-rate table names them; an observation's own stratum wins.
     measures, artefacts
         What was measured of the whole clip, found or not.
+    measured_as
+        For a method that hands on what another one saw: the (method, version) whose error rate an
+        observation carries, or None for the method's own.
 
     Raises
     ------
@@ -266,7 +270,8 @@ def conclude(
     findings = []
     known: ErrorRate | Uncalibrated
     for seen in observations:
-        known = error_rate(origin.method, origin.version, seen.stratum or stratum)
+        name, version = (measured_as and measured_as(seen)) or (origin.method, origin.version)
+        known = error_rate(name, version, seen.stratum or stratum)
         findings.append(Finding(seen, origin, known))
     if outcome is None:
         outcome = "found" if findings else "nothing-found"

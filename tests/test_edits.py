@@ -11,7 +11,7 @@ import pytest
 from making import moving_square, write_video
 from walkers import RATE, make, street
 
-from forensics import edits, open_clip, plots_edits, scan, video
+from forensics import container, edits, open_clip, plots_edits, scan, video
 from forensics.edits_make import EDITS, plan_edits, write_clip
 from forensics.edits_merge import coincide, merge_levels, rank_explanations
 from forensics.edits_phase import LEAST_STRENGTH, changed_series, judge_changes
@@ -24,6 +24,7 @@ from forensics.model import (
     Level,
     Observation,
     Span,
+    Uncalibrated,
     from_json,
 )
 from forensics.provenance import artefact_bytes
@@ -253,6 +254,20 @@ def test_the_figure_shows_every_level_and_what_was_not_testable(
     assert "deletion" in written
     low, high = figure.axes[2].get_xlim()
     assert low == 0 and high == pytest.approx(float(examined.coverage.span.end))  # type: ignore[union-attr]
+
+
+def test_what_one_level_saw_keeps_that_levels_error_rate(edited: tuple[Path, int]) -> None:
+    clip = open_clip(edited[0], metadata=False)
+    alone = video.find_discontinuities(clip)
+    merged = edits.find_edits(clip, levels=("frame",))
+    assert alone.findings
+    rates = [f.error_rate for f in alone]
+    assert [f.error_rate for f in merged] == rates
+    assert not any(isinstance(rate, Uncalibrated) for rate in rates)
+    whole = container.find_discontinuities(clip)
+    assert [f.error_rate for f in edits.find_edits(clip, levels=("container",))] == [
+        f.error_rate for f in whole
+    ]
 
 
 def test_a_level_that_was_asked_in_vain_stands_in_the_figure(moving: Path) -> None:
