@@ -7,6 +7,7 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 __all__ = ["one_thread"]
 
@@ -26,8 +27,9 @@ _before: list[tuple[Callable[[int], object], int]] = []
 @functools.cache
 def _matrix_threads() -> tuple[Callable[[], int], Callable[[int], object]] | None:
     """How many threads NumPy's OpenBLAS uses, and how to say so; None for another library."""
-    import numpy._core._multiarray_umath as core
+    import importlib
 
+    core: Any = importlib.import_module("numpy._core._multiarray_umath")
     # The loader looks a name up in what the module was linked with, too.
     library = ctypes.CDLL(core.__file__)
     for get, put in _NAMES:

@@ -180,16 +180,17 @@ class FrameRows:
         luma = view.luma[::4]
         frame = view.frame
         # Keeping a reference is enough: the decoder writes the next picture elsewhere.
-        previous, self._previous = self._previous, (frame, luma)
+        colours = _colours(frame)
+        previous, self._previous = self._previous, (frame, luma, colours)
         if previous is None or previous[1].shape != luma.shape:
             return 0.0, 0.0
         if self._buffer is None or self._buffer.shape != luma.shape:
             self._buffer = np.empty_like(luma)
         cv2.compare(luma, previous[1], cv2.CMP_NE, dst=self._buffer)
         changed = cv2.countNonZero(self._buffer) / luma.size
-        return changed, _chroma(frame, previous[0])
+        return changed, _chroma(colours, previous[2])
 
-    def _keep(self, cells: NDArray[np.float32]) -> None:
+    def _keep(self, cells: NDArray[Any]) -> None:
         import numpy as np
 
         reach = 2 * self._window + 6
@@ -274,22 +275,28 @@ class FrameRows:
         }
 
 
-def _chroma(frame: Any, before: Any) -> float:
-    """Mean absolute change of the two colour planes, every sixteenth line."""
-    import cv2
+def _colours(frame: Any) -> list[NDArray[np.uint8]]:
+    """The two colour planes, every sixteenth line; none where they are not two planes of bytes."""
     import numpy as np
 
-    name = frame.format.name
-    if len(frame.planes) != 3 or not name.startswith("yuv") or "p1" in name:
-        return 0.0
+    planes, name = frame.planes, frame.format.name
+    if len(planes) != 3 or not name.startswith("yuv") or "p1" in name:
+        return []
+    rows = []
+    for plane in planes[1:]:
+        whole = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
+        rows.append(whole[::16, : plane.width])
+    return rows
+
+
+def _chroma(now: list[NDArray[np.uint8]], before: list[NDArray[np.uint8]]) -> float:
+    """Mean absolute change of the two colour planes."""
+    import cv2
+
     total = 0.0
-    for number in (1, 2):
-        planes = []
-        for picture in (frame, before):
-            plane = picture.planes[number]
-            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
-            planes.append(rows[::16, : plane.width])
-        total += float(cv2.mean(cv2.absdiff(*planes))[0])
+    for one, other in zip(now, before, strict=False):
+        if one.shape == other.shape:
+            total += float(cv2.mean(cv2.absdiff(one, other))[0])
     return total
 
 
