@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from forensics import open_clip, scan
 from forensics.edits_make import PROFILES, Edit, Plan, plan_edits, write_clip
-from forensics.video_measure import FEATURES, FrameRows, _detail, _peak, frame_rate_hz
+from forensics.video_look import measure_detail, measure_peak
+from forensics.video_measure import FEATURES, FrameRows, frame_rate_hz
 
 ROOT = Path(__file__).resolve().parent.parent
 MEDIA = Path(os.environ.get("FORENSICS_MEDIA", ROOT.parent / "shared" / "media"))
@@ -97,8 +98,8 @@ def displacement(frames: NDArray[np.uint8], one: int, other: int) -> float:
     pair = [
         cv2.resize(frames[n][:height], size, interpolation=cv2.INTER_AREA) for n in (one, other)
     ]
-    rest = _detail(pair[0], pair[1])
-    return _peak(cv2.resize(rest, (16, max(2, size[1] // 10)), interpolation=cv2.INTER_AREA))
+    rest = measure_detail(pair[0], pair[1])
+    return measure_peak(cv2.resize(rest, (16, max(2, size[1] // 10)), interpolation=cv2.INTER_AREA))
 
 
 def visibility(frames: NDArray[np.uint8], plan: Plan, edit: Edit) -> tuple[float, ...]:

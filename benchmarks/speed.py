@@ -1,15 +1,15 @@
 """What the measurements cost, as multiples of plain decoding in the same run.
 
-    PEERS=/path/to/python python benchmarks/speed.py WORK [clips|long]
+    PEERS=/path/to/python python benchmarks/speed.py WORK [clips|long] [WORDS OF A CLIP'S NAME]
 
-Clips: real ones as they are (repeating one would hand the search for copies nothing but copies),
-and a 1080p upscale; the cost of start-up is measured and shown apart. Every command runs alone in a
-child process, in turns; figures are medians of user + system CPU seconds and of wall seconds,
-divided by `ffmpeg -i X -an -f null -`. What an hour adds to the memory is measured on an hour of
-moving test pattern at 192 x 108 (what is kept of a frame does not depend on its size), and the
-search for copies on motion made at random, of several lengths, with one copy in it. PEERS names a
-Python with scenedetect; without it the peer is reported as not run. On a loaded machine trust the
-CPU column.
+Clips: one real one as it is, and longer ones of several real clips shown one after another, scaled
+to one size and encoded anew (1080p is an upscale); the cost of start-up is measured and shown
+apart. Every command runs alone in a child process, in turns; figures are medians of user + system
+CPU seconds and of wall seconds, divided by `ffmpeg -i X -an -f null -`. What an hour adds to the
+memory is measured on an hour of moving test pattern at 192 x 108 (what is kept of a frame does not
+depend on its size), and the search for copies on motion made at random, of several lengths, with
+one copy in it. PEERS names a Python with scenedetect; without it the peer is reported as not run.
+On a loaded machine trust the CPU column; `load` is what the machine was doing besides.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
@@ -58,21 +56,26 @@ print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith
 """
 
 
-def upscale(source: Path, out: Path, frames: int = 250) -> Path:
+#: Real clips shown one after another: repeating one would hand the search for copies nothing else.
+JOINED = ("cctv_misc/dvrscan/traffic_camera.mp4", "shots/pyscenedetect/testvideo.mp4",
+          "cctv_misc/carnd/solidWhiteRight.mp4", "shots/mdn/flower.mp4")  # fmt: skip
+VIEWS = ("cctv_misc/intel/one-by-one-person-detection.mp4", "cctv_misc/intel/car-detection.mp4",
+         "debian_opencv_doc/vtest.avi", "cctv_misc/dvrscan/traffic_camera.mp4")  # fmt: skip
+
+
+def join(names: tuple[str, ...], size: tuple[int, int], out: Path) -> Path:
+    """One clip of several real ones, scaled to one size and rate, with a key frame every 250."""
     if out.exists():
         return out
-    with av.open(str(source)) as container, av.open(str(out), "w") as target:
-        stream: Any = target.add_stream("libx264", rate=25, options={
-            "preset": "veryfast", "b": "1800k", "g": "250"})  # fmt: skip
-        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
-        stream.bit_rate = 1_800_000
-        for number, frame in enumerate(container.decode(video=0)):
-            if number >= frames:
-                break
-            large = frame.reformat(1920, 1080, format="yuv420p")
-            large.pts, large.time_base = number, Fraction(1, 25)
-            target.mux(stream.encode(large))
-        target.mux(stream.encode(None))
+    inputs = [part for name in names for part in ("-i", str(MEDIA / name))]
+    width, height = size
+    shape = f"fps=25,scale={width}:{height},setsar=1,format=yuv420p"
+    graph = ";".join(f"[{i}:v]{shape}[v{i}]" for i in range(len(names)))
+    graph += ";" + "".join(f"[v{i}]" for i in range(len(names))) + f"concat=n={len(names)}[o]"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", *inputs,
+               "-filter_complex", graph, "-map", "[o]", "-preset", "veryfast", "-g", "250",
+               str(out)]  # fmt: skip
+    subprocess.run(command, check=True)
     return out
 
 
@@ -144,15 +147,16 @@ def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def compare(work: Path) -> list[dict[str, Any]]:
-    """Every command on every clip, in turns."""
-    traffic = MEDIA / "cctv_misc" / "dvrscan" / "traffic_camera.mp4"
+def compare(work: Path, only: str = "") -> list[dict[str, Any]]:
+    """Every command on every clip whose name has `only` in it, in turns."""
     people = MEDIA / "cctv_misc" / "intel" / "one-by-one-person-detection.mp4"
-    clips = {
-        "1280x720, GOP 128": traffic,
-        "768x432, GOP 10": people,
-        "1920x1080, GOP 250": upscale(traffic, work / "1080.mp4"),
+    made = {
+        "1280x720, GOP 250, 61 s joined": lambda: join(JOINED, (1280, 720), work / "720.mp4"),
+        "1920x1080, GOP 250, 61 s joined": lambda: join(JOINED, (1920, 1080), work / "1080.mp4"),
+        "768x432, GOP 250, 272 s joined": lambda: join(VIEWS, (768, 432), work / "432.mp4"),
+        "768x432, GOP 10, 139 s as it is": lambda: people,
     }
+    clips = {name: make() for name, make in made.items() if only in name}
     results = []
     for name, path in clips.items():
         commands = {"decode": [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-i", str(path), "-an",
@@ -164,6 +168,7 @@ def compare(work: Path) -> list[dict[str, Any]]:
                 commands[f"PySceneDetect {peer}"] = [
                     PEERS, "-W", "ignore", "-c", PEER.format(name=peer), str(path)
                 ]  # fmt: skip
+        load = os.getloadavg()[0]
         figures: dict[str, list[tuple[float, float, float]]] = {label: [] for label in commands}
         for _ in range(TURNS):
             for label, command in commands.items():
@@ -172,9 +177,9 @@ def compare(work: Path) -> list[dict[str, Any]]:
         start = [median([f[i] for f in figures["open and start-up"]]) for i in (0, 1)]
         for label, rows in figures.items():
             cpu, wall, peak = (median([f[i] for f in rows]) for i in range(3))
-            entry = {"clip": name, "what": label, "cpu": round(cpu / base[0], 3),
-                     "wall": round(wall / base[1], 3), "cpu_s": round(cpu, 2),
-                     "peak_mb": round(peak)}  # fmt: skip
+            entry = {"clip": name, "what": label, "load": round(load, 1),
+                     "cpu": round(cpu / base[0], 3), "wall": round(wall / base[1], 3),
+                     "cpu_s": round(cpu, 2), "peak_mb": round(peak)}  # fmt: skip
             if label in COMMANDS:
                 entry["cpu_without_startup"] = round((cpu - start[0]) / base[0], 3)
                 entry["wall_without_startup"] = round((wall - start[1]) / base[1], 3)
@@ -207,8 +212,12 @@ def main() -> None:
     out: dict[str, Any] = json.loads(target.read_text()) if part and target.exists() else {}
     out["measured"] = datetime.now(UTC).date().isoformat()
     if part in ("", "clips"):
-        out |= {"turns": TURNS, "load": os.getloadavg()[0], "peer": "run" if PEERS else "not run",
-                "rows": compare(work)}  # fmt: skip
+        only = sys.argv[3] if len(sys.argv) > 3 else ""
+        rows = compare(work, only)
+        again = {row["clip"] for row in rows}
+        kept = [row for row in out.get("rows", []) if only and row["clip"] not in again]
+        out |= {"turns": TURNS, "peer": "run" if PEERS else "not run", "rows": kept + rows}
+        out.pop("load", None)
     if part in ("", "long"):
         out |= {"hour": go_long(work), "search for copies": lag_search()}
     target.write_text(json.dumps(out, indent=1) + "\n")

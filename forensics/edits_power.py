@@ -13,7 +13,7 @@ from forensics.edits_make import EDITS, PROFILES, Edit, Made, Profile, plan_edit
 from forensics.errors import SignalTooShort
 from forensics.model import Clip, Coverage, Discontinuity, Examination, Progress, Quantity
 from forensics.provenance import conclude, method
-from forensics.scan import Measurements, read_stretch, scan
+from forensics.scan import Measurements, one_thread, read_stretch, scan
 from forensics.video import find_discontinuities
 from forensics.video_judge import Seen, judge_frames
 from forensics.video_measure import FrameRows, frame_rate_hz, measure_frames
@@ -189,4 +189,5 @@ def _examine(
         path = write_clip(Path(folder) / "made.mp4", frames, order, exact, profile=profile)
         made = open_clip(path, metadata=False)
         measured = scan(made, [FrameRows(rate)])
-    return judge_frames(measured, rate, least_score=least_score)
+    with one_thread():
+        return judge_frames(measured, rate, least_score=least_score)

@@ -20,6 +20,7 @@ from forensics.scan_measured import Measurements
 from forensics.scan_packets import Decoder, Packets, read_packets, video_stream
 from forensics.scan_pictures import Picture, iter_pictures, read_pictures, read_stretch
 from forensics.scan_sound import Sound, iter_sound, read_sound
+from forensics.scan_threads import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "iter_pictures",
     "iter_sound",
     "measurements",
+    "one_thread",
     "read_packets",
     "read_pictures",
     "read_sound",

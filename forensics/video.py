@@ -12,7 +12,7 @@ import msgspec
 from forensics.errors import SignalTooShort
 from forensics.model import Clip, Cut, Examination, Observation, Progress, Quantity
 from forensics.provenance import conclude, method
-from forensics.scan import Measurements
+from forensics.scan import Measurements, one_thread
 from forensics.video_activity import find_activity
 from forensics.video_cuts import find_shots
 from forensics.video_judge import judge_frames, observe
@@ -74,7 +74,9 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
     measured = measure_frames(clip, progress=progress)
     columns, rate = measured.columns, _rate(measured)
     seen = []
-    for found in find_shots(measured.planes["thumbs"], columns["level"], columns["chroma"], rate):
+    with one_thread():
+        shots = find_shots(measured.planes["thumbs"], columns["level"], columns["chroma"], rate)
+    for found in shots:
         first = min(found.first, len(measured) - 1)
         said = Cut(kind=found.kind, ordinal=first, pts=measured.time(first))
         span = measured.span(max(0, found.start), min(found.end, len(measured) - 1))
@@ -146,7 +148,8 @@ def find_discontinuities(
             f"{len(measured)} frames are too few to say what is usual", need_s=12 / rate,
             have_s=len(measured) / rate,
         )  # fmt: skip
-    seen = judge_frames(measured, rate, least_score=least_score)
+    with one_thread():
+        seen = judge_frames(measured, rate, least_score=least_score)
     lost = map_not_testable(measured, rate, removed_s=removed_s)
     covered = measured.coverage()
     coverage = msgspec.structs.replace(covered, not_testable=lost)

@@ -257,11 +257,13 @@ def _mixture(
     """How well a window is one shot turning into another, and the frames where it does."""
     import numpy as np
 
+    if _correlation(window[0], window[-1]) > 0.8:
+        return 0.0, 0, 0
     flat = window.reshape(len(window), -1).astype(np.float32)
     first, last = flat[0], flat[-1]
     way = last - first
     size = float(way @ way)
-    if size < 1 or _correlation(window[0], window[-1]) > 0.8:
+    if size < 1:
         return 0.0, 0, 0
     share = (flat - first) @ way / size
     beside = flat - first - share[:, None] * way

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from forensics.model import Clip, Examination, Keyframe, Observation, Progress, Quantity, Span
 from forensics.provenance import conclude, keep, method
-from forensics.scan import Measurements, Picture, read_pictures, scan
+from forensics.scan import Measurements, Picture, one_thread, read_pictures, scan
 from forensics.video_cuts import find_shots
 from forensics.video_measure import FrameRows, frame_rate_hz, measure_frames
 
@@ -207,7 +207,8 @@ def find_keyframes(
         raise ValueError("max_count must be positive")
     if key_frames_only:
         rate = float(clip.video.frame_rate or 25) if clip.video else 25.0
-        measured = scan(clip, [FrameRows(rate)], keys_only=True, progress=progress)
+        with one_thread():
+            measured = scan(clip, [FrameRows(rate)], keys_only=True, progress=progress)
         ordinals = measured.columns["ordinal"].astype(int).tolist()
     else:
         measured = measure_frames(clip, progress=progress)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from making import moving_square, write_video
 
 from forensics import open_clip, scan
 from forensics.errors import ClipChanged, ClipRefused, StreamMissing
+from forensics.scan_threads import _matrix_threads
 from forensics.video_measure import FrameRows, measure_frames
 
 
@@ -124,3 +126,24 @@ def test_the_memory_cache_is_bounded(
 def test_sound_alone_has_no_pictures(tone: Path) -> None:
     with pytest.raises(StreamMissing):
         scan.scan(open_clip(tone, metadata=False), [])
+
+
+def test_one_thread_holds_and_puts_back() -> None:
+    """Inside, also twice inside, one thread; afterwards what the caller had."""
+    matrix = _matrix_threads()
+    assert matrix is not None
+    get, put = matrix
+    usual = cv2.getNumThreads(), get()
+    cv2.setNumThreads(2)
+    put(2)
+    before = cv2.getNumThreads(), get()
+    try:
+        with pytest.raises(KeyError), scan.one_thread():
+            with scan.one_thread():
+                assert (cv2.getNumThreads(), get()) == (1, 1)
+            assert (cv2.getNumThreads(), get()) == (1, 1)
+            raise KeyError
+        assert (cv2.getNumThreads(), get()) == before == (2, 2)
+    finally:
+        cv2.setNumThreads(usual[0])
+        put(usual[1])
