@@ -177,7 +177,7 @@ def compare(work: Path, only: str = "") -> list[dict[str, Any]]:
         start = [median([f[i] for f in figures["open and start-up"]]) for i in (0, 1)]
         for label, rows in figures.items():
             cpu, wall, peak = (median([f[i] for f in rows]) for i in range(3))
-            entry = {"clip": name, "what": label, "load": round(load, 1),
+            entry = {"clip": name, "what": label, "load": round(load, 1), "turns": TURNS,
                      "cpu": round(cpu / base[0], 3), "wall": round(wall / base[1], 3),
                      "cpu_s": round(cpu, 2), "peak_mb": round(peak)}  # fmt: skip
             if label in COMMANDS:
@@ -216,8 +216,7 @@ def main() -> None:
         rows = compare(work, only)
         again = {row["clip"] for row in rows}
         kept = [row for row in out.get("rows", []) if only and row["clip"] not in again]
-        out |= {"turns": TURNS, "peer": "run" if PEERS else "not run", "rows": kept + rows}
-        out.pop("load", None)
+        out |= {"peer": "run" if PEERS else "not run", "rows": kept + rows}
     if part in ("", "long"):
         out |= {"hour": go_long(work), "search for copies": lag_search()}
     target.write_text(json.dumps(out, indent=1) + "\n")

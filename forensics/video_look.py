@@ -34,6 +34,7 @@ def measure_detail(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArr
 
 
 def measure_peak(cells: NDArray[Any]) -> float:
+    """The mean of the three strongest cells."""
     import numpy as np
 
     flat = np.sort(cells, axis=None)
