@@ -1,7 +1,8 @@
 """How well is a burned-in clock found, read, and its breaks found? Box given and found by us.
 
 Clocks of many forms are drawn over real footage, edited by known operations and encoded three
-ways. Methods were tuned on the sources of the half "tune"; the half "report" was not looked at.
+ways. Methods were tuned on the sources of the half "tune". The half "report" was run with versions
+1 and 3; what version 1 did there (its false alarms) was seen before version 3 was made.
 Prints what it writes to results/clock.json; rows for the error-rate table go to
 results/rates_clock.json.
 
@@ -132,20 +133,21 @@ def score(exam: Any, truth: dict[str, Any], fps: float) -> tuple[list[bool], int
 
 def read_right(
     clip: Any, box: Box | None, truth: dict[str, Any], start: datetime
-) -> tuple[int, int]:  # fmt: skip
-    """Seconds of the day read right, and seconds shown (each stretch of frames counts once)."""
+) -> tuple[int, int, int]:  # fmt: skip
+    """Seconds read surely and right, read surely, and shown (a stretch of frames counts once)."""
     one = clock_gather.follow_clock(clip, box, "auto", None)
     base = start.hour * 3600 + start.minute * 60 + start.second + start.microsecond / 1e6
     shown = np.floor(base + np.asarray(truth["wall"]) + 1e-6).astype(int)
     total = 1 + int((np.diff(shown) != 0).sum())
     if isinstance(one, str) or not one.read:
-        return 0, total
+        return 0, 0, total
     index = np.clip(np.searchsorted(one.edges, one.track.times + 1e-9) - 1, 0, len(one.wall) - 1)
     said = one.wall[index].astype(int) % 86_400
     changes = np.flatnonzero(np.diff(shown)) + 1
     first, last = np.r_[0, changes], np.r_[changes, len(shown)] - 1
     middle = np.minimum((first + last) // 2, len(said) - 1)
-    return int((said[middle] == shown[middle] % 86_400).sum()), total
+    sure = one.sure[index[middle]]
+    return int((sure & (said[middle] == shown[middle] % 86_400)).sum()), int(sure.sum()), total
 
 
 def main() -> None:
@@ -212,10 +214,11 @@ def run(job: dict[str, Any], path: Path, line: overlay.Track) -> dict[str, Any]:
     for name, where in (("given", box), ("found", None)):
         clock_gather._recent.clear()
         t = time.process_time()
-        right, total = read_right(clip, where, truth, start)
+        right, sure, total = read_right(clip, where, truth, start)
         exam = clock.find_clock_breaks(clip, box=where)
         hits, false = score(exam, truth, job["fps"])
-        row[name] = {"right": right, "seconds": total, "hits": sum(hits), "breaks": len(hits),
+        row[name] = {"right": right, "read": sure, "seconds": total,
+                     "outcome": exam.outcome, "hits": sum(hits), "breaks": len(hits),
                      "false": false, "missed": [k for (_, _, k), h in
                      zip(truth["breaks"], hits, strict=True) if not h],
                      "cpu_s": round(time.process_time() - t, 1)}  # fmt: skip
@@ -236,6 +239,7 @@ def report(
         hits = sum(r[name]["hits"] for r in results)
         breaks = sum(r[name]["breaks"] for r in results)
         right = sum(r[name]["right"] for r in results + untouched)
+        read = sum(r[name]["read"] for r in results + untouched)
         seconds = sum(r[name]["seconds"] for r in results + untouched)
         false = sum(r[name]["false"] for r in results + untouched)
         clean = hours_each * len(untouched)
@@ -244,7 +248,9 @@ def report(
         out[name] = {
             "breaks found": to_builtins(item_rate(hits, breaks)),
             "false alarms per hour": to_builtins(hourly_rate(false, hours)),
-            "seconds read right": right / seconds, "seconds": seconds,
+            "seconds read surely": to_builtins(item_rate(read, seconds)),
+            "right among those read": to_builtins(item_rate(right, read)),
+            "seconds shown": seconds,
             "clips read": to_builtins(item_rate(followed, len(results))),
             "cpu_s per clip": float(np.mean([r[name]["cpu_s"] for r in results])),
         }  # fmt: skip
@@ -252,27 +258,30 @@ def report(
         for r in results:
             for kind in r[name]["missed"]:
                 misses.setdefault(kind, [0])[0] += 1
+        out[name]["by source"] = {
+            source: {key: sum(r[name][key] for r in results if r["job"]["source"] == source)
+                     for key in ("hits", "breaks", "false", "right", "read", "seconds")}
+            for source in sorted({r["job"]["source"] for r in results})
+        }  # fmt: skip
         out[name]["missed by kind"] = {k: v[0] for k, v in misses.items()}
         print(f"box {name}: breaks {hits}/{breaks} {item_rate(hits, breaks)}; false alarms "
-              f"{hourly_rate(false, hours)}; seconds right {right}/{seconds} = "
-              f"{right / seconds:.4f}; clips read {followed}/{len(results)}; "
+              f"{hourly_rate(false, hours)}; seconds read {read}/{seconds}, right "
+              f"{right}/{read}; clips read {followed}/{len(results)}; "
               f"missed {out[name]['missed by kind']}")  # fmt: skip
         rows.append(Row(
-            "clock-breaks", "2", f"box {name}", hits, breaks - hits, false, round(hours, 4), True,
+            "clock-breaks", "3", f"box {name}", hits, breaks - hits, false, round(hours, 4), True,
             "clocks drawn on real footage (benchmarks/clock.py)", _digest(),
             len(used),
             datetime.now(UTC).date().isoformat(), "benchmarks/clock.py",
             "independent: footage sources; clocks and edits are synthetic",
         ))  # fmt: skip
         rows.append(Row(
-            "clock-read", "2", f"box {name}", right, seconds - right,
-            sum(r[name]["seconds"] - r[name]["right"] for r in results + untouched
-                if r[name]["right"]), float(max(1, sum(r[name]["seconds"] for r in
-                results + untouched if r[name]["right"]))), False,
+            "clock-read", "3", f"box {name}", right, seconds - right,
+            read - right, float(max(1, read)), False,
             "clocks drawn on real footage (benchmarks/clock.py)", _digest(),
             len(used),
             datetime.now(UTC).date().isoformat(), "benchmarks/clock.py",
-            "per second shown; a false positive is a second read wrongly in a clip that was read",
+            "per second shown; a false positive is a second read wrongly among those read surely",
         ))  # fmt: skip
     out["planned_clips"] = len(plan(given.half, given.clips))
     out["complete"] = len(results) == out["planned_clips"] and not given.assemble
