@@ -23,6 +23,9 @@ __all__ = ["Evidence", "Judged", "judge", "steady_rate"]
 
 #: Seconds that must run evenly on either side of a break.
 _LEAST_RUN = 4
+#: The same where only a recogniser vouches for the figures, and how long it must see a stop: two
+#: seconds that it took for one are no stop.
+_LEAST_ALONE, _STOOD_ALONE_S = 6, 2.6
 #: Seconds beside a break that an edit may leave cut short or blended.
 _SLACK = 2
 #: How much better, in likeness, the figures read must fit than those of an uninterrupted clock.
@@ -149,7 +152,7 @@ def _apart(
 
 def _run(
     offset: Floats, wall: NDArray[np.int64], good: NDArray[np.bool_], start: int, step: int,
-    tol: float, stop: int,
+    tol: float, stop: int, least: int,
 ) -> NDArray[np.int64]:  # fmt: skip
     """The nearest even run of clear seconds from `start` on, in direction `step`; may be empty.
 
@@ -169,9 +172,7 @@ def _run(
             index.append(i)
             i += step
         picked = np.array(sorted(index), np.int64)
-        if len(picked) >= _LEAST_RUN and good[picked].sum() >= max(
-            _LEAST_RUN - 1, 0.75 * len(picked)
-        ):
+        if len(picked) >= least and good[picked].sum() >= max(least - 1, 0.75 * len(picked)):
             return picked
     return np.zeros(0, np.int64)
 
@@ -203,10 +204,10 @@ def judge(
 
     When it errs
     ------------
-    It drops true breaks closer than four seconds to each other or to an end of the clip, and a
-    clock that is set and set back within that time (incompleteness); both become *not
-    testable*. It keeps a misreading that fits the picture clearly better than the truth
-    over four seconds on end (misinterpretation).
+    It drops true breaks closer than four seconds to each other or to an end of the clip (six with
+    a recogniser alone), and a clock that is set and set back within that time: both become *not
+    testable* (incompleteness). It keeps a misreading that fits the picture clearly better than
+    the truth over four seconds on end, and one that a recogniser repeats (misinterpretation).
     """
     import numpy as np
 
@@ -217,17 +218,19 @@ def judge(
     tol = max(2.2 * frame_s, 6.0 * jitter_s)
     # A beat that strays by more than this is no beat: steps and rates from it mean nothing.
     sane = tol <= max(2.2 * frame_s, _MOST_STRAY_S)
-    sure = _steady(offset, shown, clear, tol) & sane
+    least = _LEAST_ALONE if evidence.alone else _LEAST_RUN
+    sure = _steady(offset, shown, clear, tol, least) & sane
     kept: list[Break] = []
     doubt: list[tuple[float, float]] = []
     for item in breaks:
         k = int(np.clip(np.searchsorted(edges, item.after_s - 1e-6), 0, n))
         stood = item.kind == "frozen"
-        before = _run(offset, shown, clear, (item.segment if stood else k) - 1, -1, tol, 0)
-        after = _run(offset, shown, clear, k, 1, tol, n)
+        before = _run(offset, shown, clear, (item.segment if stood else k) - 1, -1, tol, 0, least)
+        after = _run(offset, shown, clear, k, 1, tol, n, least)
         fine = sane and len(before) > 0 and (len(after) > 0 or (stood and k >= n))
         if fine and stood:
             fine = bool(clear[item.segment]) and float(evidence.held[item.segment]) >= 0.7
+            fine = fine and (not evidence.alone or item.stood_s >= _STOOD_ALONE_S)
             fine = fine and evidence.fit[item.segment] >= 0.85 * float(np.median(evidence.fit))
         if fine and len(after):
             step = float(np.median(offset[after]) - np.median(offset[before]))
@@ -253,9 +256,9 @@ def judge(
 
 
 def _steady(
-    offset: Floats, wall: NDArray[np.int64], clear: NDArray[np.bool_], tol: float
+    offset: Floats, wall: NDArray[np.int64], clear: NDArray[np.bool_], tol: float, least: int
 ) -> NDArray[np.bool_]:
-    """Clear seconds that stand within at least four that run evenly (the first has no edge)."""
+    """Clear seconds that stand within `least` or more that run evenly (the first has no edge)."""
     import numpy as np
 
     n = len(offset)
@@ -263,7 +266,7 @@ def _steady(
     a = 1
     for b in range(2, n + 1):
         if b == n or wall[b] - wall[b - 1] != 1 or abs(offset[b] - np.median(offset[a:b])) > tol:
-            even[a:b] = b - a >= _LEAST_RUN
+            even[a:b] = b - a >= least
             a = b
     # The first second began before the clip, and one cut short by an edit starts or ends oddly:
     # beside an even run, and clear, they are as sure as the run.

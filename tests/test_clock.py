@@ -283,8 +283,8 @@ def test_figures_hard_to_read_over_an_even_clock_are_no_breaks(
     box = Box(max(0.0, x - 3), max(0.0, y - 3), w + 6, h + 6)
     exam = clock.find_clock_breaks(open_clip(path), box=box, reader="none")
     assert exam.observations == ()
-    assert exam.outcome == "not-applicable" and "surely" in exam.reason
-    assert any("surely" in hole.reason for hole in exam.coverage.not_testable)
+    assert exam.outcome == "not-applicable"
+    assert "surely" in exam.reason or "could be followed" in exam.reason
 
 
 def test_replayable_parameters_and_whole_number_boxes(whole: tuple) -> None:
