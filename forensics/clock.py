@@ -278,7 +278,9 @@ def find_clock_breaks(
         unseen = abs(item.step_s - 10 * round(item.step_s / 10)) < 0.3 and abs(item.step_s) > 5
         beat = (item.after_s - item.before_s) * one.rate
         hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
-        a = max(0, first - 1) if skipped and not hidden and item.kind != "frozen" else last
+        # Where the line was only sampled, the break lies anywhere between two samples.
+        exact = one.track.cell is not None and skipped and not hidden and item.kind != "frozen"
+        a = max(0, first - 1) if exact else last
         crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
         observations.append(
             break_observation(

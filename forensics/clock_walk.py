@@ -496,4 +496,5 @@ def fit_rate(
     rest = y - slope * x
     # A beat is seen at the next frame: uniform over one frame interval, on top of the jitter.
     spread = math.hypot(float(rest.std()), frame_s / math.sqrt(12))
-    return slope, 1.96 * spread / math.sqrt(float((x * x).sum()))
+    # Beats sampled at even times err together: never finer than one frame over the whole run.
+    return slope, max(1.96 * spread / math.sqrt(float((x * x).sum())), frame_s / float(np.ptp(x)))
