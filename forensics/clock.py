@@ -47,7 +47,7 @@ __all__ = ["anchor", "find_clock_breaks", "read_clock"]
 
 
 @method(
-    "clock-read", version="2",
+    "clock-read", version="3",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def read_clock(
@@ -103,9 +103,20 @@ def read_clock(
             reason="a figure changes once a second, but the clock could not be read: nothing is "
             "guessed; its beat is examined by find_clock_breaks",
         )  # fmt: skip
+    if not one.sure.any():
+        return conclude(
+            (), coverage=clock_coverage(one), stratum=clock_stratum(one),
+            measures={"read_surely": _surely(one)},
+            reason=f"a clock was followed over {len(one.wall)} seconds, but not one could be read "
+            "surely: no reading is given",
+        )  # fmt: skip
     rate = rate_quantity(one)
-    picks = [0, *sorted({k for b in one.breaks for k in (_before(one, b), _after(one, b))}),
-             len(one.wall) - 1]  # fmt: skip
+    surely = one.sure.nonzero()[0]
+    # Readings are given only where they are sure: the nearest such second on either side.
+    picks = [int(surely[0]), int(surely[-1])]
+    for item in one.breaks:
+        picks += [int(k) for k in surely[surely <= _before(one, item)][-1:]]
+        picks += [int(k) for k in surely[surely >= _after(one, item)][:1]]
     observations = []
     _, _, unsure = shown_date(one)
     walked = one.reading.walk
@@ -133,7 +144,8 @@ def read_clock(
     return conclude(
         observations, coverage=clock_coverage(one), stratum=clock_stratum(one),
         measures=_measures(one, rate),
-        reason=f"{len(one.wall)} seconds read, {len(one.breaks)} breaks; "
+        reason=f"{len(one.wall)} seconds read, {round(100 * one.sure_share)} % of them surely, "
+        f"{len(one.breaks)} breaks; "
         + reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
     )  # fmt: skip
 
@@ -179,12 +191,19 @@ def _offset(one: Followed) -> Quantity:
     return Quantity(middle, "s", middle - half, middle + half)
 
 
+def _surely(one: Followed) -> Quantity:
+    return Quantity.exact(
+        round(one.sure_share, 4), "share", "of the seconds followed; the others are not testable"
+    )
+
+
 def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
     measures = {
         "offset": _offset(one),
         "jitter": Quantity(one.jitter_s, "s", note="standard deviation of the beat about its even "
                            "course: a spread, not an estimate"),
         "seconds_read": Quantity.exact(len(one.wall), "count"),
+        "read_surely": _surely(one),
     }  # fmt: skip
     if rate is not None:
         measures["rate"] = rate
@@ -197,7 +216,7 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
 
 
 @method(
-    "clock-breaks", version="2",
+    "clock-breaks", version="3",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def find_clock_breaks(
@@ -231,9 +250,10 @@ def find_clock_breaks(
     ------------
     It calls it wrongly when a clock is set or corrected while recording, when a recorder pauses
     without motion, or when frames were lost and stamps were not (misinterpretation): these are
-    listed with each finding. It misses cuts that are shorter than about two frames, and a step
-    that puts a clock back onto its old beat within the same stretch (incompleteness). It says
-    nothing where no clock can be followed, which is *not applicable*, not *nothing found*.
+    listed with each finding. It misses cuts that are shorter than about two frames, and breaks
+    within four seconds of another or of an end of the clip, or where the figures of either side
+    cannot be told apart: these stretches are *not testable* (incompleteness). It says nothing
+    where no clock can be followed, or read surely, which is *not applicable*, not *nothing found*.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
@@ -241,6 +261,13 @@ def find_clock_breaks(
             (), coverage=Coverage(None), outcome="not-applicable",
             reason=f"{one} (reader: {reader})",
         )
+    if not one.sure.any():
+        return conclude(
+            (), coverage=clock_coverage(one), stratum=clock_stratum(one), outcome="not-applicable",
+            measures={"read_surely": _surely(one)},
+            reason=f"{len(one.wall)} seconds were followed, but the figures could not be read "
+            "surely anywhere: a break seen in them would be worth nothing",
+        )  # fmt: skip
     rate = rate_quantity(one)
     observations = []
     for item in one.breaks:
@@ -251,7 +278,9 @@ def find_clock_breaks(
         unseen = abs(item.step_s - 10 * round(item.step_s / 10)) < 0.3 and abs(item.step_s) > 5
         beat = (item.after_s - item.before_s) * one.rate
         hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
-        a = max(0, first - 1) if skipped and not hidden and item.kind != "frozen" else last
+        # Where the line was only sampled, the break lies anywhere between two samples.
+        exact = one.track.cell is not None and skipped and not hidden and item.kind != "frozen"
+        a = max(0, first - 1) if exact else last
         crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
         observations.append(
             break_observation(
@@ -261,7 +290,7 @@ def find_clock_breaks(
             )
         )
     if rate is not None and rate.low is not None and rate.high is not None and (
-        (rate.low > 1.003 or rate.high < 0.997) and len(one.wall) >= 10
+        (rate.low > 1.003 or rate.high < 0.997) and one.sure.sum() >= 10 and one.sure_share >= 0.8
     ):
         seen = one.frames.coverage().span
         assert seen is not None
@@ -274,7 +303,7 @@ def find_clock_breaks(
     return conclude(
         observations, coverage=clock_coverage(one), stratum=clock_stratum(one),
         measures=_measures(one, rate),
-        reason=f"{len(one.wall)} seconds followed"
+        reason=f"{len(one.wall)} seconds followed, {round(100 * one.sure_share)} % read surely"
         + ("" if one.read else "; the figures were not read: steps are known but for tens"),
     )  # fmt: skip
 

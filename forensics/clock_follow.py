@@ -36,6 +36,7 @@ __all__ = ["Follower", "Reading", "Track", "merge_halves", "read_every", "read_t
 
 _LEARN_S = 90.0
 _CHUNK = 1500
+_MOST_READS = 900
 _MOST_BYTES = 256 * 1024 * 1024
 
 
@@ -291,6 +292,10 @@ def read_track(track: Track, reader: Reader | None, *, most_reads: int = 16) -> 
 
     walked = run()
     if walked is not None and reader is not None:
+        if not walked.scores.any() and n <= _MOST_READS:
+            # Nothing but the reader vouches for these seconds: it reads them all.
+            _read_some(means, range(n), reader, texts)
+            walked = run() or walked
         odd = np.flatnonzero(np.diff(walked.wall) % 86_400 != 1)
         doubtful = sorted({int(i + d) for i in odd for d in (-1, 0, 1, 2) if 0 <= i + d < n})
         before = len(texts)
@@ -300,7 +305,9 @@ def read_track(track: Track, reader: Reader | None, *, most_reads: int = 16) -> 
     return Reading(walked, layout, rotation, texts, line, twelve)
 
 
-def read_every(track: Track, reader: Reader, *, most_reads: int = 900) -> dict[int, TimeText]:
+def read_every(
+    track: Track, reader: Reader, *, most_reads: int = _MOST_READS
+) -> dict[int, TimeText]:
     """Every segment as the reader alone reads it, for figures the clip itself does not teach.
 
     Parameters
@@ -357,5 +364,6 @@ def merge_halves(reading: Reading) -> tuple[Reading, NDArray[np.int64]]:
     keep = np.flatnonzero(np.r_[True, np.diff(walked.wall) != 0])
     new = {int(old): i for i, old in enumerate(keep)}
     texts = {new[i]: said for i, said in reading.texts.items() if i in new}
-    shorter = replace(walked, wall=walked.wall[keep], fit=walked.fit[keep], gap=walked.gap[keep])
+    shorter = replace(walked, wall=walked.wall[keep], fit=walked.fit[keep], gap=walked.gap[keep],
+                      scores=walked.scores[keep])  # fmt: skip
     return replace(reading, walk=shorter, texts=texts), keep

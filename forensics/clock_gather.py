@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged
+from forensics.clock_cells import likeness
 from forensics.clock_find import ReaderName, find_by_text, find_by_tick, open_reader
 from forensics.clock_follow import (
     Follower,
@@ -22,6 +23,7 @@ from forensics.clock_follow import (
     read_track,
     take,
 )
+from forensics.clock_sure import Evidence, judge, steady_rate
 from forensics.clock_text import TimeText
 from forensics.clock_walk import Break, find_breaks, fit_rate, unwrap
 from forensics.errors import SignalTooShort
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
 
 __all__ = [
-    "Followed", "clock_coverage", "clock_stratum", "crop_proofs", "follow_clock", "frame_at",
-    "rate_quantity", "shown_date", "text_at", "wall_text",
+    "UNSURE", "Followed", "clock_coverage", "clock_stratum", "crop_proofs", "follow_clock",
+    "frame_at", "rate_quantity", "shown_date", "text_at", "wall_text",
 ]  # fmt: skip
+
+UNSURE = "the figures could not be read surely here"
 
 _LEAST_S = 3.0
 _KEPT = 3
@@ -63,6 +67,13 @@ class Followed:
     jitter_s: float
     rate: float
     frame_s: float
+    sure: NDArray[np.bool_]
+    doubt: tuple[tuple[float, float], ...]
+
+    @property
+    def sure_share(self) -> float:
+        """Share of the seconds followed whose figures were read surely, 0 to 1."""
+        return float(self.sure.mean()) if len(self.sure) else 0.0
 
 
 _recent: OrderedDict[tuple[Any, ...], Followed | str] = OrderedDict()
@@ -167,6 +178,7 @@ def _follow_place(
     frame_s = float(np.median(np.diff(track.times))) if len(track.times) > 1 else 0.04
     start = track.times[track.segments.first] if len(track.segments) else np.zeros(0)
     walked = reading.walk
+    spelt: Floats | None = None
     if walked is not None and walked.legible:
         # Halves that turn out to show the same second are one again.
         reading, keep = merge_halves(reading)
@@ -178,13 +190,14 @@ def _follow_place(
     elif reader is not None and track.cell is not None and len(reading.texts) >= 3 and (
         spelled := read_every(track, reader)
     ):
-        edges, wall, reading = _as_read(start, replace(reading, walk=None, texts=spelled))
+        reading = replace(reading, walk=None, texts=spelled)
+        edges, wall, reading, spelt = _as_read(start, reading, track)
         read = True
     elif track.cell is not None and track.cell.cyclic:
         step = np.diff(track.segments.digit) % 10
         edges, wall, read = start, np.r_[0, np.cumsum(step)].astype(float), False
     elif len(reading.texts) >= 3:
-        edges, wall, reading = _as_read(start, reading)
+        edges, wall, reading, spelt = _as_read(start, reading, track)
         read = True
         frame_s = max(frame_s, 0.5)
     else:
@@ -192,49 +205,89 @@ def _follow_place(
             f"something at the place named by {how} ticks or reads like a clock, but it could "
             "not be read" if len(reading.texts) else f"no clock could be followed at {how}"
         )
-    rate = _rate(edges, wall)
+    rate = _rate(edges, wall, frame_s)
     end = float(track.times[-1])
     breaks, jitter = find_breaks(edges, wall, end, frame_s=frame_s, rate=rate)
     if rate != 1.0:
         # Short slopes are coarse: the longest even stretch gives the rate more finely.
-        rate = fit_rate(edges, wall, breaks, frame_s)[0] or rate
+        fine = fit_rate(edges, wall, breaks, frame_s)[0] or rate
+        rate = fine if abs(fine / rate - 1) < 0.05 else rate
         breaks, jitter = find_breaks(edges, wall, end, frame_s=frame_s, rate=rate)
+    judged = judge(
+        edges, wall, breaks, _evidence(track, reading, edges, wall, read, spelt),
+        end_s=end, frame_s=frame_s, rate=rate, jitter_s=jitter,
+    )  # fmt: skip
     return Followed(
         box, given, how, frames, track, reading, reader.name if reader else "none", edges, wall,
-        read, tuple(breaks), jitter, rate, frame_s,
+        read, judged.breaks, jitter, rate, frame_s, judged.sure, judged.doubt,
     )  # fmt: skip
 
 
-def _as_read(start: Floats, reading: Reading) -> tuple[Floats, Floats, Reading]:
-    """When each second begins and what it is, by the reader's word; readings by second."""
+def _evidence(
+    track: Track, reading: Reading, edges: Floats, wall: Floats, read: bool,
+    spelt: Floats | None,
+) -> Evidence:  # fmt: skip
+    """What each second rests on; `spelt`: frames in which a reader that read alone saw each."""
+    import numpy as np
+
+    n, segments, cell = len(edges), track.segments, track.cell
+    said = np.full(n, -1, np.int64)
+    for i, text in reading.texts.items():
+        if text.seconds is not None and i < n:
+            said[i] = text.seconds % 86_400
+    held, scores = np.ones(n), None
+    if spelt is not None:
+        bounds = np.r_[np.searchsorted(track.times, edges - 1e-6), len(track.times)]
+        held = np.clip(spelt / np.maximum(np.diff(bounds), 1), 0, 1)
+        return Evidence(np.ones(n), None, said, held, read, reading.twelve, alone=True)
+    walked = reading.walk
+    if read and walked is not None and walked.scores.any():
+        scores = walked.scores
+    elif cell is not None and cell.cyclic:
+        cells = segments.means[:, cell.top : cell.bottom, cell.left : cell.right]
+        alike = likeness(cells.astype(np.float32), cell.looks)
+        turn = int(segments.digit[0]) - int(wall[0]) % 10
+        scores = np.roll(alike, -turn, axis=1)[:, None, :]
+    return Evidence(segments.fit, scores, said, held, read, reading.twelve)
+
+
+def _as_read(
+    start: Floats, reading: Reading, track: Track
+) -> tuple[Floats, Floats, Reading, Floats]:
+    """Where each second begins and what it is, by the reader's word; readings by second; and in
+    how many frames each was seen.
+    """
     import numpy as np
 
     index = np.array(sorted(reading.texts))
     shown = unwrap(np.array([int(reading.texts[i].seconds or 0) for i in index])).astype(float)
     change = np.flatnonzero(np.r_[True, np.diff(shown) != 0])
     texts = {new: reading.texts[int(index[old])] for new, old in enumerate(change)}
-    return start[index][change], shown[change], replace(reading, texts=texts)
+    frames = (track.segments.last - track.segments.first + 1)[index].astype(float)
+    seen = np.add.reduceat(frames, change)
+    return start[index][change], shown[change], replace(reading, texts=texts), seen
 
 
-def _rate(edges: Floats, wall: Floats) -> float:
+def _rate(edges: Floats, wall: Floats, frame_s: float) -> float:
     """Clock seconds per clip second where it runs evenly; 1 unless clearly something else.
 
     Short slopes, because every slope that reaches over a break is spoiled by it.
     """
-    import numpy as np
-
     inner_edges, inner_wall = edges[1:], wall[1:]
     if len(inner_edges) < 7:
         return 1.0
     lag = 5
     slopes = (inner_wall[lag:] - inner_wall[:-lag]) / (inner_edges[lag:] - inner_edges[:-lag])
-    rate = float(np.median(slopes))
+    rate = steady_rate(slopes, 0.01 + frame_s / lag)
     return rate if abs(rate - 1.0) > 0.01 and 0.02 < rate < 100 else 1.0
 
 
 def rate_quantity(one: Followed) -> Quantity | None:
-    """The rate over the longest even stretch, with the interval its jitter allows."""
-    slope, error = fit_rate(one.edges, one.wall, one.breaks, one.frame_s)
+    """The rate over the longest even and surely read stretch, with the interval of its jitter."""
+    # A slope over a break that was not sure enough to report would be a rate of its own.
+    ends = sorted({t for span in one.doubt for t in span} | {b.after_s for b in one.breaks})
+    parts = [Break("rate", t, t, 0.0, 0.0, one.jitter_s, 0) for t in ends]
+    slope, error = fit_rate(one.edges, one.wall, parts, one.frame_s)
     if slope is None:
         return None
     return Quantity(slope, "clock s per clip s", slope - error, slope + error)
@@ -318,6 +371,9 @@ def clock_coverage(one: Followed) -> Coverage:
             for i in (fit < 0.35).nonzero()[0]:
                 a, b = int(one.track.segments.first[i]), int(one.track.segments.last[i])
                 blind.append(NotTestable(one.frames.span(a, b), "the figures are not legible"))
+        for start, end in one.doubt:
+            a, b = frame_at(one, start), frame_at(one, end)
+            blind.append(NotTestable(one.frames.span(a, max(a, b)), UNSURE))
     return Coverage(seen.span, seen.units_seen, "frames", seen.decode_failures, tuple(blind))
 
 

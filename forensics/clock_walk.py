@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 __all__ = [
-    "Break", "Layout", "Walk", "find_breaks", "find_layout", "fit_rate", "label_digits", "unwrap",
-    "walk",
+    "Break", "Layout", "Walk", "figures_of", "find_breaks", "find_layout", "fit_rate",
+    "label_digits", "unwrap", "walk",
 ]  # fmt: skip
 
 DAY_S = 86_400
@@ -48,7 +48,7 @@ class Layout:
 class Walk:
     """The second of the day each segment shows, how well it fits, and how far the next choice is.
 
-    `legible` is true where what was read is the only reading that fits.
+    `legible`: what was read is the only reading that fits; it rests on `scores` (n, 6, 10).
     """
 
     wall: NDArray[np.int64]
@@ -56,6 +56,7 @@ class Walk:
     gap: Floats
     agreed: int
     read: int
+    scores: Floats
 
     @property
     def legible(self) -> bool:
@@ -148,7 +149,6 @@ def find_layout(segments: Segments, cell: Cell) -> Layout | None:
     maps = np.stack(
         [_matches(np.ascontiguousarray(segments.means[i, top:bottom]), looks) for i in pick]
     )
-    rows = maps.shape[2]
     best = maps.max(axis=1)  # over figures: (s, rows, columns)
     alike = best.mean(axis=0)
     over_rows = alike.max(axis=0)
@@ -180,7 +180,6 @@ def find_layout(segments: Segments, cell: Cell) -> Layout | None:
         columns.append(int(column) + max(0, a - 1))
         lines.append(int(row) + top)
         quality.append(float(near.max()))
-    assert rows == alike.shape[0]
     return Layout(tuple(columns), tuple(lines), tuple(quality), pitch, gap)
 
 
@@ -200,7 +199,7 @@ def _place_scores(segments: Segments, cell: Cell, layout: Layout, rotation: int)
     return scores
 
 
-def _figures(wall: NDArray[np.int64], twelve: bool) -> NDArray[np.int64]:
+def figures_of(wall: NDArray[np.int64], twelve: bool) -> NDArray[np.int64]:
     """(n, 6) figures HHMMSS shown for seconds of the day."""
     import numpy as np
 
@@ -284,7 +283,7 @@ def walk(
         if not options:
             return None
         wall = np.array(sorted(options), np.int64)
-        figures = _figures(wall, twelve)
+        figures = figures_of(wall, twelve)
         gain = _EVIDENCE * scores[i][np.arange(6), figures].sum(axis=1)
         if rotation is not None and not scores[i].any():
             gain = gain + _EVIDENCE * 0.5 * ((wall - segments.digit[i]) % 10 == rotation)
@@ -312,7 +311,7 @@ def walk(
         path[i] = counts[i][at]
         if i:
             at = int(back[i - 1][at])
-    figures = _figures(path, twelve)
+    figures = figures_of(path, twelve)
     chosen = np.take_along_axis(scores, figures[..., None], axis=2)[..., 0]
     others = scores.copy()
     np.put_along_axis(others, figures[..., None], -1.0, axis=2)
@@ -320,7 +319,7 @@ def walk(
     fit = chosen[:, used].mean(axis=1) if used.any() else np.zeros(n)
     gap = (chosen - others.max(axis=2))[:, used].mean(axis=1) if used.any() else np.zeros(n)
     agreed = sum(int(path[i] == wall % DAY_S) for i, wall in readings.items())
-    return Walk(path, fit, gap, agreed, len(readings))
+    return Walk(path, fit, gap, agreed, len(readings), scores)
 
 
 # -- does it run evenly? --------------------------------------------------------------------
@@ -497,4 +496,5 @@ def fit_rate(
     rest = y - slope * x
     # A beat is seen at the next frame: uniform over one frame interval, on top of the jitter.
     spread = math.hypot(float(rest.std()), frame_s / math.sqrt(12))
-    return slope, 1.96 * spread / math.sqrt(float((x * x).sum()))
+    # Beats sampled at even times err together: never finer than one frame over the whole run.
+    return slope, max(1.96 * spread / math.sqrt(float((x * x).sum())), frame_s / float(np.ptp(x)))

@@ -16,8 +16,9 @@ import overlay
 from forensics import clock, clock_gather
 from forensics.clip import open_clip
 from forensics.clock_cells import follow_digit
+from forensics.clock_sure import Evidence, judge, steady_rate
 from forensics.clock_text import is_clock_like, read_time_text
-from forensics.clock_walk import find_breaks, fit_rate, unwrap
+from forensics.clock_walk import figures_of, find_breaks, fit_rate, unwrap
 from forensics.errors import RecordInvalid
 from forensics.model import Box
 
@@ -150,6 +151,79 @@ def test_digits_follow_each_other_unless_the_picture_insists() -> None:
     assert list(follow_digit(alike)) == [i // 10 for i in range(40)]
 
 
+# -- how sure is a reading? -----------------------------------------------------------------
+
+
+def looks(wall: np.ndarray, sure: float = 0.5, twins: tuple[int, int] | None = None) -> np.ndarray:
+    """Likeness (n, 6, 10) of places to figures; the looks of `twins` cannot be told apart."""
+    scores = np.full((len(wall), 6, 10), 0.3)
+    shown = figures_of(wall.astype(int) % 86_400, twelve=False)
+    np.put_along_axis(scores, shown[..., None], 0.3 + sure, axis=2)
+    if twins is not None:
+        a, b = twins
+        scores[..., a] = scores[..., b] = np.maximum(scores[..., a], scores[..., b])
+    return scores
+
+
+def judged(edges: np.ndarray, wall: np.ndarray, scores: np.ndarray | None, said=None, **more):
+    n = len(wall)
+    found, jitter = find_breaks(edges, wall, float(edges[-1]) + 0.5, frame_s=0.04)
+    none = np.full(n, -1)
+    proof = Evidence(np.full(n, 0.95), scores, none if said is None else said, np.ones(n), True,
+                     **more)  # fmt: skip
+    return found, judge(edges, wall, found, proof, end_s=float(edges[-1]) + 0.5, frame_s=0.04,
+                        rate=1.0, jitter_s=jitter)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [2, -5, 10, 61, 3600])
+def test_a_step_between_clear_seconds_stays(step: int) -> None:
+    edges, wall = beats(60)
+    wall[30:] += step
+    found, said = judged(edges, wall, looks(wall))
+    assert len(found) == len(said.breaks) == 1 and said.sure.all() and not said.doubt
+    assert said.breaks[0].step_s == pytest.approx(step, abs=0.05)
+
+
+def test_figures_that_look_alike_make_no_step() -> None:
+    edges, wall = beats(60)  # 19:26:40: minutes 6 read as 8 from 19:27 on is what a misread does
+    read = wall.copy()
+    read[30:] += 120
+    found, said = judged(edges, read, looks(wall, twins=(7, 9)))
+    assert len(found) == 1 and said.breaks == ()
+    assert said.doubt and said.doubt[0][0] <= edges[30] <= said.doubt[0][1]
+
+
+@pytest.mark.parametrize("stays", [2, 3])
+def test_away_and_back_within_seconds_is_a_misread(stays: int) -> None:
+    edges, wall = beats(60)
+    wall[30 : 30 + stays] += 20
+    _, said = judged(edges, wall, looks(wall))
+    assert said.breaks == () and not said.sure[30 : 30 + stays].any()
+    assert said.sure[:29].all() and said.sure[36:].all()
+
+
+def test_a_recogniser_alone_that_goes_away_and_comes_back_is_not_believed() -> None:
+    edges, wall = beats(60)
+    wall[20:30] += 30
+    _, said = judged(edges, wall, None, wall.astype(int) % 86_400, alone=True)
+    assert said.breaks == () and said.doubt
+    wall = beats(60)[1]
+    wall[20:] += 30
+    _, said = judged(edges, wall, None, wall.astype(int) % 86_400, alone=True)
+    assert len(said.breaks) == 1
+
+
+def test_a_beat_that_strays_is_no_beat() -> None:
+    edges, wall = beats(60, jitter=0.3)
+    assert not judged(edges, wall, looks(wall))[1].sure.any()
+
+
+def test_three_breaks_in_a_short_clip_do_not_make_a_rate() -> None:
+    slopes = np.r_[np.full(16, 1.0), np.full(18, 1.4)]
+    assert steady_rate(slopes, 0.02) == 1.0
+    assert steady_rate(np.full(30, 1.04), 0.02) == pytest.approx(1.04)
+
+
 # -- clips ----------------------------------------------------------------------------------
 
 
@@ -182,6 +256,35 @@ def test_untouched_clip_has_no_break(whole: tuple) -> None:
     exam = clock.find_clock_breaks(clip, box=box, reader="none")
     assert exam.outcome == "nothing-found", exam.observations
     assert exam.coverage.units_seen == 240
+
+
+def drifting(contrast: float, seed: int) -> list[np.ndarray]:
+    """A view that drifts behind the figures, as bright in places as they are."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    lit = rng.uniform(128 - contrast, 128 + contrast, (14, 60)).astype(np.float32)
+    wide = cv2.resize(lit, (840, 120))
+    frames = []
+    for k in range(60):
+        view = np.roll(wide, -3 * k, 1)[:, :280] + rng.normal(0, 4, (120, 280))
+        frames.append(np.repeat(np.clip(view, 0, 255).astype(np.uint8)[..., None], 3, 2))
+    return frames
+
+
+@pytest.mark.parametrize(("size", "crf"), [(13, "38"), (14, "36")])
+def test_figures_hard_to_read_over_an_even_clock_are_no_breaks(
+    tmp_path: Path, size: int, crf: str
+) -> None:
+    path, style = tmp_path / "hard.mp4", overlay.Style(size=size, look="plain")
+    truth = overlay.compose(path, drifting(45, 2), 10.0, overlay.track(34, FPS), style, START,
+                            options={"crf": crf, "preset": "veryfast", "threads": "1"})  # fmt: skip
+    x, y, w, h = truth["box"]
+    box = Box(max(0.0, x - 3), max(0.0, y - 3), w + 6, h + 6)
+    exam = clock.find_clock_breaks(open_clip(path), box=box, reader="none")
+    assert exam.observations == ()
+    assert exam.outcome == "not-applicable"
+    assert "surely" in exam.reason or "could be followed" in exam.reason
 
 
 def test_replayable_parameters_and_whole_number_boxes(whole: tuple) -> None:
