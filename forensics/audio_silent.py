@@ -150,6 +150,10 @@ def pair_by_flash(
             Quantity(float(o), "s", float(o) - half, float(o) + half) for o in others[:5]
         ),
         note=f"{best} flashes coincide" + ("; other offsets agree as well" if len(others) else ""),
+        # Beyond a removed stretch the offset no longer holds: where it was taken must be known.
+        measures={"anchor": Quantity.exact(
+            float(np.median(b[pairs[:, 1]])), "s", "second clip's time of the flashes used"
+        )},
     )  # fmt: skip
 
 

@@ -191,7 +191,12 @@ def on_clock(
         return plain
     anchor = _anchor(alignment, clip)
     if anchor is None:
-        return plain
+        # On which side of a break the placement holds is not known: either may be off by all of it.
+        known = [b.removed for b in breaks if b.removed is not None]
+        if len(known) < len(breaks):
+            return None
+        wide = sum(r.value if r.high is None else r.high for r in known)
+        return Interval(plain.start, plain.end, plain.uncertainty + wide)
     shift, spread = 0.0, 0.0
     middle = float(span.start + span.end) / 2
     for gap in breaks:

@@ -121,7 +121,6 @@ def test_an_unbroken_clip_keeps_one_offset(clips: dict[str, Clip]) -> None:
     digest = clips["phone"].digest
     plain = alignment.on_incident_clock(digest, Span.of(3, 4))
     assert on_clock(alignment, digest, Span.of(3, 4), ()) == plain
-    assert on_clock(alignment, digest, Span.of(3, 4), (Break(3.5, None),)) == plain
 
 
 def test_clips_of_two_events_share_no_clock(clips: dict[str, Clip]) -> None:
@@ -152,3 +151,20 @@ def test_an_unplaced_clip_answers_only_for_itself(clips: dict[str, Clip], aligne
 
     assert outcome(Count("flash", 3, clip="camera")) == "supported"
     assert outcome(Count("discontinuity", 0, clip="camera")) == "contradicted"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_cut_clip_placed_nobody_knows_where_is_not_placed_exactly(
+    clips: dict[str, Clip], known: bool
+) -> None:
+    alignment = _alignment(clips)
+    digest = clips["phone"].digest
+    gap = Break(3.5, Quantity(2.0, "s", 1.96, 2.04) if known else None)
+    for span in (Span.of(1, 2), Span.of(5, 6)):
+        plain = alignment.on_incident_clock(digest, span)
+        there = on_clock(alignment, digest, span, (gap,))
+        assert plain is not None
+        if known:
+            assert there is not None and there.uncertainty >= plain.uncertainty + 2.0
+        else:
+            assert there is None
