@@ -84,9 +84,12 @@ def keyframes(
     """Frames worth looking at; with -o SHEET.png, .html or .zip also as pictures."""
     from forensics import plots, video
 
+    written: set[Path] = set()
+
     def write(clip: Any, exam: Any) -> None:
         if out is not None:
-            plots.write_keyframes(clip, exam, out, archive=archive, unredacted=unredacted)
+            own = own_file(out, clip, written)
+            plots.write_keyframes(clip, exam, own, archive=archive, unredacted=unredacted)
 
     examine_each(
         clips, lambda clip, progress: video.find_keyframes(

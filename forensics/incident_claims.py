@@ -248,11 +248,7 @@ def _before(claim: Claim, expects: Before, line: Timeline) -> Verdict:
 def _at_once(claim: Claim, expects: AtOnce, line: Timeline) -> Verdict:
     one, other = expects.labels
     ones, others = line.select(one), line.select(other, expects.clip)
-    pairs = [
-        (abs(a.interval.start - b.interval.start), a, b)
-        for a in ones
-        for b in others
-    ]
+    pairs = [(abs(a.interval.start - b.interval.start), a, b) for a in ones for b in others]
     both = [row for row in pairs if row[1].certain and row[2].certain]
     if not pairs:
         missing = one if not ones else other

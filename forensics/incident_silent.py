@@ -167,15 +167,11 @@ def _by_flash(
     low, high = max(stretches, key=lambda s: sum(s[0] <= t <= s[1] for t in times))
     inside = [t for t in times if low <= t <= high]
     rate = clip.video.frame_rate if clip.video is not None else None
-    pair = pair_by_flash(
+    return pair_by_flash(
         known, inside, first=place.clip, second=clip.digest,
         frame_s=float(1 / rate) if rate else 0.04, span_a=(0.0, seen_s),
         span_b=(low, high),
     )  # fmt: skip
-    if not inside:
-        return pair
-    anchor = Quantity.exact(inside[len(inside) // 2], "s", "clip time of the flashes used")
-    return msgspec.structs.replace(pair, measures={**pair.measures, "anchor": anchor})
 
 
 def on_clock(
@@ -184,7 +180,7 @@ def on_clock(
     """A span of a clip's clock on the incident clock, across removed stretches.
 
     Returns None where the clip is not placed, or where a break of unknown length lies between the
-    span and the moment the placement rests on.
+    span and the moment the placement rests on, or may lie there because that is not known.
     """
     plain = alignment.on_incident_clock(clip, span)
     if plain is None or not breaks:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forensics.edits_merge import LEVELS
 from forensics.errors import ForensicsError, RecordInvalid
 from forensics.model import Artefact, Clip, Discontinuity, Examination, Keyframe, clock_text
 from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_edits", "draw_keyframes", "draw_strip", "write_keyframes"]
 
-_LEVELS = (
-    "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock",
-    "comparison",
-)  # fmt: skip
 _COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inconclusive",
           "consistent": "consistent with an original"}  # fmt: skip
@@ -134,7 +131,7 @@ def _levels_of(seen: Sequence[Any], examination: Examination) -> list[str]:
     named |= {m[1] for a in examination.artefacts if (m := kept.fullmatch(a.label or ""))}
     named |= {s.split(":")[0] for o in seen for s in o.what.supports}
     named |= {n.reason.split(":")[0] for n in examination.coverage.not_testable}
-    return [level for level in _LEVELS if level in named] or ["frame"]
+    return [level for level in LEVELS if level in named] or ["frame"]
 
 
 def _draw_motion(clip: Clip, axes: Axes) -> None:

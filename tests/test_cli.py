@@ -87,6 +87,9 @@ def test_markers_for_other_programs_and_a_file_for_each_clip(
     files = sorted(tmp_path.glob("marks*.vtt"))
     assert len(files) == 2 and out in files, "the second clip must not overwrite the first"
     assert all(f.read_text("utf-8").startswith("WEBVTT") for f in files)
+    shutil.copy(moving, tmp_path / "again.mp4")
+    done = _run("keyframes", moving, tmp_path / "again.mp4", "-o", tmp_path / "sheet.png")
+    assert done.returncode == 0 and len(sorted(tmp_path.glob("sheet*.png"))) == 2
     labels = tmp_path / "marks.txt"
     assert _run("edits", moving, "-o", labels).returncode == 0
     rows = [line.split("\t") for line in labels.read_text("utf-8").splitlines()]
