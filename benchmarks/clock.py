@@ -143,7 +143,7 @@ def read_right(
     total = 1 + int((np.diff(shown) != 0).sum())
     if isinstance(one, str) or not one.read:
         return 0, 0, total
-    index = np.clip(np.searchsorted(one.edges, one.track.times + 1e-9) - 1, 0, len(one.wall) - 1)
+    index = np.clip(np.searchsorted(one.edges, one.times + 1e-9) - 1, 0, len(one.wall) - 1)
     said = one.wall[index].astype(int) % 86_400
     changes = np.flatnonzero(np.diff(shown)) + 1
     first, last = np.r_[0, changes], np.r_[changes, len(shown)] - 1

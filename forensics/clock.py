@@ -119,7 +119,6 @@ def read_clock(
         picks += [int(k) for k in surely[surely >= _after(one, item)][:1]]
     observations = []
     _, _, unsure = shown_date(one)
-    walked = one.reading.walk
     for index in sorted(set(picks)):
         ordinal = frame_at(one, float(one.edges[index]))
         pts = one.frames.time(ordinal)
@@ -131,13 +130,12 @@ def read_clock(
             ordinal=ordinal, pts=pts, text=text_at(one, index), wall=wall_text(one, index),
             box=one.box, rate=rate,
         )  # fmt: skip
-        fit = float(walked.fit[index]) if walked is not None and len(walked.fit) > index else 0.5
         observations.append(
             Observation(
                 said, Span(pts, max(pts, one.frames.time(max(ordinal, last)))),
-                round(min(1.0, max(0.0, fit)), 4),
+                round(float(one.clear[index]), 4),
                 artefacts=tuple(crop_proofs(clip, one, [ordinal], "clock")),
-                note=reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
+                note=reading_note(one.found_by, one.reader, unsure, one.twelve),
                 stratum=clock_stratum(one),
             )
         )
@@ -146,7 +144,7 @@ def read_clock(
         measures=_measures(one, rate),
         reason=f"{len(one.wall)} seconds read, {round(100 * one.sure_share)} % of them surely, "
         f"{len(one.breaks)} breaks; "
-        + reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
+        + reading_note(one.found_by, one.reader, unsure, one.twelve),
     )  # fmt: skip
 
 
@@ -207,10 +205,10 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
     }  # fmt: skip
     if rate is not None:
         measures["rate"] = rate
-    walked = one.reading.walk
-    if walked is not None and walked.read:
+    if one.read and not one.alone and one.texts:
+        agreed = sum(said.seconds == int(one.wall[i]) % 86_400 for i, said in one.texts.items())
         measures["confirmed"] = Quantity.exact(
-            walked.agreed, "count", f"of {walked.read} seconds read a second time by {one.reader}"
+            agreed, "count", f"of {len(one.texts)} seconds read a second time by {one.reader}"
         )
     return measures
 
@@ -279,7 +277,7 @@ def find_clock_breaks(
         beat = (item.after_s - item.before_s) * one.rate
         hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
         # Where the line was only sampled, the break lies anywhere between two samples.
-        exact = one.track.cell is not None and skipped and not hidden and item.kind != "frozen"
+        exact = not one.alone and skipped and not hidden and item.kind != "frozen"
         a = max(0, first - 1) if exact else last
         crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
         observations.append(
