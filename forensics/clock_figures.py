@@ -31,6 +31,8 @@ _NOISE = 6.0
 #: How surely one frame can speak against a figure, and how many frames a second speak for
 #: themselves: what stands behind the figures, and the coder, changes slowly.
 _FLOOR, _FRESH = -4.0, 4.0
+#: So many times further from every look than usual, a frame says less and less.
+_STRANGE = 2.0
 _SHARP = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2)
 #: Places of HHMMSS from the last one leftwards: figures and separators between.
 _STEPS = ((5, 2), (4, 2), (3, 1), (2, 1), (1, 0), (0, 0))
@@ -52,7 +54,8 @@ class Figures:
 
     `left`, `top` are the corners of each place (-1: not told apart), `means` (6, 10, h, w) the
     looks, `weight` (6, h, w) what a pixel counts, `seen` (6, 10) which figures that very place was
-    seen to show, `sharp` how far a frame's likelihood ratio is to be believed.
+    seen to show, `sharp` how far a frame's likelihood ratio is to be believed, `usual` how far
+    a frame is from the look it fits best: one much further shows none of them clearly.
     """
 
     left: Integers
@@ -61,6 +64,7 @@ class Figures:
     weight: Floats
     seen: NDArray[np.bool_]
     sharp: Floats
+    usual: Floats
 
     @property
     def places(self) -> list[int]:
@@ -75,25 +79,42 @@ class Figures:
         height, width = self.means.shape[2:]
         for p in self.places:
             x, y = int(self.left[p]), int(self.top[p])
-            cells = crops[:, y : y + height, x : x + width].reshape(len(crops), -1)
-            out[:, p] = self.sharp[p] * _fit(cells, self.means[p], self.weight[p])
-            out[:, p] -= out[:, p].max(axis=1, keepdims=True)
+            cells = crops[:, y : y + height, x : x + width]
+            fit, shared = _fit(cells, self.means[p], self.weight[p])
+            best = fit.max(axis=1, keepdims=True)
+            strange = (shared - best[:, 0]) / self.usual[p]
+            trust = np.minimum(1.0, (_STRANGE / np.maximum(strange, 1e-3)) ** 2)
+            out[:, p] = self.sharp[p] * (fit - best)
             # A share of chance in every figure: no single frame is certain.
             even = np.exp(out[:, p])
             even /= even.sum(axis=1, keepdims=True)
             out[:, p] = np.log(even + np.exp(_FLOOR))
             out[:, p] -= out[:, p].max(axis=1, keepdims=True)
+            out[:, p] *= trust[:, None]
         return out * np.float32(min(1.0, _FRESH / max(fps, 1e-3)))
 
 
-def _fit(cells: NDArray[Any], means: Floats, weight: Floats) -> Floats:
-    """Half the weighted squared distance, negative, up to what all figures share: (n, 10)."""
+def _level(images: NDArray[Any], weight: Floats) -> Floats:
+    """Images (k, pixels) without their weighted mean: how light it is all over says nothing."""
     import numpy as np
 
-    flat = means.reshape(len(means), -1)
-    heavy = flat * weight.reshape(1, -1)
-    out: Floats = cells.astype(np.float32) @ heavy.T - 0.5 * (heavy * flat).sum(axis=1)
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    heavy = weight.reshape(-1)
+    out: Floats = flat - (flat @ heavy / heavy.sum())[:, None]
     return out
+
+
+def _fit(cells: NDArray[Any], means: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Half the weighted squared distance to each look, negative, up to what all looks share
+    (n, 10), and that share (n,).
+    """
+    import numpy as np
+
+    flat, looks = _level(cells, weight), _level(means, weight)
+    heavy = looks * weight.reshape(1, -1)
+    out: Floats = flat @ heavy.T - 0.5 * (heavy * looks).sum(axis=1)
+    shared: Floats = 0.5 * ((flat * flat) @ weight.reshape(-1)).astype(np.float32)
+    return out, shared
 
 
 def _seconds(crops: Bytes, shown: Integers) -> tuple[Floats, Integers]:
@@ -317,6 +338,7 @@ def learn_figures(
     out = np.zeros((6, 10, height, width), np.float32)
     weight = np.zeros((6, height, width), np.float32)
     seen, sharp = np.zeros((6, 10), bool), np.zeros(6, np.float32)
+    usual = np.ones(6, np.float32)
     for p in (5, 4, 3, 2, 1, 0):
         at = where[p]
         if at is None:
@@ -342,19 +364,24 @@ def learn_figures(
             drawn, error = best
         out[p] = np.where(seen[p][:, None, None], own, drawn)
         weight[p] = 1.0 / (noise + error + _NOISE**2)
-        sharp[p] = _believed(cells, figures[:, p], out[p], weight[p])
+        sharp[p], usual[p] = _believed(cells, figures[:, p], out[p], weight[p])
         left[p], top[p] = x, y
         if p == 5 and sharp[5] == 0:
             return None
-    return Figures(left, top, out, weight, seen, np.where(sharp > 0, sharp, 0.0))
+    return Figures(left, top, out, weight, seen, sharp, usual)
 
 
-def _believed(cells: Bytes, figure: Integers, means: Floats, weight: Floats) -> float:
-    """The power of a frame's likelihood ratio at which it predicts the known figures best."""
+def _believed(
+    cells: Bytes, figure: Integers, means: Floats, weight: Floats
+) -> tuple[float, float]:  # fmt: skip
+    """The power of a frame's likelihood ratio at which it predicts the known figures best, and how
+    far nine in ten of the frames are from their look.
+    """
     import numpy as np
 
     pick = np.linspace(0, len(cells) - 1, min(400, len(cells))).astype(int)
-    fit = _fit(cells[pick].reshape(len(pick), -1), means, weight)
+    fit, shared = _fit(cells[pick], means, weight)
+    usual = float(np.percentile(shared - fit[np.arange(len(pick)), figure[pick]], 90))
     fit = fit - fit.max(axis=1, keepdims=True)
     best, chosen = -np.log(9.5), 0.0
     for sharp in _SHARP:
@@ -363,4 +390,4 @@ def _believed(cells: Bytes, figure: Integers, means: Floats, weight: Floats) -> 
         value = float(np.log(0.98 * even + 0.002).mean())
         if value > best:
             best, chosen = value, sharp
-    return chosen
+    return chosen, max(usual, 0.25 * weight.size)

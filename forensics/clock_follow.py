@@ -179,7 +179,8 @@ def _read(track: Track, crops: Iterable[tuple[int, Bytes]], reader: Reader) -> i
                 top, bottom, left, right = track.window
                 crop = crop[top:bottom, left:right]
             said = read_time_text(reader.read_line(crop)[0])
-            if said is not None and said.seconds is not None:
+            # Six figures in a row without a separator may as well be a year and a day.
+            if said is not None and said.seconds is not None and said.colons:
                 track.texts[frame] = said
         count += frame in track.texts
     return count
@@ -269,6 +270,27 @@ def _unblended(shown: Integers) -> Integers:
     return np.where(change | np.r_[change[1:], False], -1, shown)
 
 
+def _even(course: Integers, times: Floats, told: Integers) -> Integers:
+    """The course where it runs evenly for four seconds, and what was told; -1 elsewhere.
+
+    Where the figures cannot be read the course stands or leaps: to learn from it would confirm it.
+    """
+    import numpy as np
+
+    first = np.flatnonzero(np.r_[True, np.diff(course) != 0])
+    lasted = np.diff(np.r_[times[first], times[-1]])
+    step = np.diff(course[first])
+    next_up = (step == 1) | (step == -9) | (step == 1 - DAY_S)
+    fine = np.r_[next_up, True] & np.r_[True, next_up] & (np.abs(lasted - 1) < 0.25)
+    bounds = np.flatnonzero(np.diff(np.r_[False, fine, False].astype(int)))
+    for a, b in zip(bounds[::2], bounds[1::2], strict=True):
+        # A second at either end of a run was cut short, or stands beside a leap: as sure.
+        fine[max(0, a - 1) : b + 1] |= b - a >= 3
+        fine[a:b] &= b - a >= 3
+    kept = np.repeat(fine, np.diff(np.r_[first, len(course)]))
+    return np.where(kept | (told == course), _unblended(course), -1)
+
+
 def _refined(
     crops: Bytes, times: Floats, figures: Figures, shown: Integers, track: Track
 ) -> Figures:
@@ -281,7 +303,7 @@ def _refined(
         scores = figures.score(crops, fps)
         offsets = guess_offsets(scores, times, track.twelve, known, units=track.units)
         course = follow_course(scores, times, offsets, twelve=track.twelve, units=track.units)
-        again = learn_figures(crops, _unblended(course.shown), twelve=track.twelve,
+        again = learn_figures(crops, _even(course.shown, times, shown), twelve=track.twelve,
                               units=track.units)  # fmt: skip
         if again is None or len(again.places) < len(figures.places):
             break

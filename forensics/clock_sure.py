@@ -7,6 +7,7 @@ other one run on; whatever does not is no break but a stretch in which nothing c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,12 @@ _LEAST_RUN = 4
 #: The same where only a recogniser vouches for the figures, and how long it must see a stop: two
 #: seconds that it took for one are no stop.
 _LEAST_ALONE, _STOOD_ALONE_S = 6, 2.6
+#: Fewer are enough, at an end of the clip above all, where every figure is plain to see and a
+#: recogniser reads the same in each.
+_LEAST_PLAIN = 2
+#: Readings of a recogniser that must agree where the last figure shows nothing of a step, and on
+#: every even stretch.
+_WITNESSES = 2
 #: Seconds beside a break that an edit may leave cut short or blended.
 _SLACK = 2
 #: By how many nats the frames of a run must speak against the other side's clock run on, and those
@@ -103,25 +110,28 @@ def _margins(
 
 def _clear(
     edges: Floats, wall: NDArray[np.int64], evidence: Evidence
-) -> tuple[NDArray[np.bool_], Floats]:
-    """Which seconds are clearly what they were read as, and how clear each is, 0 to 1."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Floats]:
+    """Which seconds are clearly what they were read as, which of those beyond doubt, and how clear
+    each is, 0 to 1.
+    """
     import numpy as np
 
     margins, used = _margins(edges, wall, evidence)
     if not len(used):
-        return np.zeros(len(wall), bool), np.zeros(len(wall))
+        return np.zeros(len(wall), bool), np.zeros(len(wall), bool), np.zeros(len(wall))
     likely = (1 / (1 + np.exp(-np.clip(margins, -30, 30)))).mean(axis=1)
     if evidence.alone:
         agreed = evidence.said == wall % DAY_S
         told = evidence.said >= 0
         # A recogniser that misses one second in six is not to be believed on the others.
         held = float(np.mean(agreed[told])) if told.any() else 0.0
-        return agreed & (held >= _LEAST_HELD), likely
+        return agreed & (held >= _LEAST_HELD), np.zeros(len(wall), bool), likely
     least = margins.min(axis=1)
     clear = (least > _AGAINST) & (margins[:, -1] > _FOR)
     # A recogniser that contradicts casts doubt, unless every figure is plain to see.
     other = (evidence.said >= 0) & (evidence.said != wall % DAY_S) & evidence.read
-    return clear & (~other | (least > _CERTAIN)), likely
+    plain = (least > _CERTAIN) & (evidence.said == wall % DAY_S) & (len(used) == 6)
+    return clear & (~other | (least > _CERTAIN)), plain, likely
 
 
 @dataclass(frozen=True)
@@ -131,13 +141,13 @@ class _Clock:
     edges: Floats
     wall: NDArray[np.int64]
     offset: Floats
+    clear: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
     end_s: float
     rate: float
     evidence: Evidence
 
-    def run(
-        self, good: NDArray[np.bool_], start: int, step: int, tol: float, least: int
-    ) -> NDArray[np.int64]:
+    def run(self, start: int, step: int, tol: float, least: int) -> NDArray[np.int64]:
         """The nearest even run of clear seconds from `start` on, in direction `step`; or none.
 
         Every second must be seen: a run that leaves some out may be figures not told apart.
@@ -157,9 +167,20 @@ class _Clock:
                 index.append(i)
                 i += step
             picked = np.array(sorted(index), np.int64)
-            if len(picked) >= least and good[picked].sum() >= max(least - 1, 0.75 * len(picked)):
+            good = int(self.clear[picked].sum())
+            if len(picked) >= least and good >= max(least - 1, 0.75 * len(picked)):
+                return picked
+            if len(picked) >= _LEAST_PLAIN and self.plain[picked].all():
                 return picked
         return np.zeros(0, np.int64)
+
+    def begun(self, start: int) -> NDArray[np.int64]:
+        """Seconds from `start` to the end of the clip and the one cut short before, if all plain."""
+        import numpy as np
+
+        index = np.arange(max(0, start - 1), len(self.wall))
+        follows = len(index) >= _LEAST_PLAIN and bool((np.diff(self.wall[index]) == 1).all())
+        return index if follows and self.plain[index].all() else index[:0]
 
     def ahead(self, index: NDArray[np.int64], offset: float) -> float:
         """Nats by which the frames of seconds speak for what was read over a clock of `offset`."""
@@ -180,6 +201,12 @@ class _Clock:
         scores = proof.scores[inside]
         gain = support_of(scores, ours, proof.twelve) - support_of(scores, theirs, proof.twelve)
         return float(gain.sum())
+
+    def witnessed(self, index: NDArray[np.int64]) -> bool:
+        """Whether a recogniser, if there is one, reads the same in two of these seconds."""
+        said = self.evidence.said
+        agreed = int((said[index] == self.wall[index] % DAY_S).sum())
+        return agreed >= _WITNESSES or not (said >= 0).any()
 
     def gainsaid(self, index: NDArray[np.int64], offset: float) -> bool:
         """Whether a recogniser reads the other clock in these seconds rather than this one."""
@@ -213,8 +240,9 @@ def judge(
     Returns
     -------
     Judged
-        A break is kept where at least four seconds on either side run evenly, are clear, and speak
-        by 16 nats or more against the clock of the other side run on.
+        A break is kept where at least four seconds on either side run evenly (two where all are
+        plain and a recogniser reads the same), are clear, and speak by 16 nats or more against
+        the clock of the other side run on.
 
     When it errs
     ------------
@@ -227,21 +255,24 @@ def judge(
 
     n = len(wall)
     shown = np.asarray(wall, np.int64)
-    clear, likely = _clear(edges, shown, evidence)
+    clear, plain, likely = _clear(edges, shown, evidence)
     offset = wall - edges * rate
-    clock = _Clock(edges, shown, offset, end_s, rate, evidence)
+    clock = _Clock(edges, shown, offset, clear, plain, end_s, rate, evidence)
     tol = max(2.2 * frame_s, 6.0 * jitter_s)
     # A beat that strays by more than this is no beat: steps and rates from it mean nothing.
     sane = tol <= max(2.2 * frame_s, _MOST_STRAY_S)
     least = _LEAST_ALONE if evidence.alone else _LEAST_RUN
     sure = _steady(offset, shown, clear, tol, least) & sane
+    sure &= _told(edges, shown, breaks, evidence)
     kept: list[Break] = []
     doubt: list[tuple[float, float]] = []
     for item in breaks:
         k = int(np.clip(np.searchsorted(edges, item.after_s - 1e-6), 0, n))
         stood = item.kind == "frozen"
-        before = clock.run(clear, (item.segment if stood else k) - 1, -1, tol, least)
-        after = clock.run(clear, k, 1, tol, least)
+        before = clock.run((item.segment if stood else k) - 1, -1, tol, least)
+        after = clock.run(k, 1, tol, least)
+        if not len(after) and n - k < _LEAST_RUN:
+            after = clock.begun(k)
         fine = sane and len(before) > 0 and (len(after) > 0 or (stood and k >= n))
         level = float(np.median(offset[before])) if len(before) else 0.0
         if fine and stood:
@@ -250,7 +281,8 @@ def judge(
             fine = clock.over(late, item.after_s, level) >= _APART_STOOD
             fine = fine and (not evidence.alone or item.stood_s >= _STOOD_ALONE_S)
         if fine and len(after):
-            other = float(np.median(offset[after]))
+            # The first of them may have been cut short: its beginning is that of the cut.
+            other = float(np.median(offset[after[after >= k]]))
             step = other - level
             moved = abs(step) > tol
             fine = stood or moved
@@ -260,6 +292,9 @@ def judge(
                     and clock.ahead(before, other) >= _APART
                     and not clock.gainsaid(after, level) and not clock.gainsaid(before, other)
                 )  # fmt: skip
+            if fine and moved and abs(step - 10 * round(step / 10)) <= tol:
+                # The figure that beats, and its beat, show nothing of such a step.
+                fine = clock.witnessed(after) and clock.witnessed(before)
             if fine and stood:
                 item = replace(item, step_s=step if moved else 0.0)
             elif fine:
@@ -294,6 +329,22 @@ def _steady(
     near[:-1] |= even[1:] & next_up
     near[1:] |= even[:-1] & next_up
     out: NDArray[np.bool_] = near & clear
+    return out
+
+
+def _told(
+    edges: Floats, wall: NDArray[np.int64], breaks: Sequence[Break], evidence: Evidence
+) -> NDArray[np.bool_]:
+    """Seconds on stretches between breaks on which a recogniser, if there is one, agrees."""
+    import numpy as np
+
+    if not evidence.read or not (evidence.said >= 0).any():
+        return np.ones(len(wall), bool)
+    out = np.zeros(len(wall), bool)
+    bounds = [0, *(int(np.searchsorted(edges, b.after_s - 1e-6)) for b in breaks), len(wall)]
+    for a, b in itertools.pairwise(bounds):
+        agreed = int((evidence.said[a:b] == wall[a:b] % DAY_S).sum())
+        out[a:b] = agreed >= min(_WITNESSES, 1 + (b - a) // 8)
     return out
 
 
