@@ -44,7 +44,7 @@ _CHUNK = 1500
 _MOST_BYTES = 256 * 1024 * 1024
 _SAMPLE_S = 0.499
 #: Frames read to learn from, and how many of the readings must agree before more are read.
-_READS, _SETTLED = 48, 0.7
+_READS, _SETTLED = 40, 0.7
 #: What one reading of a recogniser says against every other figure, nats, where it is all there is.
 _READ_NATS = 1.5
 _SPREAD, _MOST_ALONE = 16, 2000
@@ -370,7 +370,7 @@ class Reading:
 
 
 def read_more(
-    track: Track, reader: Reader, around_s: Sequence[float], *, each: int = 4, most: int = 30
+    track: Track, reader: Reader, around_s: Sequence[float], *, each: int = 3, most: int = 30
 ) -> None:
     """Let the recogniser read the samples nearest to some times, on either side of them."""
     import numpy as np
@@ -397,9 +397,13 @@ def read_track(track: Track, reader: Reader | None) -> Reading | None:
 
     frames = sorted(track.samples)
     if reader is not None and frames:
-        most = _SPREAD if track.scores is not None else _MOST_ALONE
+        most = _MOST_ALONE
+        if track.scores is not None:
+            # The stretch learned from was read already.
+            most, read = _SPREAD, max(track.texts, default=-1)
+            frames = [frame for frame in frames if frame > read]
         pick = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), most)).astype(int))
-        _read(track, ((frames[i], track.samples[frames[i]]) for i in pick), reader)
+        _read(track, ((frames[i], track.samples[frames[i]]) for i in pick if frames), reader)
     told = np.array(sorted(track.texts), np.int64)
     walls = np.array([track.texts[int(f)].seconds for f in told], np.int64)
     if track.scores is None:

@@ -175,7 +175,7 @@ class _Clock:
         return np.zeros(0, np.int64)
 
     def begun(self, start: int) -> NDArray[np.int64]:
-        """Seconds from `start` to the end of the clip and the one cut short before, if all plain."""
+        """Seconds from `start` to the clip's end and the one cut short before, if all are plain."""
         import numpy as np
 
         index = np.arange(max(0, start - 1), len(self.wall))
