@@ -1,8 +1,9 @@
 """The burned-in clock: find it, read it, check that it runs evenly with the clip.
 
-The figures are learned from the clip itself: the last figure of the seconds shows all ten of them
-in order every ten seconds. A text recogniser, where one is installed, finds the line, reads the
-date and confirms the learned figures; it is never trusted alone while the clip can teach. Clip
+The figures are learned from the clip itself, place by place: a text recogniser, where one is
+installed, says which second some frames show, or else the last figure of the seconds does, which
+shows all ten of them in order every ten seconds. The likeliest course of the clock over all frames
+is then found; the recogniser is never trusted alone while the clip can teach. Clip
 times are presentation times; a positive step means the clock is ahead of the clip afterwards.
 """
 
@@ -47,7 +48,7 @@ __all__ = ["anchor", "find_clock_breaks", "read_clock"]
 
 
 @method(
-    "clock-read", version="3",
+    "clock-read", version="4",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def read_clock(
@@ -87,9 +88,9 @@ def read_clock(
     It calls it wrongly when other text of the form of a time stands in the picture and runs, such
     as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
     first and the note says so. It misses clocks without seconds, clocks with figures under about
-    7 px, coloured figures as light as their ground, and a clock that appears after the learning
-    stretch in another place (incompleteness). It says nothing about whether the clock was right,
-    nor about its time zone.
+    7 px, figures as light as their ground, a line that shifts sideways as its figures change, and
+    a clock that appears after the learning stretch in another place (incompleteness). It says
+    nothing about whether the clock was right, nor about its time zone.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
@@ -214,7 +215,7 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
 
 
 @method(
-    "clock-breaks", version="3",
+    "clock-breaks", version="4",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def find_clock_breaks(
@@ -249,9 +250,10 @@ def find_clock_breaks(
     It calls it wrongly when a clock is set or corrected while recording, when a recorder pauses
     without motion, or when frames were lost and stamps were not (misinterpretation): these are
     listed with each finding. It misses cuts that are shorter than about two frames, and breaks
-    within four seconds of another or of an end of the clip, or where the figures of either side
-    cannot be told apart: these stretches are *not testable* (incompleteness). It says nothing
-    where no clock can be followed, or read surely, which is *not applicable*, not *nothing found*.
+    within four seconds of another or of an end of the clip (two where every figure is plain and a
+    recogniser reads the same), or where the figures of either side cannot be told apart: these
+    stretches are *not testable* (incompleteness). It says nothing where no clock can be followed,
+    or read surely, which is *not applicable*, not *nothing found*.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
