@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 __all__ = [
-    "DAY_S", "Course", "figures_of", "follow_course", "guess_offsets", "settle_readings",
+    "DAY_S", "figures_of", "follow_course", "guess_offsets", "settle_readings",
     "spread_readings", "support_of",
 ]  # fmt: skip
 
@@ -38,19 +37,6 @@ _GAP_S = 0.9
 _CHUNK = 4000
 #: Readings of a recogniser: what a wrong figure costs, what a leap costs, and how many must agree.
 _WRONG, _LEAP_READ, _LEAST_AGREED = 1.5, 5.0, 3
-
-
-@dataclass(frozen=True)
-class Course:
-    """What each frame shows.
-
-    `shown` (n,) is the second of the day (or its units); `leaps` are the frames at which the course
-    leaps; `gain` is the evidence for the course, in nats.
-    """
-
-    shown: Integers
-    leaps: Integers
-    gain: float
 
 
 def figures_of(wall: Integers, twelve: bool) -> Integers:
@@ -238,8 +224,8 @@ def _likeliest(total: Floats, twelve: bool, clear: float = 3.0) -> list[int]:
 def follow_course(
     scores: Floats, times: Floats, offsets: Integers, *, twelve: bool = False, rate: float = 1.0,
     units: bool = False,
-) -> Course:  # fmt: skip
-    """The likeliest course of the clock over all frames.
+) -> Integers:  # fmt: skip
+    """The second of the day (n,) each frame shows on the likeliest course of the clock.
 
     Parameters
     ----------
@@ -329,19 +315,18 @@ def follow_course(
         fresh += support[i % _CHUNK][None, :, None]
         total = fresh
     z, j, e = (int(v) for v in np.unravel_index(int(total.argmax()), total.shape))
-    gain, wall, leaps = float(total.max()), np.zeros(n, np.int64), []
+    wall = np.zeros(n, np.int64)
     for i in range(n - 1, -1, -1):
         wall[i] = base[i] + offsets[j]
         if i == 0:
             break
         whole = min(3, int(base[i] - base[i - 1]))
         if e == 0 and z == 1:
-            leaps.append(i)
             z, j, e = (int(v) for v in leapt[i])
         elif e == 0:
             (z, e), j = divmod(int(came[i, j]), held + 1), int(maps[1 - whole][j])
         else:
             e -= int(e < held or not stood[i, z, j])
             j = int(maps[-whole][j]) if whole else j
-    first = np.searchsorted(cell, np.array(leaps[::-1], np.int64))
-    return Course(wall[cell] % (10 if units else DAY_S), first.astype(np.int64), gain)
+    out: Integers = wall[cell] % (10 if units else DAY_S)
+    return out

@@ -303,7 +303,7 @@ def _refined(
         scores = figures.score(crops, fps)
         offsets = guess_offsets(scores, times, track.twelve, known, units=track.units)
         course = follow_course(scores, times, offsets, twelve=track.twelve, units=track.units)
-        again = learn_figures(crops, _even(course.shown, times, shown), twelve=track.twelve,
+        again = learn_figures(crops, _even(course, times, shown), twelve=track.twelve,
                               units=track.units)  # fmt: skip
         if again is None or len(again.places) < len(figures.places):
             break
@@ -414,7 +414,7 @@ def read_track(track: Track, reader: Reader | None) -> Reading | None:
     offsets = guess_offsets(track.scores, track.times, track.twelve, _offsets(track.times, known),
                             units=track.units)  # fmt: skip
     shown = follow_course(track.scores, track.times, offsets, twelve=track.twelve,
-                          units=track.units).shown  # fmt: skip
+                          units=track.units)  # fmt: skip
     return _reading(shown, track.times, track.scores, not track.units, False)
 
 
@@ -430,7 +430,7 @@ def _alone(times: Floats, walls: Integers, twelve: bool) -> Reading:
     base = np.floor(times * rate).astype(np.int64)
     offsets = guess_offsets(scores, times, twelve, Counter(((walls - base) % DAY_S).tolist()),
                             rate=rate)  # fmt: skip
-    shown = follow_course(scores, times, offsets, twelve=twelve, rate=rate).shown
+    shown = follow_course(scores, times, offsets, twelve=twelve, rate=rate)
     return _reading(shown, times, scores, True, True)
 
 
