@@ -227,7 +227,7 @@ def test_figures_are_learned_at_every_place_and_tell_unseen_ones_apart() -> None
     assert figures is not None and figures.places == [0, 1, 2, 3, 4, 5]
     # Another hour, another minute, over a lighter ground: figures no frame of those places had.
     later = np.repeat(np.arange(43_684, 43_694), 5)
-    scores = figures.score(np.stack([line(int(w), 130.0, rng) for w in later]), 25.0)
+    scores = figures.score(np.stack([line(int(w), 180.0, rng) for w in later]), 25.0)
     assert (scores.argmax(axis=2) == figures_of(later, False)).mean() > 0.95
 
 
