@@ -1,8 +1,9 @@
 """The burned-in clock: find it, read it, check that it runs evenly with the clip.
 
-The figures are learned from the clip itself: the last figure of the seconds shows all ten of them
-in order every ten seconds. A text recogniser, where one is installed, finds the line, reads the
-date and confirms the learned figures; it is never trusted alone while the clip can teach. Clip
+The figures are learned from the clip itself, place by place: a text recogniser, where one is
+installed, says which second some frames show, or else the last figure of the seconds does, which
+shows all ten of them in order every ten seconds. The likeliest course of the clock over all frames
+is then found; the recogniser is never trusted alone while the clip can teach. Clip
 times are presentation times; a positive step means the clock is ahead of the clip afterwards.
 """
 
@@ -47,7 +48,7 @@ __all__ = ["anchor", "find_clock_breaks", "read_clock"]
 
 
 @method(
-    "clock-read", version="3",
+    "clock-read", version="4",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def read_clock(
@@ -87,9 +88,9 @@ def read_clock(
     It calls it wrongly when other text of the form of a time stands in the picture and runs, such
     as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
     first and the note says so. It misses clocks without seconds, clocks with figures under about
-    7 px, coloured figures as light as their ground, and a clock that appears after the learning
-    stretch in another place (incompleteness). It says nothing about whether the clock was right,
-    nor about its time zone.
+    7 px, figures as light as their ground, a line that shifts sideways as its figures change, and
+    a clock that appears after the learning stretch in another place (incompleteness). It says
+    nothing about whether the clock was right, nor about its time zone.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
@@ -119,7 +120,6 @@ def read_clock(
         picks += [int(k) for k in surely[surely >= _after(one, item)][:1]]
     observations = []
     _, _, unsure = shown_date(one)
-    walked = one.reading.walk
     for index in sorted(set(picks)):
         ordinal = frame_at(one, float(one.edges[index]))
         pts = one.frames.time(ordinal)
@@ -131,13 +131,12 @@ def read_clock(
             ordinal=ordinal, pts=pts, text=text_at(one, index), wall=wall_text(one, index),
             box=one.box, rate=rate,
         )  # fmt: skip
-        fit = float(walked.fit[index]) if walked is not None and len(walked.fit) > index else 0.5
         observations.append(
             Observation(
                 said, Span(pts, max(pts, one.frames.time(max(ordinal, last)))),
-                round(min(1.0, max(0.0, fit)), 4),
+                round(float(one.clear[index]), 4),
                 artefacts=tuple(crop_proofs(clip, one, [ordinal], "clock")),
-                note=reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
+                note=reading_note(one.found_by, one.reader, unsure, one.twelve),
                 stratum=clock_stratum(one),
             )
         )
@@ -146,7 +145,7 @@ def read_clock(
         measures=_measures(one, rate),
         reason=f"{len(one.wall)} seconds read, {round(100 * one.sure_share)} % of them surely, "
         f"{len(one.breaks)} breaks; "
-        + reading_note(one.found_by, one.reader, unsure, one.reading.twelve),
+        + reading_note(one.found_by, one.reader, unsure, one.twelve),
     )  # fmt: skip
 
 
@@ -207,16 +206,16 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
     }  # fmt: skip
     if rate is not None:
         measures["rate"] = rate
-    walked = one.reading.walk
-    if walked is not None and walked.read:
+    if one.read and not one.alone and one.texts:
+        agreed = sum(said.seconds == int(one.wall[i]) % 86_400 for i, said in one.texts.items())
         measures["confirmed"] = Quantity.exact(
-            walked.agreed, "count", f"of {walked.read} seconds read a second time by {one.reader}"
+            agreed, "count", f"of {len(one.texts)} seconds read a second time by {one.reader}"
         )
     return measures
 
 
 @method(
-    "clock-breaks", version="3",
+    "clock-breaks", version="4",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def find_clock_breaks(
@@ -251,9 +250,10 @@ def find_clock_breaks(
     It calls it wrongly when a clock is set or corrected while recording, when a recorder pauses
     without motion, or when frames were lost and stamps were not (misinterpretation): these are
     listed with each finding. It misses cuts that are shorter than about two frames, and breaks
-    within four seconds of another or of an end of the clip, or where the figures of either side
-    cannot be told apart: these stretches are *not testable* (incompleteness). It says nothing
-    where no clock can be followed, or read surely, which is *not applicable*, not *nothing found*.
+    within four seconds of another or of an end of the clip (two where every figure is plain and a
+    recogniser reads the same), or where the figures of either side cannot be told apart: these
+    stretches are *not testable* (incompleteness). It says nothing where no clock can be followed,
+    or read surely, which is *not applicable*, not *nothing found*.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
@@ -279,7 +279,7 @@ def find_clock_breaks(
         beat = (item.after_s - item.before_s) * one.rate
         hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
         # Where the line was only sampled, the break lies anywhere between two samples.
-        exact = one.track.cell is not None and skipped and not hidden and item.kind != "frozen"
+        exact = not one.alone and skipped and not hidden and item.kind != "frozen"
         a = max(0, first - 1) if exact else last
         crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
         observations.append(

@@ -1,27 +1,31 @@
-"""Follow one clock through a clip: crops in, segments and wall times out, memory bounded.
+"""Follow one clock through a clip: crops in, evidence for every frame out, memory bounded.
 
-`Follower` is a `scan` detector. It keeps the first stretch of crops, learns the figures from it,
-and then turns each further chunk into one small mean picture a second.
+`Follower` is a `scan` detector. It keeps the first stretch of crops, learns the figures from it
+(from what a text recogniser reads there, or else from the beat of the clock), and then turns each
+further chunk into the evidence of six places for ten figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from forensics.clock_cells import (
-    Cell,
-    Segments,
-    Tick,
-    find_ticks,
-    learn_digits,
-    regularity,
-    segment_means,
+from forensics.clock_cells import find_ticks, learn_digits, regularity, segment_means
+from forensics.clock_course import (
+    DAY_S,
+    figures_of,
+    follow_course,
+    guess_offsets,
+    settle_readings,
+    spread_readings,
 )
+from forensics.clock_figures import Figures, learn_figures
 from forensics.clock_find import Reader
-from forensics.clock_text import TimeText, read_time_text
-from forensics.clock_walk import Layout, Walk, find_layout, label_digits, walk
+from forensics.clock_sure import steady_rate
+from forensics.clock_text import TimeText, is_clock_like, read_time_text
+from forensics.clock_walk import find_layout, label_digits, unwrap, walk
 from forensics.model import Box
 from forensics.scan import View
 
@@ -30,28 +34,43 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating[Any]]
+    Integers = NDArray[np.int64]
     Bytes = NDArray[np.uint8]
 
-__all__ = ["Follower", "Reading", "Track", "merge_halves", "read_every", "read_track", "take"]
+__all__ = ["Follower", "Reading", "Track", "read_more", "read_track"]
 
 _LEARN_S = 90.0
 _CHUNK = 1500
-_MOST_READS = 900
 _MOST_BYTES = 256 * 1024 * 1024
+_SAMPLE_S = 0.499
+#: Frames read to learn from, and how many of the readings must agree before more are read.
+_READS, _SETTLED = 40, 0.7
+#: What one reading of a recogniser says against every other figure, nats, where it is all there is.
+_READ_NATS = 1.5
+_SPREAD, _MOST_ALONE = 16, 2000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Track:
-    """What was followed: segments (frame numbers from 0), frame times, and what they rest on.
+    """What was followed: frame times, the evidence of each frame, and what it rests on.
 
-    `cell` is None where no ticking figure was learned; then each segment is one sampled frame.
+    `scores` is (n, 6, 10) or None where no figures could be learned. `samples` are crops of single
+    frames, by frame number; `texts` what a recogniser read, by frame number. `units`: only the
+    last figure could be told apart, and its ten looks are known but for where they begin.
     """
 
-    segments: Segments
     times: Floats
-    cell: Cell | None
-    tick: Tick | None
-    even: float
+    scores: Floats | None
+    figures: Figures | None
+    samples: dict[int, Bytes]
+    texts: dict[int, TimeText] = field(default_factory=dict)
+    window: tuple[int, int, int, int] | None = None
+    units: bool = False
+
+    @property
+    def twelve(self) -> bool:
+        """Whether most readings are those of a clock that shows hours 1 to 12."""
+        return sum(said.twelve for said in self.texts.values()) > 0.5 * len(self.texts)
 
 
 class Follower:
@@ -59,17 +78,18 @@ class Follower:
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, box: Box, *, rotation: int = 0, time_base: float = 1.0) -> None:
+    def __init__(
+        self, box: Box, *, reader: Reader | None = None, rotation: int = 0, time_base: float = 1.0
+    ) -> None:
         self.box, self._turns, self._time_base = box, (rotation // 90) % 4, time_base
+        self._reader = reader
         self._crops: list[Bytes] = []
         self._first = 0
         self._times: list[float] = []
-        self._parts: list[Segments] = []
-        self._samples: list[tuple[int, Bytes]] = []
+        self._scores: list[Floats] = []
+        self._sampled = -1e9
+        self._track = Track(_no_times(), None, None, {})
         self._size: tuple[int, int] | None = None
-        self.cell: Cell | None = None
-        self.tick: Tick | None = None
-        self.even = 0.0
 
     def measure(self, view: View) -> Sequence[float]:
         """Take the crop of one frame."""
@@ -88,13 +108,13 @@ class Follower:
             upright = cv2.resize(np.ascontiguousarray(upright), size).astype(np.uint8)
         crop = upright[y0:y1, x0:x1].copy()
         time = view.pts * self._time_base
+        if time - self._sampled >= _SAMPLE_S * (1 if self._track.figures is None else 2):
+            self._track.samples[len(self._times)] = crop
+            self._sampled = time
         self._times.append(time)
         self._crops.append(crop)
-        if self.cell is None and (not self._samples or
-                                  time - self._times[self._samples[-1][0]] >= 0.499):  # fmt: skip
-            self._samples.append((len(self._times) - 1, crop))
         held = len(self._crops)
-        if self.cell is None:
+        if self._track.figures is None:
             long = time - self._times[self._first] >= _LEARN_S
             if long or held * crop.nbytes >= _MOST_BYTES:
                 self._learn()
@@ -102,43 +122,31 @@ class Follower:
             self._flush()
         return ()
 
-    def _stack(self) -> tuple[Bytes, Floats]:
+    def _learn(self) -> None:
         import numpy as np
 
-        return np.stack(self._crops), np.array(self._times[self._first :])
-
-    def _learn(self) -> None:
-        crops, times = self._stack()
-        best = 0.0
-        for tick in find_ticks(crops, times):
-            cell = learn_digits(crops, times, tick)
-            if cell is None:
-                continue
-            segments = segment_means(crops, cell)
-            even = regularity(segments, times, tick.period_s, kinds=len(cell.looks))
-            if even * (0.5 if not cell.cyclic else 1.0) > best:
-                best = even
-                self.cell, self.tick, self.even = cell, tick, even
-            if best > 0.9:
-                break
-        if best < 0.35:
-            self.cell = self.tick = None
+        crops, times = np.stack(self._crops), np.array(self._times[self._first :])
+        learned = _by_reading(crops, times, self._first, self._track, self._reader)
+        if learned is None:
+            learned = _by_beat(crops, times, self._first, self._track)
+        if learned is None:
             # Nothing ticks here yet: forget the older half and look again later.
             half = len(self._crops) // 2
+            self._scores.append(np.zeros((half, 6, 10), np.float16))
             self._crops = self._crops[half:]
             self._first += half
-        else:
-            self._samples = []
-            self._flush()
+            return
+        self._track.figures = _refined(crops, times, *learned, self._track)
+        self._flush()
 
     def _flush(self) -> None:
         import numpy as np
 
-        assert self.cell is not None
-        part = segment_means(np.stack(self._crops), self.cell)
-        moved = Segments(part.first + self._first, part.last + self._first, part.digit, part.fit,
-                         part.means)  # fmt: skip
-        self._parts.append(moved)
+        assert self._track.figures is not None
+        times = np.array(self._times[self._first :])
+        fps = 1 / max(1e-3, float(np.median(np.diff(times)))) if len(times) > 1 else 25.0
+        crops = np.stack(self._crops)
+        self._scores.append(self._track.figures.score(crops, fps).astype(np.float16))
         self._first += len(self._crops)
         self._crops = []
 
@@ -146,72 +154,184 @@ class Follower:
         """The track once all frames have been measured."""
         import numpy as np
 
-        if self.cell is None and len(self._crops) >= 8:
+        if self._track.figures is None and len(self._crops) >= 8:
             self._learn()
-        elif self.cell is not None and self._crops:
+        elif self._track.figures is not None and self._crops:
             self._flush()
-        times = np.array(self._times)
-        if self.cell is not None:
-            return Track(_join(self._parts), times, self.cell, self.tick, self.even)
-        index = np.array([i for i, _ in self._samples], np.int64)
-        last = np.r_[index[1:] - 1, len(times) - 1].astype(np.int64) if len(index) else index
-        means = (
-            np.stack([crop for _, crop in self._samples])
-            if self._samples
-            else np.zeros((0, 1, 1), np.uint8)
-        )
-        blank = np.zeros(len(index), np.float32)
-        return Track(Segments(index, last, index * 0, blank, means), times, None, None, 0.0)
+        self._track.times = np.array(self._times)
+        if self._track.figures is not None:
+            self._track.scores = np.concatenate(self._scores)
+        return self._track
 
 
-def _join(parts: Sequence[Segments]) -> Segments:
-    """Chunks as one; a digit shown across a border is one segment."""
+def _no_times() -> Floats:
     import numpy as np
 
-    first = np.concatenate([p.first for p in parts])
-    last = np.concatenate([p.last for p in parts])
-    digit = np.concatenate([p.digit for p in parts])
-    fit = np.concatenate([p.fit for p in parts])
-    means = np.concatenate([p.means for p in parts])
-    starts = np.cumsum([len(p.first) for p in parts])[:-1]
-    same = np.zeros(len(first), bool)
-    same[starts] = digit[starts] == digit[starts - 1]
-    keep = np.flatnonzero(~same)
-    ends = np.r_[keep[1:] - 1, len(first) - 1]
-    # Of the pieces of one segment the longest gives the picture.
-    length = last - first
-    pick = np.array([a + int(length[a : b + 1].argmax()) for a, b in zip(keep, ends, strict=True)])
-    return Segments(first[keep], last[ends], digit[keep], fit[pick], means[pick])
+    return np.zeros(0)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What the recogniser and the learned figures together say of a track."""
+def _read(track: Track, crops: Iterable[tuple[int, Bytes]], reader: Reader) -> int:
+    """Read single frames into `track.texts`; how many said a time."""
+    count = 0
+    for frame, crop in crops:
+        if frame not in track.texts:
+            if track.window is not None:
+                top, bottom, left, right = track.window
+                crop = crop[top:bottom, left:right]
+            said = read_time_text(reader.read_line(crop)[0])
+            # Six figures in a row without a separator may as well be a year and a day.
+            if said is not None and said.seconds is not None and said.colons:
+                track.texts[frame] = said
+        count += frame in track.texts
+    return count
 
-    walk: Walk | None
-    layout: Layout | None
-    rotation: int | None
-    texts: dict[int, TimeText]
-    line: Box | None
-    twelve: bool
+
+def _settled(track: Track, times: Floats, first: int) -> tuple[Integers, Integers]:
+    """Frames (from `first` on) whose readings agree on one clock, and the seconds read there."""
+    import numpy as np
+
+    frames = np.array([f for f in sorted(track.texts) if f >= first], np.int64)
+    walls = np.array([track.texts[int(f)].seconds for f in frames], np.int64)
+    good = settle_readings(times[frames - first], walls)
+    return frames[good], walls[good]
 
 
-def _tight(means: Bytes, reader: Reader) -> tuple[int, int, int, int] | None:
+def _by_reading(
+    crops: Bytes, times: Floats, first: int, track: Track, reader: Reader | None
+) -> tuple[Figures, Integers] | None:
+    """Figures, and the second of each frame known, from what a recogniser reads."""
+    import numpy as np
+
+    if reader is None or len(crops) < 8:
+        return None
+    even = np.linspace(times[0], times[-1], 2 * _READS)
+    picks = np.unique(np.clip(np.searchsorted(times, even), 0, len(times) - 1))
+    probe = picks[:: max(1, len(picks) // 6)]
+    if _read(track, ((first + int(i), crops[i]) for i in probe), reader) < 0.6 * len(probe):
+        # More stands there than the clock's line, or the box is far too wide.
+        track.window = _tight(crops[picks], reader) or track.window
+    _read(track, ((first + int(i), crops[i]) for i in picks[::2]), reader)
+    frames, walls = _settled(track, times, first)
+    if len(frames) < _SETTLED * _READS and len(track.texts) >= 3:
+        _read(track, ((first + int(i), crops[i]) for i in picks[1::2]), reader)
+        frames, walls = _settled(track, times, first)
+    if len(frames) < 10:
+        return None
+    shown = spread_readings(times, frames - first, walls)
+    figures = learn_figures(crops, shown, twelve=track.twelve)
+    return None if figures is None else (figures, shown)
+
+
+def _by_beat(
+    crops: Bytes, times: Floats, first: int, track: Track
+) -> tuple[Figures, Integers] | None:
+    """The same from the clip alone: the last figure beats once a second and runs in a circle."""
+    import numpy as np
+
+    best, found = 0.35, None
+    for tick in find_ticks(crops, times):
+        cell = learn_digits(crops, times, tick)
+        if cell is None or not cell.cyclic:
+            continue
+        segments = segment_means(crops, cell)
+        even = regularity(segments, times, tick.period_s)
+        if even > best:
+            best, found = even, (tick, cell, segments)
+        if best > 0.9:
+            break
+    if found is None:
+        return None
+    tick, cell, segments = found
+    lengths = segments.last - segments.first + 1
+    readings = {}
+    for frame, said in track.texts.items():
+        at = int(np.searchsorted(segments.first, frame - first, side="right")) - 1
+        if frame >= first and said.seconds is not None and at >= 0:
+            readings[at] = said.seconds
+    label = label_digits(segments, cell, readings)
+    walked = None
+    if label is not None:
+        layout = find_layout(segments, cell)
+        walked = walk(segments, times, tick.period_s, cell, layout, label[0], readings,
+                      twelve=track.twelve)  # fmt: skip
+    track.units = walked is None or not walked.legible
+    turn = label[0] if label is not None else 0
+    wall = (segments.digit + turn) % 10 if walked is None or track.units else walked.wall
+    shown = _unblended(np.repeat(wall, lengths))
+    figures = learn_figures(crops, shown, twelve=track.twelve, units=track.units)
+    return None if figures is None else (figures, shown)
+
+
+def _unblended(shown: Integers) -> Integers:
+    """Without the frames beside a change of figures: they may hold both."""
+    import numpy as np
+
+    change = np.r_[False, np.diff(shown) != 0]
+    return np.where(change | np.r_[change[1:], False], -1, shown)
+
+
+def _even(course: Integers, times: Floats, told: Integers) -> Integers:
+    """The course where it runs evenly for four seconds, and what was told; -1 elsewhere.
+
+    Where the figures cannot be read the course stands or leaps: to learn from it would confirm it.
+    """
+    import numpy as np
+
+    first = np.flatnonzero(np.r_[True, np.diff(course) != 0])
+    lasted = np.diff(np.r_[times[first], times[-1]])
+    step = np.diff(course[first])
+    next_up = (step == 1) | (step == -9) | (step == 1 - DAY_S)
+    fine = np.r_[next_up, True] & np.r_[True, next_up] & (np.abs(lasted - 1) < 0.25)
+    bounds = np.flatnonzero(np.diff(np.r_[False, fine, False].astype(int)))
+    for a, b in zip(bounds[::2], bounds[1::2], strict=True):
+        # A second at either end of a run was cut short, or stands beside a leap: as sure.
+        fine[max(0, a - 1) : b + 1] |= b - a >= 3
+        fine[a:b] &= b - a >= 3
+    kept = np.repeat(fine, np.diff(np.r_[first, len(course)]))
+    return np.where(kept | (told == course), _unblended(course), -1)
+
+
+def _refined(
+    crops: Bytes, times: Floats, figures: Figures, shown: Integers, track: Track
+) -> Figures:
+    """Figures learned again from all frames, now that the course tells what they show."""
+    import numpy as np
+
+    fps = 1 / max(1e-3, float(np.median(np.diff(times))))
+    known = _offsets(times, shown)
+    for _ in range(2):
+        scores = figures.score(crops, fps)
+        offsets = guess_offsets(scores, times, track.twelve, known, units=track.units)
+        course = follow_course(scores, times, offsets, twelve=track.twelve, units=track.units)
+        again = learn_figures(crops, _even(course, times, shown), twelve=track.twelve,
+                              units=track.units)  # fmt: skip
+        if again is None or len(again.places) < len(figures.places):
+            break
+        figures = again
+    return figures
+
+
+def _offsets(times: Floats, shown: Integers) -> Counter[int]:
+    import numpy as np
+
+    known = shown >= 0
+    return Counter(((shown - np.floor(times).astype(np.int64)) % DAY_S)[known].tolist())
+
+
+def _tight(crops: Bytes, reader: Reader) -> tuple[int, int, int, int] | None:
     """Rows and columns of the clock's line inside the crops, as the reader sees it."""
     import cv2
     import numpy as np
 
-    from forensics.clock_text import is_clock_like
-
-    height, width = means.shape[1:]
+    height, width = crops.shape[1:]
     # Several seconds on one sheet: detectors blow small pictures up, and one call is enough.
     scale = max(1, min(3, 60 // max(1, height), 700 // max(1, width)))
     tall, gap = height * scale, 24
     count = max(1, min(4, 700 // (tall + gap)))
     side = max(736, width * scale + 2 * gap)
     sheet = np.full((max(736, count * (tall + gap) + gap), side), 96, np.uint8)
-    for slot, index in enumerate(np.linspace(0, len(means) - 1, count).astype(int)):
-        big = cv2.resize(means[index], None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    for slot, index in enumerate(np.linspace(0, len(crops) - 1, count).astype(int)):
+        big = cv2.resize(crops[index], None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         y = gap + slot * (tall + gap)
         sheet[y : y + tall, gap : gap + big.shape[1]] = big
     spans: list[tuple[float, float, float, float]] = []
@@ -231,139 +351,94 @@ def _tight(means: Bytes, reader: Reader) -> tuple[int, int, int, int] | None:
     return (top, bottom, left, right) if bottom - top >= 5 and right - left >= 10 else None
 
 
-def _read_some(
-    means: Bytes, index: Sequence[int], reader: Reader, texts: dict[int, TimeText]
+@dataclass(frozen=True)
+class Reading:
+    """The course of the clock: `edges` (clip s) at which each second begins, and which it is
+    (`wall`, running on over midnight).
+
+    It rests on the evidence `scores` (n, 6, 10) of frames at `times`. `alone`: nothing but a
+    recogniser vouches for it. `read` is False where only the units are known, and those but for
+    where they begin.
+    """
+
+    edges: Floats
+    wall: Floats
+    times: Floats
+    scores: Floats
+    read: bool
+    alone: bool
+
+
+def read_more(
+    track: Track, reader: Reader, around_s: Sequence[float], *, each: int = 3, most: int = 30
 ) -> None:
-    for i in index:
-        if i in texts:
-            continue
-        said = read_time_text(reader.read_line(means[i])[0])
-        if said is not None and said.seconds is not None:
-            texts[i] = said
+    """Let the recogniser read the samples nearest to some times, on either side of them."""
+    import numpy as np
+
+    frames = np.array(sorted(track.samples), np.int64)
+    picks: set[int] = set()
+    for time in list(around_s)[:most]:
+        k = int(np.searchsorted(track.times[frames], time))
+        picks.update(frames[max(0, k - each) : k + each].tolist())
+    _read(track, ((f, track.samples[f]) for f in sorted(picks)), reader)
 
 
-def read_track(track: Track, reader: Reader | None, *, most_reads: int = 16) -> Reading:
-    """Wall times for every segment of a track.
+def read_track(track: Track, reader: Reader | None) -> Reading | None:
+    """The course of the clock over all frames, or None where nothing can be said.
 
     Parameters
     ----------
     track
-        What `Follower.finish` returned.
+        What `Follower.finish` returned; what is read here is added to its texts.
     reader
         A text reader, or None: then only what the clip itself teaches.
-    most_reads
-        How many segments the reader reads, evenly spread, before it looks at doubtful places.
     """
     import numpy as np
 
-    segments = track.segments
-    texts: dict[int, TimeText] = {}
-    line: Box | None = None
-    means = segments.means
-    n = len(segments)
-    spread: list[int] = []
-    if reader is not None and n:
-        window = _tight(means, reader)
-        if window is not None:
-            top, bottom, left, right = window
-            means = np.ascontiguousarray(means[:, top:bottom, left:right])
-            line = Box(float(left), float(top), float(right - left), float(bottom - top))
-        most = most_reads if track.cell is not None else max(most_reads, 2000)
-        spread = sorted({int(i) for i in np.linspace(0, n - 1, min(n, most))})
-        _read_some(means, spread, reader, texts)
-    twelve = sum(said.twelve for said in texts.values()) > 0.5 * len(texts) if texts else False
-    if track.cell is None:
-        return Reading(None, None, None, texts, line, twelve)
-    readings = {i: said.seconds for i, said in texts.items() if said.seconds is not None}
-    label = label_digits(segments, track.cell, readings)
-    rotation = label[0] if label is not None else None
-    layout = find_layout(segments, track.cell) if track.cell.cyclic else None
-    if rotation is None and not readings:
-        return Reading(None, layout, None, texts, line, twelve)
-    assert track.tick is not None
-    period = track.tick.period_s
-
-    cell = track.cell
-
-    def run() -> Walk | None:
-        known = {i: said.seconds for i, said in texts.items() if said.seconds is not None}
-        return walk(segments, track.times, period, cell, layout, rotation, known,
-                    twelve=twelve)  # fmt: skip
-
-    walked = run()
-    if walked is not None and reader is not None:
-        if not walked.scores.any() and n <= _MOST_READS:
-            # Nothing but the reader vouches for these seconds: it reads them all.
-            _read_some(means, range(n), reader, texts)
-            walked = run() or walked
-        odd = np.flatnonzero(np.diff(walked.wall) % 86_400 != 1)
-        doubtful = sorted({int(i + d) for i in odd for d in (-1, 0, 1, 2) if 0 <= i + d < n})
-        before = len(texts)
-        _read_some(means, doubtful[:120], reader, texts)
-        if len(texts) > before:
-            walked = run()
-    return Reading(walked, layout, rotation, texts, line, twelve)
+    frames = sorted(track.samples)
+    if reader is not None and frames:
+        most = _MOST_ALONE
+        if track.scores is not None:
+            # The stretch learned from was read already.
+            most, read = _SPREAD, max(track.texts, default=-1)
+            frames = [frame for frame in frames if frame > read]
+        pick = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), most)).astype(int))
+        _read(track, ((frames[i], track.samples[frames[i]]) for i in pick if frames), reader)
+    told = np.array(sorted(track.texts), np.int64)
+    walls = np.array([track.texts[int(f)].seconds for f in told], np.int64)
+    if track.scores is None:
+        return _alone(track.times[told], walls, track.twelve) if len(told) >= 3 else None
+    good = settle_readings(track.times[told], walls)
+    known = np.full(len(track.times), -1, np.int64)
+    known[told[good]] = walls[good]
+    offsets = guess_offsets(track.scores, track.times, track.twelve, _offsets(track.times, known),
+                            units=track.units)  # fmt: skip
+    shown = follow_course(track.scores, track.times, offsets, twelve=track.twelve,
+                          units=track.units)  # fmt: skip
+    return _reading(shown, track.times, track.scores, not track.units, False)
 
 
-def read_every(
-    track: Track, reader: Reader, *, most_reads: int = _MOST_READS
-) -> dict[int, TimeText]:
-    """Every segment as the reader alone reads it, for figures the clip itself does not teach.
-
-    Parameters
-    ----------
-    track
-        What `Follower.finish` returned.
-    reader
-        A text reader.
-    most_reads
-        Beyond so many segments nothing is read: it would take minutes.
-
-    Returns
-    -------
-    dict
-        Readings by segment, without those that fit neither what is read before nor after them.
-    """
-    means, texts = track.segments.means, dict[int, TimeText]()
-    count = len(track.segments)
-    window = _tight(means, reader) if 0 < count <= most_reads else None
-    if window is None:
-        return {}
-    top, bottom, left, right = window
-    _read_some(means[:, top:bottom, left:right].copy(), range(count), reader, texts)
-    start = track.times[track.segments.first]
-
-    def fits(one: int, other: int) -> bool:
-        a, b = texts[one].seconds, texts[other].seconds
-        step = ((b or 0) - (a or 0)) % 86_400
-        return abs(step - float(start[other] - start[one])) <= 1.2
-
-    index = sorted(texts)
-    keep = [
-        i for n, i in enumerate(index)
-        if (n > 0 and fits(index[n - 1], i)) or (n + 1 < len(index) and fits(i, index[n + 1]))
-    ]  # fmt: skip
-    return {i: texts[i] for i in keep} if len(keep) >= 0.7 * count else {}
-
-
-def take(segments: Segments, keep: NDArray[np.int64], frames: int) -> Segments:
-    """The segments that begin at `keep`, each reaching to where the next begins."""
+def _alone(times: Floats, walls: Integers, twelve: bool) -> Reading:
+    """The course as only the recogniser tells it."""
     import numpy as np
 
-    first = segments.first[keep]
-    last = np.r_[first[1:] - 1, frames - 1].astype(np.int64) if len(first) else first
-    return Segments(first, last, segments.digit[keep], segments.fit[keep], segments.means[keep])
+    scores = np.full((len(times), 6, 10), -_READ_NATS, np.float32)
+    np.put_along_axis(scores, figures_of(walls, twelve)[..., None], 0.0, axis=2)
+    lag = max(5, len(times) // 8)
+    rate = steady_rate((walls[lag:] - walls[:-lag]) / (times[lag:] - times[:-lag]), 0.15)
+    rate = rate if 0.02 < rate < 100 else 1.0
+    base = np.floor(times * rate).astype(np.int64)
+    offsets = guess_offsets(scores, times, twelve, Counter(((walls - base) % DAY_S).tolist()),
+                            rate=rate)  # fmt: skip
+    shown = follow_course(scores, times, offsets, twelve=twelve, rate=rate)
+    return _reading(shown, times, scores, True, True)
 
 
-def merge_halves(reading: Reading) -> tuple[Reading, NDArray[np.int64]]:
-    """The reading without segments that repeat the second before them, and which were kept."""
+def _reading(shown: Integers, times: Floats, scores: Floats, read: bool, alone: bool) -> Reading:
     import numpy as np
 
-    walked = reading.walk
-    assert walked is not None
-    keep = np.flatnonzero(np.r_[True, np.diff(walked.wall) != 0])
-    new = {int(old): i for i, old in enumerate(keep)}
-    texts = {new[i]: said for i, said in reading.texts.items() if i in new}
-    shorter = replace(walked, wall=walked.wall[keep], fit=walked.fit[keep], gap=walked.gap[keep],
-                      scores=walked.scores[keep])  # fmt: skip
-    return replace(reading, walk=shorter, texts=texts), keep
+    first = np.flatnonzero(np.r_[True, np.diff(shown) != 0])
+    wall = unwrap(shown[first]).astype(float)
+    if not read:
+        wall = shown[0] + np.r_[0, np.cumsum(np.diff(shown[first]) % 10)].astype(float)
+    return Reading(times[first], wall, times, scores, read, alone)

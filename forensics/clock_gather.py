@@ -7,25 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged
-from forensics.clock_cells import likeness
 from forensics.clock_find import ReaderName, find_by_text, find_by_tick, open_reader
-from forensics.clock_follow import (
-    Follower,
-    Reading,
-    Track,
-    merge_halves,
-    read_every,
-    read_track,
-    take,
-)
+from forensics.clock_follow import Follower, Track, read_more, read_track
 from forensics.clock_sure import Evidence, judge, steady_rate
 from forensics.clock_text import TimeText
-from forensics.clock_walk import Break, find_breaks, fit_rate, unwrap
+from forensics.clock_walk import Break, find_breaks, fit_rate
 from forensics.errors import SignalTooShort
 from forensics.model import Box, Clip, Coverage, NotTestable, Progress, Quantity, Span
 from forensics.provenance import keep
@@ -51,23 +42,29 @@ _KEPT = 3
 
 @dataclass(frozen=True)
 class Followed:
-    """Everything known of one clock in one clip."""
+    """Everything known of one clock in one clip: frame `times`, and for each second followed where
+    it begins (`edges`), which it is, what a recogniser read in it (`texts`), whether it was read
+    surely and how clear it is (0 to 1).
+    """
 
     box: Box
     given: bool
     found_by: str
     frames: Measurements
-    track: Track
-    reading: Reading
+    times: Floats
+    texts: dict[int, TimeText]
+    twelve: bool
     reader: str
     edges: Floats
     wall: Floats
     read: bool
+    alone: bool
     breaks: tuple[Break, ...]
     jitter_s: float
     rate: float
     frame_s: float
     sure: NDArray[np.bool_]
+    clear: Floats
     doubt: tuple[tuple[float, float], ...]
 
     @property
@@ -169,103 +166,57 @@ def _follow_place(
 ) -> Followed | str:  # fmt: skip
     import numpy as np
 
-    stream = video_stream(clip)
-    follower = Follower(box, rotation=stream.rotation, time_base=float(stream.time_base))
+    stream, reader = video_stream(clip), open_reader(reader_name)
+    follower = Follower(
+        box, reader=reader, rotation=stream.rotation, time_base=float(stream.time_base)
+    )
     frames = scan(clip, [follower], progress=progress)
     track = follower.finish()
-    reader = open_reader(reader_name)
     reading = read_track(track, reader)
-    frame_s = float(np.median(np.diff(track.times))) if len(track.times) > 1 else 0.04
-    start = track.times[track.segments.first] if len(track.segments) else np.zeros(0)
-    walked = reading.walk
-    spelt: Floats | None = None
-    if walked is not None and walked.legible:
-        # Halves that turn out to show the same second are one again.
-        reading, keep = merge_halves(reading)
-        walked = reading.walk
-        assert walked is not None
-        track = replace(track, segments=take(track.segments, keep, len(track.times)))
-        start = start[keep]
-        edges, wall, read = start, unwrap(walked.wall).astype(float), True
-    elif reader is not None and track.cell is not None and len(reading.texts) >= 3 and (
-        spelled := read_every(track, reader)
-    ):
-        reading = replace(reading, walk=None, texts=spelled)
-        edges, wall, reading, spelt = _as_read(start, reading, track)
-        read = True
-    elif track.cell is not None and track.cell.cyclic:
-        step = np.diff(track.segments.digit) % 10
-        edges, wall, read = start, np.r_[0, np.cumsum(step)].astype(float), False
-    elif len(reading.texts) >= 3:
-        edges, wall, reading, spelt = _as_read(start, reading, track)
-        read = True
-        frame_s = max(frame_s, 0.5)
-    else:
+    if reading is None:
         return (
             f"something at the place named by {how} ticks or reads like a clock, but it could "
-            "not be read" if len(reading.texts) else f"no clock could be followed at {how}"
+            "not be read" if track.texts else f"no clock could be followed at {how}"
         )
+    edges, wall = reading.edges, reading.wall
+    frame_s = float(np.median(np.diff(reading.times)))
     rate = _rate(edges, wall, frame_s)
-    end = float(track.times[-1])
+    end = float(reading.times[-1])
     breaks, jitter = find_breaks(edges, wall, end, frame_s=frame_s, rate=rate)
     if rate != 1.0:
         # Short slopes are coarse: the longest even stretch gives the rate more finely.
         fine = fit_rate(edges, wall, breaks, frame_s)[0] or rate
         rate = fine if abs(fine / rate - 1) < 0.05 else rate
         breaks, jitter = find_breaks(edges, wall, end, frame_s=frame_s, rate=rate)
+    if reader is not None and breaks and not reading.alone:
+        read_more(track, reader, [b.after_s for b in breaks])
+    texts = _by_second(track, edges, wall)
+    said = np.full(len(edges), -1, np.int64)
+    for i, text in texts.items():
+        said[i] = (text.seconds or 0) % 86_400
     judged = judge(
-        edges, wall, breaks, _evidence(track, reading, edges, wall, read, spelt),
+        edges, wall, breaks,
+        Evidence(reading.times, reading.scores, said, reading.read, track.twelve, reading.alone),
         end_s=end, frame_s=frame_s, rate=rate, jitter_s=jitter,
     )  # fmt: skip
     return Followed(
-        box, given, how, frames, track, reading, reader.name if reader else "none", edges, wall,
-        read, judged.breaks, jitter, rate, frame_s, judged.sure, judged.doubt,
+        box, given, how, frames, track.times, texts, track.twelve,
+        reader.name if reader else "none", edges, wall, reading.read, reading.alone,
+        judged.breaks, jitter, rate, frame_s, judged.sure, judged.clear, judged.doubt,
     )  # fmt: skip
 
 
-def _evidence(
-    track: Track, reading: Reading, edges: Floats, wall: Floats, read: bool,
-    spelt: Floats | None,
-) -> Evidence:  # fmt: skip
-    """What each second rests on; `spelt`: frames in which a reader that read alone saw each."""
+def _by_second(track: Track, edges: Floats, wall: Floats) -> dict[int, TimeText]:
+    """What the recogniser read in each second: what agrees with the second, or else the first."""
     import numpy as np
 
-    n, segments, cell = len(edges), track.segments, track.cell
-    said = np.full(n, -1, np.int64)
-    for i, text in reading.texts.items():
-        if text.seconds is not None and i < n:
-            said[i] = text.seconds % 86_400
-    held, scores = np.ones(n), None
-    if spelt is not None:
-        bounds = np.r_[np.searchsorted(track.times, edges - 1e-6), len(track.times)]
-        held = np.clip(spelt / np.maximum(np.diff(bounds), 1), 0, 1)
-        return Evidence(np.ones(n), None, said, held, read, reading.twelve, alone=True)
-    walked = reading.walk
-    if read and walked is not None and walked.scores.any():
-        scores = walked.scores
-    elif cell is not None and cell.cyclic:
-        cells = segments.means[:, cell.top : cell.bottom, cell.left : cell.right]
-        alike = likeness(cells.astype(np.float32), cell.looks)
-        turn = int(segments.digit[0]) - int(wall[0]) % 10
-        scores = np.roll(alike, -turn, axis=1)[:, None, :]
-    return Evidence(segments.fit, scores, said, held, read, reading.twelve)
-
-
-def _as_read(
-    start: Floats, reading: Reading, track: Track
-) -> tuple[Floats, Floats, Reading, Floats]:
-    """Where each second begins and what it is, by the reader's word; readings by second; and in
-    how many frames each was seen.
-    """
-    import numpy as np
-
-    index = np.array(sorted(reading.texts))
-    shown = unwrap(np.array([int(reading.texts[i].seconds or 0) for i in index])).astype(float)
-    change = np.flatnonzero(np.r_[True, np.diff(shown) != 0])
-    texts = {new: reading.texts[int(index[old])] for new, old in enumerate(change)}
-    frames = (track.segments.last - track.segments.first + 1)[index].astype(float)
-    seen = np.add.reduceat(frames, change)
-    return start[index][change], shown[change], replace(reading, texts=texts), seen
+    out: dict[int, TimeText] = {}
+    for frame in sorted(track.texts):
+        text = track.texts[frame]
+        i = max(0, int(np.searchsorted(edges, track.times[frame] + 1e-6, side="right")) - 1)
+        if i not in out or text.seconds == int(wall[i]) % 86_400:
+            out[i] = text
+    return out
 
 
 def _rate(edges: Floats, wall: Floats, frame_s: float) -> float:
@@ -296,16 +247,16 @@ def rate_quantity(one: Followed) -> Quantity | None:
 def shown_date(one: Followed) -> tuple[date | None, int | None, bool]:
     """The date most readings agree on, the segment it was read at, and whether it is ambiguous."""
     days: dict[date, list[int]] = {}
-    for index, said in one.reading.texts.items():
+    for index, said in one.texts.items():
         if said.day is not None:
             days.setdefault(said.day, []).append(index)
     if not days:
         return None, None, False
     best = max(days, key=lambda d: (len(days[d]), -days[d][0]))
     where = days[best][0]
-    if len(days[best]) < 2 and len(one.reading.texts) >= 4:
+    if len(days[best]) < 2 and len(one.texts) >= 4:
         return None, None, False
-    unsure = all(s.ambiguous_date for s in one.reading.texts.values() if s.day is not None)
+    unsure = all(s.ambiguous_date for s in one.texts.values() if s.day is not None)
     return best, where, unsure
 
 
@@ -319,7 +270,7 @@ def wall_text(one: Followed, index: int) -> str:
         return shown
     at = min(where, len(one.wall) - 1)
     moved = value // 86_400 - int(one.wall[at]) // 86_400
-    said = one.reading.texts.get(index)
+    said = one.texts.get(index)
     if said is not None and said.day is not None:
         return f"{said.day.isoformat()}T{shown}"
     return f"{(day + timedelta(days=moved)).isoformat()}T{shown}"
@@ -329,13 +280,14 @@ def frame_at(one: Followed, time_s: float) -> int:
     """The frame presented at a clip time."""
     import numpy as np
 
-    return int(np.clip(np.searchsorted(one.track.times, time_s - 1e-6), 0, len(one.frames) - 1))
+    return int(np.clip(np.searchsorted(one.times, time_s - 1e-6), 0, len(one.frames) - 1))
 
 
 def text_at(one: Followed, index: int) -> str:
     """The clock's line at a second: as recognised, or else as the figures read."""
-    said: TimeText | None = one.reading.texts.get(index)
-    return said.text if said is not None else wall_text(one, index).replace("T", " ")
+    said = one.texts.get(index)
+    agrees = said is not None and said.seconds == int(one.wall[index]) % 86_400
+    return said.text if said is not None and agrees else wall_text(one, index).replace("T", " ")
 
 
 def crop_proofs(clip: Clip, one: Followed, ordinals: list[int], label: str) -> list[Any]:
@@ -362,15 +314,7 @@ def clock_coverage(one: Followed) -> Coverage:
     """What was seen, and where the clock could not be followed."""
     seen = one.frames.coverage()
     blind = []
-    if len(one.track.segments) and seen.span is not None:
-        first = one.frames.time(int(one.track.segments.first[0]))
-        if first > seen.span.start:
-            blind.append(NotTestable(Span(seen.span.start, first), "no running clock yet"))
-        fit = one.track.segments.fit
-        if one.track.cell is not None:
-            for i in (fit < 0.35).nonzero()[0]:
-                a, b = int(one.track.segments.first[i]), int(one.track.segments.last[i])
-                blind.append(NotTestable(one.frames.span(a, b), "the figures are not legible"))
+    if seen.span is not None:
         for start, end in one.doubt:
             a, b = frame_at(one, start), frame_at(one, end)
             blind.append(NotTestable(one.frames.span(a, max(a, b)), UNSURE))

@@ -1,17 +1,19 @@
 """How sure is a reading of the clock? Breaks are kept only where both sides are read surely.
 
 Pure functions of arrays. A misread figure looks like a clock that jumps, so every break must stand
-between two steady stretches whose figures the picture itself tells apart; whatever does not is
-no break but a stretch in which nothing can be said.
+between two steady stretches, and the frames of either must speak clearly against the clock of the
+other one run on; whatever does not is no break but a stretch in which nothing can be said.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from forensics.clock_walk import Break, figures_of
+from forensics.clock_course import DAY_S, figures_of, support_of
+from forensics.clock_walk import Break
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,34 +28,41 @@ _LEAST_RUN = 4
 #: The same where only a recogniser vouches for the figures, and how long it must see a stop: two
 #: seconds that it took for one are no stop.
 _LEAST_ALONE, _STOOD_ALONE_S = 6, 2.6
+#: Fewer are enough, at an end of the clip above all, where every figure is plain to see and a
+#: recogniser reads the same in each.
+_LEAST_PLAIN = 2
+#: Readings of a recogniser that must agree where the last figure shows nothing of a step, and on
+#: every even stretch.
+_WITNESSES = 2
 #: Seconds beside a break that an edit may leave cut short or blended.
 _SLACK = 2
-#: How much better, in likeness, the figures read must fit than those of an uninterrupted clock.
-_LEAST_APART = 0.12
-#: The same as a share of what this clip's own seconds have.
-_SHARE_APART = 0.4
-_LEAST_FIT = 0.35
+#: By how many nats the frames of a run must speak against the other side's clock run on, and those
+#: of a second that stood against the clock going on.
+_APART, _APART_STOOD = 16.0, 8.0
+#: How far a place may speak against the figure read in it, within one second, and how far the last
+#: place must speak for it.
+_AGAINST, _FOR = -3.0, 1.0
+#: Clearly enough to overrule a recogniser that says otherwise.
+_CERTAIN = 6.0
 #: Seconds by which the beat may stray.
 _MOST_STRAY_S = 0.45
-#: Share of the time a recogniser that reads alone must have read something that fits.
+#: Share of the readings of a recogniser that must fit where there is nothing else.
 _LEAST_HELD = 0.85
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What each second's reading rests on.
+    """What the seconds read rest on.
 
-    `fit` (n,) is how well the ticking figure fits its look. `scores` (n, places, 10) are the
-    likenesses of every place to every figure: six places HHMMSS, or one (the units of the seconds)
-    where the others could not be placed. `said` (n,) is the second of the day a recogniser
-    read, -1 where it read none; `held` (n,) the share of the second in which it was seen.
-    `alone`: nothing but the recogniser vouches for the seconds.
+    `times` (n,) of frames and their evidence `scores` (n, 6, 10) in nats for every figure at every
+    place HHMMSS, zeros where a place is not told apart. `said` (m,) is the second of the day a
+    recogniser read in each second followed, -1 where it read none. `read`: more than the units is
+    known. `alone`: nothing but the recogniser vouches for the seconds.
     """
 
-    fit: Floats
-    scores: Floats | None
+    times: Floats
+    scores: Floats
     said: NDArray[np.int64]
-    held: Floats
     read: bool
     twelve: bool = False
     alone: bool = False
@@ -61,10 +70,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judged:
-    """Breaks that may be reported, which seconds are read surely, and stretches left open."""
+    """Breaks that may be reported, which seconds are read surely, how clear each is (0 to 1), and
+    stretches left open.
+    """
 
     breaks: tuple[Break, ...]
     sure: NDArray[np.bool_]
+    clear: Floats
     doubt: tuple[tuple[float, float], ...]
 
 
@@ -80,101 +92,130 @@ def steady_rate(slopes: Floats, slack: float) -> float:
     return float(np.median(slopes))
 
 
-def _shown(evidence: Evidence, wall: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n, places) figures that `evidence.scores` would have to show for these seconds."""
-    assert evidence.scores is not None
-    if evidence.scores.shape[1] == 1:
-        return (wall % 10)[:, None]
-    return figures_of(wall % 86_400, evidence.twelve)
-
-
-def _margins(evidence: Evidence, wall: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Mean and least margin (n,) of the figures read over the next best, over legible places."""
+def _margins(
+    edges: Floats, wall: NDArray[np.int64], evidence: Evidence
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Margin (m, places) in nats of the figure read over the next best, and which places count."""
     import numpy as np
 
-    assert evidence.scores is not None
-    scores = evidence.scores
-    used = scores.any(axis=(0, 2))
-    shown = _shown(evidence, wall)[..., None]
-    chosen = np.take_along_axis(scores, shown, axis=2)[..., 0]
-    others = scores.copy()
-    np.put_along_axis(others, shown, -1.0, axis=2)
-    gap = (chosen - others.max(axis=2))[:, used]
-    return gap.mean(axis=1), gap.min(axis=1)
+    bounds = np.searchsorted(evidence.times, edges - 1e-6)
+    sums = np.add.reduceat(evidence.scores.astype(np.float32), bounds, axis=0)
+    used = np.flatnonzero(evidence.scores.any(axis=(0, 2)))
+    shown = figures_of(wall % DAY_S, evidence.twelve)[..., None]
+    chosen = np.take_along_axis(sums, shown, axis=2)[..., 0]
+    np.put_along_axis(sums, shown, -1e9, axis=2)
+    out: Floats = (chosen - sums.max(axis=2))[:, used]
+    return out, used
 
 
-def _clear(evidence: Evidence, wall: NDArray[np.int64]) -> tuple[NDArray[np.bool_], float]:
-    """Which seconds are clearly what they were read as, and the margin a step must show."""
-    import numpy as np
-
-    n = len(wall)
-    said = (evidence.said == wall % 86_400) & (evidence.said >= 0)
-    other = (evidence.said != wall % 86_400) & (evidence.said >= 0)
-    if evidence.scores is None or not evidence.scores.any():
-        # A recogniser that misses one second in six is not to be believed on the others.
-        lost = evidence.alone and float(np.mean(evidence.held)) < _LEAST_HELD
-        return said & (not lost), 0.0
-    mean, least = _margins(evidence, wall)
-    usual = float(np.median(mean)) if n else 0.0
-    clear = (mean >= max(0.05, _SHARE_APART * usual)) & (least > -0.1)
-    clear &= evidence.fit >= max(_LEAST_FIT, 0.6 * float(np.median(evidence.fit)))
-    # A recogniser that contradicts casts doubt; one that agrees removes it.
-    return (clear & ~other) | said, max(_LEAST_APART, _SHARE_APART * usual)
-
-
-def _apart(
-    evidence: Evidence, wall: NDArray[np.int64], index: NDArray[np.int64], step: int, need: float
-) -> bool:
-    """Whether the picture tells the seconds read from the same clock moved by `step` seconds."""
-    import numpy as np
-
-    if step == 0:
-        return True
-    agreed = int((evidence.said[index] == wall[index] % 86_400).sum())
-    if evidence.scores is None or not evidence.scores.any():
-        return agreed >= min(3, len(index))
-    used = evidence.scores.any(axis=(0, 2))
-    ours, theirs = _shown(evidence, wall), _shown(evidence, wall - step)
-    at = np.arange(evidence.scores.shape[1])
-    better = []
-    for i in index:
-        differ = (ours[i] != theirs[i]) & used
-        if differ.any():
-            gain = evidence.scores[i][at, ours[i]] - evidence.scores[i][at, theirs[i]]
-            # The worst place decides: one misread figure is enough to make a jump of its own.
-            better.append(float(gain[differ].min()))
-    if not better:
-        return agreed >= min(3, len(index))
-    usual = float(np.median(better))
-    # Two witnesses: the looks lean that way and the recogniser says so.
-    return usual >= need or (usual >= 0.5 * need and agreed >= 3)
-
-
-def _run(
-    offset: Floats, wall: NDArray[np.int64], good: NDArray[np.bool_], start: int, step: int,
-    tol: float, stop: int, least: int,
-) -> NDArray[np.int64]:  # fmt: skip
-    """The nearest even run of clear seconds from `start` on, in direction `step`; may be empty.
-
-    Every second must be seen: a run that leaves some out may be figures that were not told apart.
+def _clear(
+    edges: Floats, wall: NDArray[np.int64], evidence: Evidence
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Floats]:
+    """Which seconds are clearly what they were read as, which of those beyond doubt, and how clear
+    each is, 0 to 1.
     """
     import numpy as np
 
-    for skip in range(_SLACK + 1):
-        index: list[int] = []
-        i = start + skip * step
-        while (i < stop if step > 0 else i > stop) and len(index) < 8:
-            if index and (
-                wall[i] - wall[i - step] != step
-                or abs(offset[i] - np.median(offset[index])) > tol
-            ):
-                break
-            index.append(i)
-            i += step
-        picked = np.array(sorted(index), np.int64)
-        if len(picked) >= least and good[picked].sum() >= max(least - 1, 0.75 * len(picked)):
-            return picked
-    return np.zeros(0, np.int64)
+    margins, used = _margins(edges, wall, evidence)
+    if not len(used):
+        return np.zeros(len(wall), bool), np.zeros(len(wall), bool), np.zeros(len(wall))
+    likely = (1 / (1 + np.exp(-np.clip(margins, -30, 30)))).mean(axis=1)
+    if evidence.alone:
+        agreed = evidence.said == wall % DAY_S
+        told = evidence.said >= 0
+        # A recogniser that misses one second in six is not to be believed on the others.
+        held = float(np.mean(agreed[told])) if told.any() else 0.0
+        return agreed & (held >= _LEAST_HELD), np.zeros(len(wall), bool), likely
+    least = margins.min(axis=1)
+    clear = (least > _AGAINST) & (margins[:, -1] > _FOR)
+    # A recogniser that contradicts casts doubt, unless every figure is plain to see.
+    other = (evidence.said >= 0) & (evidence.said != wall % DAY_S) & evidence.read
+    plain = (least > _CERTAIN) & (evidence.said == wall % DAY_S) & (len(used) == 6)
+    return clear & (~other | (least > _CERTAIN)), plain, likely
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Seconds read, their offset to the clip, and the evidence: what tests of a break need."""
+
+    edges: Floats
+    wall: NDArray[np.int64]
+    offset: Floats
+    clear: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+    end_s: float
+    rate: float
+    evidence: Evidence
+
+    def run(self, start: int, step: int, tol: float, least: int) -> NDArray[np.int64]:
+        """The nearest even run of clear seconds from `start` on, in direction `step`; or none.
+
+        Every second must be seen: a run that leaves some out may be figures not told apart.
+        """
+        import numpy as np
+
+        stop = len(self.wall) if step > 0 else 0
+        for skip in range(_SLACK + 1):
+            index: list[int] = []
+            i = start + skip * step
+            while (i < stop if step > 0 else i > stop) and len(index) < 8:
+                if index and (
+                    self.wall[i] - self.wall[i - step] != step
+                    or abs(self.offset[i] - np.median(self.offset[index])) > tol
+                ):
+                    break
+                index.append(i)
+                i += step
+            picked = np.array(sorted(index), np.int64)
+            good = int(self.clear[picked].sum())
+            if len(picked) >= least and good >= max(least - 1, 0.75 * len(picked)):
+                return picked
+            if len(picked) >= _LEAST_PLAIN and self.plain[picked].all():
+                return picked
+        return np.zeros(0, np.int64)
+
+    def begun(self, start: int) -> NDArray[np.int64]:
+        """Seconds from `start` to the clip's end and the one cut short before, if all are plain."""
+        import numpy as np
+
+        index = np.arange(max(0, start - 1), len(self.wall))
+        follows = len(index) >= _LEAST_PLAIN and bool((np.diff(self.wall[index]) == 1).all())
+        return index if follows and self.plain[index].all() else index[:0]
+
+    def ahead(self, index: NDArray[np.int64], offset: float) -> float:
+        """Nats by which the frames of seconds speak for what was read over a clock of `offset`."""
+
+        last = int(index[-1]) + 1
+        until = float(self.edges[last]) if last < len(self.edges) else self.end_s + 1.0
+        return self.over(float(self.edges[index[0]]), until, offset)
+
+    def over(self, start_s: float, until_s: float, offset: float) -> float:
+        """The same for a span of clip time."""
+        import numpy as np
+
+        proof = self.evidence
+        inside = (proof.times >= start_s - 1e-6) & (proof.times < until_s - 1e-6)
+        times = proof.times[inside]
+        ours = self.wall[np.searchsorted(self.edges, times + 1e-6, side="right") - 1]
+        theirs = np.floor(times * self.rate + offset + 1e-3).astype(np.int64)
+        scores = proof.scores[inside]
+        gain = support_of(scores, ours, proof.twelve) - support_of(scores, theirs, proof.twelve)
+        return float(gain.sum())
+
+    def witnessed(self, index: NDArray[np.int64]) -> bool:
+        """Whether a recogniser, if there is one, reads the same in two of these seconds."""
+        said = self.evidence.said
+        agreed = int((said[index] == self.wall[index] % DAY_S).sum())
+        return agreed >= _WITNESSES or not (said >= 0).any()
+
+    def gainsaid(self, index: NDArray[np.int64], offset: float) -> bool:
+        """Whether a recogniser reads the other clock in these seconds rather than this one."""
+        import numpy as np
+
+        said = self.evidence.said[index]
+        theirs = np.floor(self.edges[index] * self.rate + offset + 0.5).astype(np.int64)
+        ours = int((said == self.wall[index] % DAY_S).sum())
+        return int((said == theirs % DAY_S).sum()) > ours
 
 
 def judge(
@@ -190,7 +231,7 @@ def judge(
     breaks
         What `find_breaks` returned.
     evidence
-        What each second rests on.
+        What the seconds rest on.
     end_s, frame_s
         Time of the last frame and seconds between frames.
     rate, jitter_s
@@ -199,8 +240,9 @@ def judge(
     Returns
     -------
     Judged
-        A break is kept where at least four seconds on either side run evenly, are clear and
-        cannot as well be the clock of the other side run on.
+        A break is kept where at least four seconds on either side run evenly (two where all are
+        plain and a recogniser reads the same), are clear, and speak by 16 nats or more against
+        the clock of the other side run on.
 
     When it errs
     ------------
@@ -213,46 +255,59 @@ def judge(
 
     n = len(wall)
     shown = np.asarray(wall, np.int64)
-    clear, need = _clear(evidence, shown)
+    clear, plain, likely = _clear(edges, shown, evidence)
     offset = wall - edges * rate
+    clock = _Clock(edges, shown, offset, clear, plain, end_s, rate, evidence)
     tol = max(2.2 * frame_s, 6.0 * jitter_s)
     # A beat that strays by more than this is no beat: steps and rates from it mean nothing.
     sane = tol <= max(2.2 * frame_s, _MOST_STRAY_S)
     least = _LEAST_ALONE if evidence.alone else _LEAST_RUN
     sure = _steady(offset, shown, clear, tol, least) & sane
+    sure &= _told(edges, shown, breaks, evidence)
     kept: list[Break] = []
     doubt: list[tuple[float, float]] = []
     for item in breaks:
         k = int(np.clip(np.searchsorted(edges, item.after_s - 1e-6), 0, n))
         stood = item.kind == "frozen"
-        before = _run(offset, shown, clear, (item.segment if stood else k) - 1, -1, tol, 0, least)
-        after = _run(offset, shown, clear, k, 1, tol, n, least)
+        before = clock.run((item.segment if stood else k) - 1, -1, tol, least)
+        after = clock.run(k, 1, tol, least)
+        if not len(after) and n - k < _LEAST_RUN:
+            after = clock.begun(k)
         fine = sane and len(before) > 0 and (len(after) > 0 or (stood and k >= n))
+        level = float(np.median(offset[before])) if len(before) else 0.0
         if fine and stood:
-            fine = bool(clear[item.segment]) and float(evidence.held[item.segment]) >= 0.7
+            # The second that stood, from when it should have gone on.
+            late = float(edges[item.segment]) + 1 / rate
+            fine = clock.over(late, item.after_s, level) >= _APART_STOOD
             fine = fine and (not evidence.alone or item.stood_s >= _STOOD_ALONE_S)
-            fine = fine and evidence.fit[item.segment] >= 0.85 * float(np.median(evidence.fit))
         if fine and len(after):
-            step = float(np.median(offset[after]) - np.median(offset[before]))
-            whole = round(step)
-            fine = stood or abs(step) > tol
-            if abs(step) >= 0.75:
+            # The first of them may have been cut short: its beginning is that of the cut.
+            other = float(np.median(offset[after[after >= k]]))
+            step = other - level
+            moved = abs(step) > tol
+            fine = stood or moved
+            if moved:
                 fine = (
-                    fine and _apart(evidence, shown, after, whole, need)
-                    and _apart(evidence, shown, before, -whole, need)
+                    fine and clock.ahead(after, level) >= _APART
+                    and clock.ahead(before, other) >= _APART
+                    and not clock.gainsaid(after, level) and not clock.gainsaid(before, other)
                 )  # fmt: skip
+            if fine and moved and abs(step - 10 * round(step / 10)) <= tol:
+                # The figure that beats, and its beat, show nothing of such a step.
+                fine = clock.witnessed(after) and clock.witnessed(before)
             if fine and stood:
-                item = replace(item, step_s=step if abs(step) > tol else 0.0)
+                item = replace(item, step_s=step if moved else 0.0)
             elif fine:
                 item = replace(item, step_s=step, kind="missing" if 0 < step < 600 else "jump")
         if fine:
             kept.append(item)
         else:
             doubt.append((item.before_s, item.after_s))
-    kept = _without_returns(kept, evidence, tol, doubt)
+    if evidence.alone:
+        kept = _without_returns(kept, tol, doubt)
     held = np.r_[edges[1:], end_s]
     doubt += [(float(edges[i]), float(held[i])) for i in np.flatnonzero(~sure)]
-    return Judged(tuple(kept), sure, tuple(_joined(doubt)))
+    return Judged(tuple(kept), sure, likely, tuple(_joined(doubt)))
 
 
 def _steady(
@@ -277,16 +332,30 @@ def _steady(
     return out
 
 
+def _told(
+    edges: Floats, wall: NDArray[np.int64], breaks: Sequence[Break], evidence: Evidence
+) -> NDArray[np.bool_]:
+    """Seconds on stretches between breaks on which a recogniser, if there is one, agrees."""
+    import numpy as np
+
+    if not evidence.read or not (evidence.said >= 0).any():
+        return np.ones(len(wall), bool)
+    out = np.zeros(len(wall), bool)
+    bounds = [0, *(int(np.searchsorted(edges, b.after_s - 1e-6)) for b in breaks), len(wall)]
+    for a, b in itertools.pairwise(bounds):
+        agreed = int((evidence.said[a:b] == wall[a:b] % DAY_S).sum())
+        out[a:b] = agreed >= min(_WITNESSES, 1 + (b - a) // 8)
+    return out
+
+
 def _without_returns(
-    kept: list[Break], evidence: Evidence, tol: float, doubt: list[tuple[float, float]]
+    kept: list[Break], tol: float, doubt: list[tuple[float, float]]
 ) -> list[Break]:
-    """Without pairs that go away and come back where only a recogniser vouches for the figures.
+    """Without pairs that go away and come back, where only a recogniser vouches for the figures.
 
     A recogniser that takes one figure for another does so for as long as the figure stands, so
     there and back by the same whole number of seconds is how its errors look.
     """
-    if evidence.scores is not None and evidence.scores.any():
-        return kept
     out: list[Break] = []
     for item in kept:
         last = out[-1] if out else None

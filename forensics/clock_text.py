@@ -24,8 +24,9 @@ _LOOKALIKE = str.maketrans(
      "—": "-", "／": "/", "・": "."}
 )  # fmt: skip
 _WIDE = str.maketrans("０１２３４５６７８９", "0123456789")
+# Two figures of the hour may follow others without a space: "CAM 0209:34:26".
 _TIME = re.compile(
-    r"(?<!\d)(?P<h>[01]?\d|2[0-4])\s?[:.'*·]\s?(?P<m>[0-5]\d)\s?[:.'*·]\s?(?P<s>[0-5]\d)(?!\d{3})"
+    r"(?P<h>[01]\d|2[0-4]|(?<!\d)\d)\s?[:.'*·]\s?(?P<m>[0-5]\d)\s?[:.'*·]\s?(?P<s>[0-5]\d)(?!\d{3})"
 )
 # Recognisers drop the space, or a colon: "2021-10-1421:46:40", "21:4640".
 _TIGHT = re.compile(r"(?P<h>[01]\d|2[0-3])\s?[:.]?\s?(?P<m>[0-5]\d)\s?[:.]?\s?(?P<s>[0-5]\d)")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from forensics.clock_cells import Cell, Segments, likeness
+from forensics.clock_course import DAY_S, figures_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 __all__ = [
-    "Break", "Layout", "Walk", "figures_of", "find_breaks", "find_layout", "fit_rate",
+    "Break", "Layout", "Walk", "find_breaks", "find_layout", "fit_rate",
     "label_digits", "unwrap", "walk",
 ]  # fmt: skip
 
-DAY_S = 86_400
 _EVIDENCE = 10.0
 _LEAP = 9.0
 _READ_BONUS = 5.0
@@ -197,18 +197,6 @@ def _place_scores(segments: Segments, cell: Cell, layout: Layout, rotation: int)
         cells = segments.means[:, y : y + height, x : x + width].astype(np.float32)
         scores[:, place] = likeness(cells, looks)
     return scores
-
-
-def figures_of(wall: NDArray[np.int64], twelve: bool) -> NDArray[np.int64]:
-    """(n, 6) figures HHMMSS shown for seconds of the day."""
-    import numpy as np
-
-    hours, minutes, seconds = wall // 3600, wall // 60 % 60, wall % 60
-    if twelve:
-        hours = (hours + 11) % 12 + 1
-    return np.stack(
-        [hours // 10, hours % 10, minutes // 10, minutes % 10, seconds // 10, seconds % 10], axis=1
-    )
 
 
 def _guesses(scores: Floats, twelve: bool) -> list[int]:

@@ -34,7 +34,7 @@ class Style:
     pattern: str = "%d-%m-%Y %H:%M:%S"
     font: str = "DejaVuSansMono.ttf"  # a matplotlib font file, "hershey0".."hershey3", "bitmap"
     size: int = 18
-    look: str = "outline"  # plain, outline, black, box, glass
+    look: str = "outline"  # plain, outline, black, box, glass, yellow, green
     x: float = 0.02
     y: float = 0.02
 
@@ -135,6 +135,8 @@ def draw_text(text: str, style: Style) -> tuple[np.ndarray, np.ndarray]:
     alpha = mask.astype(np.float32) / 255
     if look == "black":
         ink[:] = 8
+    elif look in ("yellow", "green"):
+        ink[:] = (255, 230, 0) if look == "yellow" else (80, 255, 80)
     elif look == "outline":
         alpha = np.maximum(alpha, halo.astype(np.float32) / 255)
     elif look == "box":
