@@ -15,7 +15,7 @@ from forensics.audio_breaks import OffsetBreak, local_offset_breaks
 from forensics.audio_case import Case, pair_evidence
 from forensics.audio_features import hear
 from forensics.audio_jumps import find_jumps, jump_observations
-from forensics.audio_mute import By, one_group, tie_silent
+from forensics.audio_mute import By, tie_case
 from forensics.audio_pairs import Candidate_, Judged, judge, log_odds, measure_pairs
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.calibration import error_rate
@@ -24,6 +24,7 @@ from forensics.model import (
     Alignment,
     Anchor,
     Clip,
+    ClipBreak,
     Coverage,
     Examination,
     NotTestable,
@@ -35,7 +36,12 @@ from forensics.model import (
     Span,
     Unplaced,
 )  # fmt: skip
-from forensics.provenance import conclude, current_origin, method
+from forensics.provenance import (
+    check_not_listening_copy,
+    conclude,
+    current_origin,
+    method,
+)
 
 __all__ = ["OffsetBreak", "align_clips", "find_offset_breaks", "local_offset_breaks"]
 
@@ -56,6 +62,7 @@ def align_clips(
     anchors: tuple[Anchor, ...] = (),
     ties: tuple[PairEvidence, ...] = (),
     silent_by: tuple[By, ...] = ("flash", "motion"),
+    breaks: tuple[ClipBreak, ...] = (),
     max_false_join: float = 0.01,
     spacing_m: float = 60.0,
     progress: Progress | None = None,
@@ -74,6 +81,10 @@ def align_clips(
     silent_by
         What ties clips without usable sound to placed ones, the first that does: "clock" (reads
         burned-in clocks, slow), "flash", "motion". Empty: they are left out.
+    breaks
+        Where clips were found cut (`edits`). Of a clip without usable sound the side of its
+        breaks that shows more is compared: that side is where its placement holds, and the
+        measure ``anchor`` of its pair is a time in it.
     max_false_join
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
@@ -94,6 +105,9 @@ def align_clips(
     ------
     RecordInvalid
         An anchor or a tie names a clip that is not among `clips`, or has no offset.
+    ClipRefused
+        An anchor or a tie names a copy made for listening (`continuity.write_listening_copy`).
+        Without one, such a copy is left out with the reason.
 
     When it errs
     ------------
@@ -131,7 +145,8 @@ def align_clips(
         )
     accepted = {k: v for k, v in case.judged.items() if v.false_join <= max_false_join}
     solutions, edges, bases = _solve(case, accepted, given)
-    mute, lines = _tie_silent(case, solutions, silent_by, progress)
+    group = {case.clips[c].digest: n for n, s in enumerate(solutions) for c in s.clips}
+    mute, lines = tie_case(case, group, by=silent_by, breaks=breaks, progress=progress)
     if lines:
         solutions, edges, bases = _solve(case, accepted, (*given, *lines))
     solutions.sort(key=lambda s: (-len(s.clips), min(s.clips)))
@@ -226,6 +241,9 @@ def _check(anchors: Sequence[PairEvidence], case: Case) -> None:
                 "an anchor needs an offset and two of the clips",
                 hint="PairEvidence(first=DIGEST, second=DIGEST, basis='examiner', offset=...)",
             )
+        for clip in case.clips:
+            if clip.digest in (anchor.first, anchor.second):
+                check_not_listening_copy(clip)
 
 
 def _anchored(anchors: Sequence[Anchor], case: Case) -> list[PairEvidence]:
@@ -240,33 +258,6 @@ def _anchored(anchors: Sequence[Anchor], case: Case) -> list[PairEvidence]:
     ]  # fmt: skip
 
 
-def _tie_silent(
-    case: Case, solutions: Sequence[Solution], by: tuple[By, ...], progress: Progress | None
-) -> tuple[list[PairEvidence], list[PairEvidence]]:
-    """Every comparison of mute clips with placed ones, and those that tie."""
-    group = {case.clips[c].digest: n for n, s in enumerate(solutions) for c in s.clips}
-    mute = [c for c in case.clips if c.digest not in case.heard and c.digest not in group]
-    mute = [c for c in mute if case.unplaced[c.digest].outcome == "not-applicable" and c.video]
-    if not (by and mute and group):
-        return [], []
-    placed = [c for c in case.clips if c.digest in group]
-    found, warnings = tie_silent(mute, placed, by=by, progress=progress)
-    kept, left = one_group(found, group)
-    case.warnings += warnings
-    case.warnings += [
-        f"{case.name(t.second)} also fits {case.name(t.first)} of another group by {t.basis}: "
-        "not used, for it would bridge two groups"
-        for t in left
-    ]
-    for clip in mute:
-        tried = sorted({t.basis for t in found if t.second == clip.digest})
-        if tried:
-            old = case.unplaced[clip.digest]
-            reason = f"{old.reason}; compared by {' and '.join(tried)}: nothing tied it"
-            case.unplaced[clip.digest] = Unplaced(old.clip, old.outcome, reason)
-    return found, kept
-
-
 def _listen(case: Case, progress: Progress | None) -> None:
     for number, clip in enumerate(case.clips):
         if progress is not None:
@@ -276,7 +267,8 @@ def _listen(case: Case, progress: Progress | None) -> None:
         except (StreamMissing, SignalTooShort) as error:
             case.unplaced[clip.digest] = Unplaced(clip.digest, "not-applicable", error.message)
         except ForensicsError as error:
-            case.unplaced[clip.digest] = Unplaced(clip.digest, "failed", error.message)
+            reason = f"{error.message} ({error.hint})" if error.hint else error.message
+            case.unplaced[clip.digest] = Unplaced(clip.digest, "failed", reason)
 
 
 def _edge(case: Case, item: Judged) -> Edge:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 import forensics
-from forensics import audio, audio_pairs, edits
+from forensics import audio, audio_pairs, container, continuity, copies, edits
 from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import FRAME_S, measure_features
 from forensics.audio_match import match_all, match_pair
@@ -21,7 +21,7 @@ from forensics.audio_null import build_tail, envelope_tail, false_join, phase_ta
 from forensics.audio_pairs import forget
 from forensics.audio_phase import fit_phase
 from forensics.audio_solve import Edge, solve
-from forensics.errors import RecordInvalid
+from forensics.errors import ClipRefused, RecordInvalid
 from forensics.model import Alignment, Anchor, Clip, Discontinuity, PairEvidence, Quantity, Span
 from forensics.provenance import methods
 
@@ -264,6 +264,29 @@ def test_a_file_that_fails_costs_only_itself(scene: Samples, clip_of: Opener) ->
     align = audio.align_clips([broken, a, b])
     assert {u.clip: u.outcome for u in align.unplaced} == {broken.digest: "failed"}
     assert len(align.placements) == 2
+
+
+def test_a_copy_made_for_listening_is_left_out(
+    scene: Samples, clip_of: Opener, tmp_path: Path
+) -> None:
+    a, b = clip_of("a", phone(scene, 5, 20, 96)), clip_of("b", phone(scene, 8, 20, 97))
+    path = continuity.write_listening_copy(b, out=tmp_path / "listen.wav")
+    copy = forensics.open_clip(path, metadata=False)
+    align = audio.align_clips([a, b, copy])
+    assert align.placement(copy) is None
+    assert {p.clip for p in align.placements} == {a.digest, b.digest}
+    (left,) = align.unplaced
+    assert left.outcome == "failed"
+    assert "listening copy" in left.reason and "recording it was made from" in left.reason
+    with pytest.raises(ClipRefused):
+        audio.align_clips([a, b, copy], anchors=(Anchor(copy.digest, 3.0, 0.5, "a watch"),))
+    # No method takes it: the door all of them share refuses.
+    for examine in (edits.find_edits, audio.find_offset_breaks, container.find_discontinuities):
+        keywords = {"jumps": ()} if examine is audio.find_offset_breaks else {}
+        exam = examine(copy, **keywords)
+        assert exam.outcome == "failed" and "listening copy" in exam.reason
+    exam = copies.find_copies([a, copy])
+    assert exam.outcome == "not-applicable"
 
 
 def test_a_shared_soundtrack_is_no_evidence_of_the_event(scene: Samples, clip_of: Opener) -> None:
