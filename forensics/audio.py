@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
-from forensics.audio_case import Case, pair_evidence
+from forensics.audio_case import Case, arrivals_of, leave_out, pair_evidence, warn
 from forensics.audio_features import hear
 from forensics.audio_jumps import find_jumps, jump_observations
 from forensics.audio_mute import By, tie_case
 from forensics.audio_pairs import Candidate_, Judged, judge, log_odds, measure_pairs
-from forensics.audio_solve import Edge, Solution, components, solve
+from forensics.audio_solve import Edge, Solution, solve
 from forensics.calibration import error_rate
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
 from forensics.model import (
@@ -50,7 +50,7 @@ SOUND_SPEED_M_S = 343.0
 
 @method(
     "audio-align",
-    version="2",
+    version="3",
     references=(
         "Knapp and Carter 1976, The generalized correlation method for estimation of time delay",
         "SWGDE Best Practices for Digital Audio Authentication",
@@ -97,7 +97,9 @@ def align_clips(
     -------
     Alignment
         `placements` with offset (s) and drift (ppm) and their 95 % intervals, one component per
-        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason;
+        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason.
+        A pair's offset is that of the source both heard best; placements lie in the middle of
+        the offsets that several sources show (the measure ``clocks`` of the pair);
         `jumps` where the offset of two clips changes from one moment to the next: one of them
         lost or gained sound (see `find_offset_breaks`).
 
@@ -127,8 +129,10 @@ def align_clips(
       are held to the same limit together: the more clips, the clearer each pair must be.
     * The interval is too narrow when a source is further from one camera than from the other by
       more than `spacing_m` (inaccuracy, alteration).
-    * Clock drift is stated for 25 s of a clear direct path and more. A camera carried towards the
-      sound at an even pace looks like a slow clock: 1 mm/s is 3 ppm.
+    * Clock drift is stated for 25 s and more of a direct path that keeps to one line within
+      0.05 ms; else the note says why not. Of a walking camera a drift cannot be told from the
+      walk (1 m/s is 2,900 ppm). A camera carried towards the sound evenly and slowly looks like
+      a slow clock: 1 mm/s is 3 ppm.
     * Says nothing about when it happened on the wall clock. Where a clip jumps, its placement
       holds on the side that more of the evidence lies on.
     """
@@ -159,8 +163,8 @@ def align_clips(
             residual[pair] = (value, edge in solution.used)
     for place in placements:
         case.unplaced.pop(place.clip, None)  # mute, but tied by an anchor
-    _leave_out(case, {p.clip for p in placements}, accepted)
-    _warn(case, solutions, edges, accepted, residual)
+    leave_out(case, {p.clip for p in placements}, accepted)
+    warn(case, solutions, edges, accepted, residual)
     jumps = find_jumps(case, solutions, accepted.values())
     case.warnings += [
         f"the offset of {case.name(j.first)} and {case.name(j.second)} jumps by "
@@ -272,9 +276,11 @@ def _listen(case: Case, progress: Progress | None) -> None:
 
 
 def _edge(case: Case, item: Judged) -> Edge:
+    """A pair as an edge between the clocks: in the middle of the arrivals of several sources."""
     best = item.candidates[0]
+    centre = 0.0 if item.same_soundtrack else arrivals_of(case, item).centre_s
     return Edge(
-        case.number(item.first), case.number(item.second), best.first_s, best.second_s,
+        case.number(item.first), case.number(item.second), best.first_s + centre, best.second_s,
         best.sigma_s, log_odds(item.p), best.drift_ppm, best.drift_sigma_ppm,
         tuple((c.first_s, c.second_s) for c in item.candidates[1:]),
     )  # fmt: skip
@@ -383,6 +389,20 @@ def _agreed(
     return best
 
 
+def _drift_note(case: Case, edges: Sequence[Edge], touching: Sequence[int]) -> str:
+    """Where the drift of a clip comes from, or why no pair of it shows one."""
+    why: list[str] = []
+    for number in touching:
+        edge = edges[number]
+        if edge.drift_ppm is not None:
+            return "95 %; prior ±78 ppm"
+        pair = sorted((case.clips[edge.i].digest, case.clips[edge.j].digest))
+        item = case.judged.get((pair[0], pair[1]))
+        why += [item.candidates[0].no_drift] if item is not None else []
+    reasons = "; ".join(dict.fromkeys(w for w in why if w)) or "they share no sound"
+    return f"the 95 % prior of such clocks: no pair shows it ({reasons})"
+
+
 def _placements(
     case: Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
     spacing_m: float,
@@ -416,76 +436,8 @@ def _placements(
         basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
         yield Placement(
             digest, Quantity(value, "s", value - half, value + half, note),
-            Quantity(drift, "ppm", drift - error, drift + error, "95 %; prior ±78 ppm"),
+            Quantity(
+                drift, "ppm", drift - error, drift + error, _drift_note(case, edges, touching)
+            ),
             basis, support, number,  # type: ignore[arg-type]
         )  # fmt: skip
-
-
-def _leave_out(
-    case: Case, placed: set[str], accepted: dict[tuple[str, str], Judged]
-) -> None:
-    for clip in case.clips:
-        digest = clip.digest
-        if digest in placed or digest in case.unplaced:
-            continue
-        mine = [v for k, v in case.judged.items() if digest in k]
-        joined = [v for k, v in accepted.items() if digest in k]
-        best = min(mine, key=lambda v: v.p, default=None)
-        if best is None:
-            reason = (
-                "there is no other clip with sound to compare it with" if len(case.heard) < 2
-                else f"no shared sound: none of {len(case.heard) - 1} other clips comes near"
-            )  # fmt: skip
-        elif any(v.same_soundtrack for v in joined):
-            item = next(v for v in joined if v.same_soundtrack)
-            other = item.second if item.first == digest else item.first
-            reason = (
-                f"it carries the same soundtrack as {case.name(other)}, to the sample: a copy, or "
-                "one sound laid over both; the offset stands in the pair, but it is no evidence "
-                "of the same event (see copies.find_copies)"
-            )
-        elif joined:
-            reason = (
-                "what it shares with other clips repeats: several offsets fit nearly as well, and "
-                "nothing else decides between them (see the pairs' rivals)"
-            )
-        else:
-            other = best.second if best.first == digest else best.first
-            reason = (
-                f"no shared sound: the best of {len(mine)} comparisons, with {case.name(other)}, "
-                f"would be reached by strangers with probability {best.false_join:.2g}"
-            )
-        case.unplaced[digest] = Unplaced(digest, "nothing-found", reason)
-
-
-def _warn(
-    case: Case, solutions: Sequence[Solution], edges: Sequence[Edge],
-    accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
-) -> None:  # fmt: skip
-    same = [v for v in accepted.values() if v.same_soundtrack]
-    alike = [(case.number(v.first), case.number(v.second)) for v in same]
-    for group in components(len(case.clips), alike):
-        if len(group) > 1:
-            names = ", ".join(case.clips[n].name for n in group)
-            case.warnings.append(
-                f"the same soundtrack, to the sample, is on {names}: copies, or one sound laid "
-                "over; not independent evidence of one event"
-            )
-    for (one, two), (_, used) in residual.items():
-        if not used:
-            case.warnings.append(
-                f"the pair {case.name(one)} and {case.name(two)} was rejected: it does not close "
-                "loops"
-            )
-    for solution in solutions:
-        for clip in solution.clips:
-            touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
-            if len(touching) == 1 and len(solution.clips) > 2:
-                case.warnings.append(
-                    f"{case.clips[clip].name} hangs on a single pair: no loop checks it"
-                )
-    if len(solutions) > 1:
-        case.warnings.append(
-            f"{len(solutions)} groups of clips share no evidence with each other: each has its own "
-            "clock, and nothing bridges them"
-        )

@@ -85,6 +85,10 @@ def reusing(examination: Examination, *, folder: Path | None = None) -> Iterator
     ------
     RecordInvalid
         The artefacts are not at hand, or do not read back.
+
+    When it errs
+    ------------
+    As the levels did when they were run: nothing is looked at again (ASTM E3016: incompleteness).
     """
     levels = tuple(
         from_json(artefact_bytes(artefact, folder=folder), Examination)

@@ -134,6 +134,71 @@ def test_the_stated_drift_is_the_real_one(scene: Samples, clip_of: Opener) -> No
     assert place.drift_ppm.low <= 80 <= place.drift_ppm.high
 
 
+def test_of_a_walk_no_drift_is_stated_and_the_answer_says_why(
+    scene: Samples, clip_of: Opener
+) -> None:
+    """A camera carried past one source of sound, 12 m away at the nearest, at 1 m/s."""
+    a = phone(scene, 4, 40, 60)
+    t = np.arange(len(a)) / RATE
+    late = (np.hypot(12, t - 18) - 12) / 343
+    walked = np.interp(t - late, t, phone(scene, 8, 40, 61)).astype(np.float32)
+    one, stood, two = clip_of("a", a), clip_of("b", phone(scene, 8, 40, 61)), clip_of("c", walked)
+    for clip, says in ((stood, ""), (two, "moved")):
+        (pair,) = audio.align_clips([one, clip]).pairs
+        assert pair.accepted
+        if not says:
+            assert pair.drift_ppm is not None
+            assert pair.drift_ppm.low is not None and pair.drift_ppm.high is not None
+            assert pair.drift_ppm.low <= 0 <= pair.drift_ppm.high < 5
+            continue
+        assert pair.drift_ppm is None
+        assert "no clock drift stated" in pair.note
+        place = audio.align_clips([one, clip]).placement(clip)
+        assert place is not None and "no pair shows it" in place.drift_ppm.note
+    short = clip_of("d", phone(scene, 30, 20, 62))
+    (pair,) = audio.align_clips([one, short]).pairs
+    assert pair.drift_ppm is None and "25 s are needed" in pair.note
+
+
+def test_the_clocks_lie_among_the_arrivals_of_several_sources(
+    scene: Samples, clip_of: Opener
+) -> None:
+    """Two sources by turns: each is 0.08 s nearer to one camera than to the other."""
+    turns = (np.arange(len(scene)) // (2 * RATE)) % 3 == 0  # the first is heard a third of the time
+    first, second = scene * turns, street(60, 7) * ~turns
+
+    def late(samples: Samples, by_s: float) -> Samples:
+        return np.roll(samples, round(by_s * RATE))
+
+    a = clip_of("a", phone(first + late(second, 0.08), 4, 40, 63))
+    b = clip_of("b", phone(late(first, 0.08) + second, 8, 40, 64))
+    align = audio.align_clips([a, b])
+    (pair,) = align.pairs
+    assert pair.offset is not None
+    apart = abs(pair.offset.value - 4)
+    assert apart == pytest.approx(0.08, abs=0.02), "the pair's own offset is one source's"
+    clocks = pair.measures["clocks"]
+    assert clocks.low is not None and clocks.high is not None
+    assert clocks.high - clocks.low == pytest.approx(0.16, abs=0.02)
+    assert offset(align, b) == pytest.approx(4, abs=0.03)
+    beside = clip_of("c", phone(first + late(second, 0.08), 8, 40, 65))
+    (pair,) = audio.align_clips([a, beside]).pairs
+    assert pair.measures["clocks"].value == 0, "no spread is made of one place"
+
+
+def test_two_loud_ends_do_not_make_a_match() -> None:
+    """Strangers that end and begin loud score like strangers that are even throughout."""
+    rng = np.random.default_rng(4)
+    even, loud = [], []
+    for _ in range(30):
+        one, two = rng.normal(0, 0.05, (2, 900, 40))
+        even.append(match_pair(np.float16(one), np.float16(two)).scores[0])
+        one[-320:] *= 4
+        two[:320] *= 4
+        loud.append(match_pair(np.float16(one), np.float16(two)).scores[0])
+    assert np.median(loud) < 2.5 * np.median(even)  # 4 times, were they not weighed
+
+
 def test_incident_clock_follows_offset_and_drift(scene: Samples, clip_of: Opener) -> None:
     clips = [
         clip_of("a", phone(scene, 1.0, 50, 20)),
