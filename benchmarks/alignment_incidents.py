@@ -24,18 +24,21 @@ from forensics.audio_match import find_likely, match_all
 from forensics.audio_pairs import forget
 from forensics.model import Alignment, Clip
 
+#: Seed 909 was answered by version 2; nobody had seen these incidents when version 3 answered.
+SEED = 910
+
 
 def opened(path: Path) -> Clip:
     """A clip without asking for metadata."""
     return forensics.open_clip(path, metadata=False)
 
 
-def incidents(half: str, work: Path, number: int = 15) -> None:
+def incidents(half: str, work: Path, number: int = 20) -> None:
     """Whole incidents: 8 to 17 clips of one event, two strangers, one silent clip."""
     pool = Pool.load(half)
     rows = []
     for case in range(number):
-        place = work / "incidents" / str(case)
+        place = work / f"incidents-{SEED}" / str(case)
         kept = place / "said.json"
         if not kept.exists():
             row = incident(pool, case, place)
@@ -66,7 +69,7 @@ def incidents(half: str, work: Path, number: int = 15) -> None:
         "cut_found": share([r["cut_found"] for r in rows if "cut_s" in r]),
         "cut_said_of_the_right_clip": share([r["cut_decided"] for r in rows if "cut_s" in r]),
         "cut_said_of_another_clip": sum(r.get("clips_wrongly_said_to_jump", 0) for r in rows),
-        "dataset_digest": pool.digest, "rows": rows,
+        "dataset_digest": pool.digest, "seed": SEED, "rows": rows,
     }  # fmt: skip
     print(json.dumps({k: v for k, v in found.items() if k != "rows"}, indent=1))
     if half == "report":
@@ -75,7 +78,7 @@ def incidents(half: str, work: Path, number: int = 15) -> None:
 
 def incident(pool: Pool, case: int, place: Path) -> dict[str, Any]:
     """One incident made, aligned and checked; its files and their truth stay in `place`."""
-    rng = np.random.default_rng([909, case])
+    rng = np.random.default_rng([SEED, case])
     truth = place / "truth.pickle"
     if not truth.exists():
         place.mkdir(parents=True, exist_ok=True)

@@ -12,18 +12,19 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
-from forensics.audio_case import Case, pair_evidence
+from forensics.audio_case import Case, arrivals_of, leave_out, pair_evidence, warn
 from forensics.audio_features import hear
 from forensics.audio_jumps import find_jumps, jump_observations
-from forensics.audio_mute import By, one_group, tie_silent
+from forensics.audio_mute import By, tie_case
 from forensics.audio_pairs import Candidate_, Judged, judge, log_odds, measure_pairs
-from forensics.audio_solve import Edge, Solution, components, solve
+from forensics.audio_solve import Edge, Solution, solve
 from forensics.calibration import error_rate
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
 from forensics.model import (
     Alignment,
     Anchor,
     Clip,
+    ClipBreak,
     Coverage,
     Examination,
     NotTestable,
@@ -35,7 +36,12 @@ from forensics.model import (
     Span,
     Unplaced,
 )  # fmt: skip
-from forensics.provenance import conclude, current_origin, method
+from forensics.provenance import (
+    check_not_listening_copy,
+    conclude,
+    current_origin,
+    method,
+)
 
 __all__ = ["OffsetBreak", "align_clips", "find_offset_breaks", "local_offset_breaks"]
 
@@ -44,7 +50,7 @@ SOUND_SPEED_M_S = 343.0
 
 @method(
     "audio-align",
-    version="2",
+    version="3",
     references=(
         "Knapp and Carter 1976, The generalized correlation method for estimation of time delay",
         "SWGDE Best Practices for Digital Audio Authentication",
@@ -56,6 +62,7 @@ def align_clips(
     anchors: tuple[Anchor, ...] = (),
     ties: tuple[PairEvidence, ...] = (),
     silent_by: tuple[By, ...] = ("flash", "motion"),
+    breaks: tuple[ClipBreak, ...] = (),
     max_false_join: float = 0.01,
     spacing_m: float = 60.0,
     progress: Progress | None = None,
@@ -74,6 +81,10 @@ def align_clips(
     silent_by
         What ties clips without usable sound to placed ones, the first that does: "clock" (reads
         burned-in clocks, slow), "flash", "motion". Empty: they are left out.
+    breaks
+        Where clips were found cut (`edits`). Of a clip without usable sound the side of its
+        breaks that shows more is compared: that side is where its placement holds, and the
+        measure ``anchor`` of its pair is a time in it.
     max_false_join
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
@@ -86,7 +97,9 @@ def align_clips(
     -------
     Alignment
         `placements` with offset (s) and drift (ppm) and their 95 % intervals, one component per
-        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason;
+        group of clips that share sound; `pairs` with their evidence; `unplaced` with the reason.
+        A pair's offset is that of the source both heard best; placements lie in the middle of
+        the offsets that several sources show (the measure ``clocks`` of the pair);
         `jumps` where the offset of two clips changes from one moment to the next: one of them
         lost or gained sound (see `find_offset_breaks`).
 
@@ -94,6 +107,9 @@ def align_clips(
     ------
     RecordInvalid
         An anchor or a tie names a clip that is not among `clips`, or has no offset.
+    ClipRefused
+        An anchor or a tie names a copy made for listening (`continuity.write_listening_copy`).
+        Without one, such a copy is left out with the reason.
 
     When it errs
     ------------
@@ -113,8 +129,10 @@ def align_clips(
       are held to the same limit together: the more clips, the clearer each pair must be.
     * The interval is too narrow when a source is further from one camera than from the other by
       more than `spacing_m` (inaccuracy, alteration).
-    * Clock drift is stated for 25 s of a clear direct path and more. A camera carried towards the
-      sound at an even pace looks like a slow clock: 1 mm/s is 3 ppm.
+    * Clock drift is stated for 25 s and more of a direct path that keeps to one line within
+      0.05 ms; else the note says why not. Of a walking camera a drift cannot be told from the
+      walk (1 m/s is 2,900 ppm). A camera carried towards the sound evenly and slowly looks like
+      a slow clock: 1 mm/s is 3 ppm.
     * Says nothing about when it happened on the wall clock. Where a clip jumps, its placement
       holds on the side that more of the evidence lies on.
     """
@@ -131,7 +149,8 @@ def align_clips(
         )
     accepted = {k: v for k, v in case.judged.items() if v.false_join <= max_false_join}
     solutions, edges, bases = _solve(case, accepted, given)
-    mute, lines = _tie_silent(case, solutions, silent_by, progress)
+    group = {case.clips[c].digest: n for n, s in enumerate(solutions) for c in s.clips}
+    mute, lines = tie_case(case, group, by=silent_by, breaks=breaks, progress=progress)
     if lines:
         solutions, edges, bases = _solve(case, accepted, (*given, *lines))
     solutions.sort(key=lambda s: (-len(s.clips), min(s.clips)))
@@ -144,8 +163,8 @@ def align_clips(
             residual[pair] = (value, edge in solution.used)
     for place in placements:
         case.unplaced.pop(place.clip, None)  # mute, but tied by an anchor
-    _leave_out(case, {p.clip for p in placements}, accepted)
-    _warn(case, solutions, edges, accepted, residual)
+    leave_out(case, {p.clip for p in placements}, accepted)
+    warn(case, solutions, edges, accepted, residual)
     jumps = find_jumps(case, solutions, accepted.values())
     case.warnings += [
         f"the offset of {case.name(j.first)} and {case.name(j.second)} jumps by "
@@ -226,6 +245,9 @@ def _check(anchors: Sequence[PairEvidence], case: Case) -> None:
                 "an anchor needs an offset and two of the clips",
                 hint="PairEvidence(first=DIGEST, second=DIGEST, basis='examiner', offset=...)",
             )
+        for clip in case.clips:
+            if clip.digest in (anchor.first, anchor.second):
+                check_not_listening_copy(clip)
 
 
 def _anchored(anchors: Sequence[Anchor], case: Case) -> list[PairEvidence]:
@@ -240,33 +262,6 @@ def _anchored(anchors: Sequence[Anchor], case: Case) -> list[PairEvidence]:
     ]  # fmt: skip
 
 
-def _tie_silent(
-    case: Case, solutions: Sequence[Solution], by: tuple[By, ...], progress: Progress | None
-) -> tuple[list[PairEvidence], list[PairEvidence]]:
-    """Every comparison of mute clips with placed ones, and those that tie."""
-    group = {case.clips[c].digest: n for n, s in enumerate(solutions) for c in s.clips}
-    mute = [c for c in case.clips if c.digest not in case.heard and c.digest not in group]
-    mute = [c for c in mute if case.unplaced[c.digest].outcome == "not-applicable" and c.video]
-    if not (by and mute and group):
-        return [], []
-    placed = [c for c in case.clips if c.digest in group]
-    found, warnings = tie_silent(mute, placed, by=by, progress=progress)
-    kept, left = one_group(found, group)
-    case.warnings += warnings
-    case.warnings += [
-        f"{case.name(t.second)} also fits {case.name(t.first)} of another group by {t.basis}: "
-        "not used, for it would bridge two groups"
-        for t in left
-    ]
-    for clip in mute:
-        tried = sorted({t.basis for t in found if t.second == clip.digest})
-        if tried:
-            old = case.unplaced[clip.digest]
-            reason = f"{old.reason}; compared by {' and '.join(tried)}: nothing tied it"
-            case.unplaced[clip.digest] = Unplaced(old.clip, old.outcome, reason)
-    return found, kept
-
-
 def _listen(case: Case, progress: Progress | None) -> None:
     for number, clip in enumerate(case.clips):
         if progress is not None:
@@ -276,13 +271,16 @@ def _listen(case: Case, progress: Progress | None) -> None:
         except (StreamMissing, SignalTooShort) as error:
             case.unplaced[clip.digest] = Unplaced(clip.digest, "not-applicable", error.message)
         except ForensicsError as error:
-            case.unplaced[clip.digest] = Unplaced(clip.digest, "failed", error.message)
+            reason = f"{error.message} ({error.hint})" if error.hint else error.message
+            case.unplaced[clip.digest] = Unplaced(clip.digest, "failed", reason)
 
 
 def _edge(case: Case, item: Judged) -> Edge:
+    """A pair as an edge between the clocks: in the middle of the arrivals of several sources."""
     best = item.candidates[0]
+    centre = 0.0 if item.same_soundtrack else arrivals_of(case, item).centre_s
     return Edge(
-        case.number(item.first), case.number(item.second), best.first_s, best.second_s,
+        case.number(item.first), case.number(item.second), best.first_s + centre, best.second_s,
         best.sigma_s, log_odds(item.p), best.drift_ppm, best.drift_sigma_ppm,
         tuple((c.first_s, c.second_s) for c in item.candidates[1:]),
     )  # fmt: skip
@@ -391,6 +389,20 @@ def _agreed(
     return best
 
 
+def _drift_note(case: Case, edges: Sequence[Edge], touching: Sequence[int]) -> str:
+    """Where the drift of a clip comes from, or why no pair of it shows one."""
+    why: list[str] = []
+    for number in touching:
+        edge = edges[number]
+        if edge.drift_ppm is not None:
+            return "95 %; prior ±78 ppm"
+        pair = sorted((case.clips[edge.i].digest, case.clips[edge.j].digest))
+        item = case.judged.get((pair[0], pair[1]))
+        why += [item.candidates[0].no_drift] if item is not None else []
+    reasons = "; ".join(dict.fromkeys(w for w in why if w)) or "they share no sound"
+    return f"the 95 % prior of such clocks: no pair shows it ({reasons})"
+
+
 def _placements(
     case: Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
     spacing_m: float,
@@ -424,76 +436,8 @@ def _placements(
         basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
         yield Placement(
             digest, Quantity(value, "s", value - half, value + half, note),
-            Quantity(drift, "ppm", drift - error, drift + error, "95 %; prior ±78 ppm"),
+            Quantity(
+                drift, "ppm", drift - error, drift + error, _drift_note(case, edges, touching)
+            ),
             basis, support, number,  # type: ignore[arg-type]
         )  # fmt: skip
-
-
-def _leave_out(
-    case: Case, placed: set[str], accepted: dict[tuple[str, str], Judged]
-) -> None:
-    for clip in case.clips:
-        digest = clip.digest
-        if digest in placed or digest in case.unplaced:
-            continue
-        mine = [v for k, v in case.judged.items() if digest in k]
-        joined = [v for k, v in accepted.items() if digest in k]
-        best = min(mine, key=lambda v: v.p, default=None)
-        if best is None:
-            reason = (
-                "there is no other clip with sound to compare it with" if len(case.heard) < 2
-                else f"no shared sound: none of {len(case.heard) - 1} other clips comes near"
-            )  # fmt: skip
-        elif any(v.same_soundtrack for v in joined):
-            item = next(v for v in joined if v.same_soundtrack)
-            other = item.second if item.first == digest else item.first
-            reason = (
-                f"it carries the same soundtrack as {case.name(other)}, to the sample: a copy, or "
-                "one sound laid over both; the offset stands in the pair, but it is no evidence "
-                "of the same event (see copies.find_copies)"
-            )
-        elif joined:
-            reason = (
-                "what it shares with other clips repeats: several offsets fit nearly as well, and "
-                "nothing else decides between them (see the pairs' rivals)"
-            )
-        else:
-            other = best.second if best.first == digest else best.first
-            reason = (
-                f"no shared sound: the best of {len(mine)} comparisons, with {case.name(other)}, "
-                f"would be reached by strangers with probability {best.false_join:.2g}"
-            )
-        case.unplaced[digest] = Unplaced(digest, "nothing-found", reason)
-
-
-def _warn(
-    case: Case, solutions: Sequence[Solution], edges: Sequence[Edge],
-    accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
-) -> None:  # fmt: skip
-    same = [v for v in accepted.values() if v.same_soundtrack]
-    alike = [(case.number(v.first), case.number(v.second)) for v in same]
-    for group in components(len(case.clips), alike):
-        if len(group) > 1:
-            names = ", ".join(case.clips[n].name for n in group)
-            case.warnings.append(
-                f"the same soundtrack, to the sample, is on {names}: copies, or one sound laid "
-                "over; not independent evidence of one event"
-            )
-    for (one, two), (_, used) in residual.items():
-        if not used:
-            case.warnings.append(
-                f"the pair {case.name(one)} and {case.name(two)} was rejected: it does not close "
-                "loops"
-            )
-    for solution in solutions:
-        for clip in solution.clips:
-            touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
-            if len(touching) == 1 and len(solution.clips) > 2:
-                case.warnings.append(
-                    f"{case.clips[clip].name} hangs on a single pair: no loop checks it"
-                )
-    if len(solutions) > 1:
-        case.warnings.append(
-            f"{len(solutions)} groups of clips share no evidence with each other: each has its own "
-            "clock, and nothing bridges them"
-        )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from forensics.audio_features import Heard
 from forensics.audio_match import match_pair
 from forensics.audio_pairs import ENVELOPE_S, Candidate_, Judged, log_odds
+from forensics.audio_solve import Edge, Solution, components
+from forensics.audio_sources import Arrivals, known_arrivals
 from forensics.model import Clip, PairEvidence, Quantity, Unplaced
 
-__all__ = ["Case", "pair_evidence"]
+__all__ = ["Case", "arrivals_of", "leave_out", "pair_evidence", "warn"]
 
 #: With up to this many clips every pair goes on record; beyond it those with some evidence.
 _ALL_PAIRS = 30
@@ -33,6 +35,14 @@ class Case:
 
     def number(self, digest: str) -> int:
         return next(n for n, c in enumerate(self.clips) if c.digest == digest)
+
+
+def arrivals_of(case: Case, item: Judged) -> Arrivals:
+    """The local offsets of a joined pair about its offset."""
+    one, two = case.heard[item.first], case.heard[item.second]
+    best = item.candidates[0]
+    lag = (best.first_s - one.start_s) - (best.second_s - two.start_s)
+    return known_arrivals((item.first, item.second), one.features, two.features, lag)
 
 
 def pair_evidence(
@@ -85,6 +95,8 @@ def _pair(
         notes.append("same soundtrack to the sample: a copy or a sound laid over, not an event")
     if item.ambiguous:
         notes.append("other offsets fit nearly as well")
+    if best.no_drift and item.false_join < 0.5:
+        notes.append(f"no clock drift stated: {best.no_drift}")
     if joined and not used:
         notes.append("rejected: does not close the loops of the other pairs")
     drift = None
@@ -103,6 +115,14 @@ def _pair(
         measures["arrivals"] = Quantity.exact(
             item.phase.spread_s, "s", "earliest to latest strong arrival: sources apart, or echoes"
         )
+    if joined and used and not (item.same_soundtrack or item.ambiguous):
+        around = arrivals_of(case, item)
+        ends = sorted((-1.0 if turned else 1.0) * x for x in (around.low_s, around.high_s))
+        measures["clocks"] = Quantity(
+            -around.centre_s if turned else around.centre_s, "s", ends[0], ends[1],
+            f"from this offset to the middle of the offsets of {around.windows} windows of 1 s, "
+            "and where 80 % of them lie: sources apart, heard by turns",
+        )
     return PairEvidence(
         first, second, "sound", offset(best), log_odds(item.p), joined and used,
         Quantity(item.false_join, "", note="upper bound from strangers, all pairs together"),
@@ -110,3 +130,75 @@ def _pair(
         tuple(offset(o) for o in _rivals(case, item)),
         "; ".join(notes), measures,
     )  # fmt: skip
+
+
+def leave_out(
+    case: Case, placed: set[str], accepted: dict[tuple[str, str], Judged]
+) -> None:
+    """Say of each clip that is neither placed nor left out yet why it is not."""
+    for clip in case.clips:
+        digest = clip.digest
+        if digest in placed or digest in case.unplaced:
+            continue
+        mine = [v for k, v in case.judged.items() if digest in k]
+        joined = [v for k, v in accepted.items() if digest in k]
+        best = min(mine, key=lambda v: v.p, default=None)
+        if best is None:
+            reason = (
+                "there is no other clip with sound to compare it with" if len(case.heard) < 2
+                else f"no shared sound: none of {len(case.heard) - 1} other clips comes near"
+            )  # fmt: skip
+        elif any(v.same_soundtrack for v in joined):
+            item = next(v for v in joined if v.same_soundtrack)
+            other = item.second if item.first == digest else item.first
+            reason = (
+                f"it carries the same soundtrack as {case.name(other)}, to the sample: a copy, or "
+                "one sound laid over both; the offset stands in the pair, but it is no evidence "
+                "of the same event (see copies.find_copies)"
+            )
+        elif joined:
+            reason = (
+                "what it shares with other clips repeats: several offsets fit nearly as well, and "
+                "nothing else decides between them (see the pairs' rivals)"
+            )
+        else:
+            other = best.second if best.first == digest else best.first
+            reason = (
+                f"no shared sound: the best of {len(mine)} comparisons, with {case.name(other)}, "
+                f"would be reached by strangers with probability {best.false_join:.2g}"
+            )
+        case.unplaced[digest] = Unplaced(digest, "nothing-found", reason)
+
+
+def warn(
+    case: Case, solutions: Sequence[Solution], edges: Sequence[Edge],
+    accepted: dict[tuple[str, str], Judged], residual: dict[tuple[str, str], tuple[float, bool]],
+) -> None:  # fmt: skip
+    """Warn of shared soundtracks, pairs that do not close loops, single threads and groups."""
+    same = [v for v in accepted.values() if v.same_soundtrack]
+    alike = [(case.number(v.first), case.number(v.second)) for v in same]
+    for group in components(len(case.clips), alike):
+        if len(group) > 1:
+            names = ", ".join(case.clips[n].name for n in group)
+            case.warnings.append(
+                f"the same soundtrack, to the sample, is on {names}: copies, or one sound laid "
+                "over; not independent evidence of one event"
+            )
+    for (one, two), (_, used) in residual.items():
+        if not used:
+            case.warnings.append(
+                f"the pair {case.name(one)} and {case.name(two)} was rejected: it does not close "
+                "loops"
+            )
+    for solution in solutions:
+        for clip in solution.clips:
+            touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
+            if len(touching) == 1 and len(solution.clips) > 2:
+                case.warnings.append(
+                    f"{case.clips[clip].name} hangs on a single pair: no loop checks it"
+                )
+    if len(solutions) > 1:
+        case.warnings.append(
+            f"{len(solutions)} groups of clips share no evidence with each other: each has its own "
+            "clock, and nothing bridges them"
+        )

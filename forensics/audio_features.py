@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from forensics.errors import ClipRefused, SignalTooShort
 from forensics.model import Clip, Progress
+from forensics.provenance import check_not_listening_copy
 from forensics.scan import iter_sound
 
 if TYPE_CHECKING:
@@ -163,11 +164,14 @@ def hear(clip: Clip, *, progress: Progress | None = None) -> Heard:
         The clip has no sound.
     SignalTooShort
         Digital silence throughout, or less than a second of sound.
-    ClipUnreadable, ClipRefused, ClipChanged
+    ClipRefused
+        It is a copy made for listening, or has more than four hours of sound.
+    ClipUnreadable, ClipChanged
         The file fails.
     """
     import numpy as np
 
+    check_not_listening_copy(clip)
     known = _cache.get(clip.digest)
     if known is not None:
         _cache.move_to_end(clip.digest)

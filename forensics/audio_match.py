@@ -3,7 +3,8 @@
 For every modulation frequency one complex product (clips x coefficients) times (coefficients x
 clips) gives the cross-spectra of all pairs at once; an inverse FFT per pair gives the correlation
 at every lag. It is divided by the square root of the overlap at that lag and expressed in robust
-standard deviations, so that a lag with little overlap is not favoured.
+standard deviations, so that a lag with little overlap is not favoured; the best lags are then
+weighed by the loudness that really overlaps there, so that two loud ends are not either.
 """
 
 from __future__ import annotations
@@ -107,6 +108,27 @@ def _peaks(
     )
 
 
+def _weigh(
+    match: Match, one: NDArray[np.float32], two: NDArray[np.float32], frame_s: float
+) -> Match:
+    """Scores for the energies that overlap at each lag, best first; `one`, `two` (frames,)."""
+    import numpy as np
+
+    usual = float(one.mean()) * float(two.mean())
+    rows = []
+    for lag_s, score in zip(match.lags_s, match.scores, strict=True):
+        lag = round(lag_s / frame_s)
+        low, high = max(0, -lag), min(len(two), len(one) - lag)
+        shared = float(np.dot(one[low + lag : high + lag], two[low:high]))
+        weight = (high - low) * usual / shared if shared > 0 else 0.0
+        rows.append((score * weight**0.5, lag_s, (high - low) * frame_s))
+    rows.sort(key=lambda row: -row[0])
+    return Match(
+        tuple(r[1] for r in rows), tuple(r[0] for r in rows), match.trials,
+        rows[0][2] if rows else match.overlap_s,
+    )  # fmt: skip
+
+
 def match_pair(
     first: NDArray[np.float16], second: NDArray[np.float16], *, keep: int = 4
 ) -> Match:
@@ -123,7 +145,10 @@ def match_all(
     Memory is bounded by blocks of clips of similar length, whatever their number. `frame_s` is
     the time from one row of features to the next.
     """
+    import numpy as np
+
     wanted = None if pairs is None else {(min(p), max(p)) for p in pairs}
+    energy = [np.square(rows, dtype=np.float32).sum(axis=1) for rows in features]
     order = sorted(range(len(features)), key=lambda i: len(features[i]))
     blocks = _blocks([len(features[i]) for i in order], features[0].shape[1] if features else 1)
     groups = [[order[k] for k in block] for block in blocks]
@@ -143,7 +168,9 @@ def match_all(
                 left = [k for k in group if k in used]
                 right = left if other is group else [k for k in other if k in used]
             spectra = kept if left is group else {}
-            yield from _match_block(features, left, right, todo, keep, spectra, frame_s)
+            block = _match_block(features, left, right, todo, keep, spectra, frame_s)
+            for i, j, match in block:
+                yield i, j, _weigh(match, energy[i], energy[j], frame_s)
 
 
 def find_likely(

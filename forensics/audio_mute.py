@@ -1,30 +1,36 @@
 """Clips without usable sound: tie each to placed clips by flashes, movement or burned-in clocks.
 
 The evidence is that of `audio_silent`, gathered here clip by clip; it is never called sound, and
-a clip is tied to one group only, so that it cannot bridge two.
+a clip is tied to one group only, so that it cannot bridge two. A clip from which a stretch was
+removed has two offsets, one on each side of the break: only the side that shows more is compared.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from forensics.audio_case import Case
 from forensics.audio_silent import pair_by_clock, pair_by_flash, pair_by_motion
 from forensics.clock import read_clock
 from forensics.errors import ForensicsError
 from forensics.events_flash import find_flashes
-from forensics.model import Clip, Flash, PairEvidence, Progress
+from forensics.model import Clip, ClipBreak, Flash, PairEvidence, Progress, Unplaced
 from forensics.scan import View, scan
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["By", "one_group", "tie_silent"]
+__all__ = ["By", "one_group", "tie_case", "tie_silent"]
 
 By: TypeAlias = Literal["clock", "flash", "motion"]
 #: Movement is compared at this many values a second.
 _MOTION_HZ = 10.0
+#: Flashes this sure are compared, and two of them closer than this, in seconds, are one.
+_STRONG, _TOGETHER_S = 0.8, 0.06
 
 
 class _Movement:
@@ -47,8 +53,11 @@ class _Movement:
 class _Seen:
     """What one clip shows, looked at once and only when asked."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Clip, breaks: Sequence[ClipBreak] = ()) -> None:
         self.clip = clip
+        length = float(clip.duration or 0)
+        mine = sorted(b.time_s for b in breaks if b.clip == clip.digest and 0 < b.time_s < length)
+        self._stretches = list(pairwise([0.0, *mine, length]))
         self._known: dict[str, Any] = {}
 
     def _once(self, name: str, look: Any) -> Any:
@@ -58,11 +67,26 @@ class _Seen:
 
     def flashes(self) -> list[float]:
         def look() -> list[float]:
-            exam = find_flashes(self.clip)
-            return [float(o.what.time) for o in exam.observations if isinstance(o.what, Flash)]
+            kept: list[float] = []
+            for seen in find_flashes(self.clip).observations:
+                if isinstance(seen.what, Flash) and seen.score >= _STRONG:
+                    time = float(seen.what.time)
+                    if not kept or time - kept[-1] > _TOGETHER_S:
+                        kept.append(time)
+            return kept
 
         found: list[float] = self._once("flashes", look)
         return found
+
+    def between_breaks(self) -> tuple[float, float]:
+        """The longest stretch without a break, in clip time."""
+        return max(self._stretches, key=lambda s: s[1] - s[0])
+
+    def flashes_between_breaks(self) -> tuple[list[float], tuple[float, float]]:
+        """The flashes of the stretch without a break that shows most of them, and the stretch."""
+        times = self.flashes()
+        low, high = max(self._stretches, key=lambda s: sum(s[0] <= t <= s[1] for t in times))
+        return [t for t in times if low <= t <= high], (low, high)
 
     def movement(self) -> tuple[NDArray[np.float64], float]:
         """Movement at `_MOTION_HZ` and the clip time of its first value."""
@@ -92,13 +116,17 @@ def _pair(one: _Seen, two: _Seen, by: By) -> PairEvidence:
     if by == "flash":
         streams = [s.clip.video for s in (one, two)]
         rates = [float(v.frame_rate) for v in streams if v is not None and v.frame_rate]
+        times, stretch = two.flashes_between_breaks()
         return pair_by_flash(
-            one.flashes(), two.flashes(), first=first, second=second,
+            one.flashes(), times, first=first, second=second,
             frame_s=1 / min(rates) if rates else 0.04,
-            span_a=(0.0, float(one.clip.duration or 0)),
-            span_b=(0.0, float(two.clip.duration or 0)),
+            span_a=(0.0, float(one.clip.duration or 0)), span_b=stretch,
         )  # fmt: skip
     (moved_a, start_a), (moved_b, start_b) = one.movement(), two.movement()
+    low, high = two.between_breaks()
+    first_row = max(0, math.ceil((low - start_b) * _MOTION_HZ))
+    moved_b = moved_b[first_row : max(first_row, math.floor((high - start_b) * _MOTION_HZ) + 1)]
+    start_b += first_row / _MOTION_HZ
     return pair_by_motion(
         moved_a, moved_b, _MOTION_HZ, first=first, second=second, start_a_s=start_a,
         start_b_s=start_b,
@@ -107,14 +135,16 @@ def _pair(one: _Seen, two: _Seen, by: By) -> PairEvidence:
 
 def tie_silent(
     silent: Sequence[Clip], placed: Sequence[Clip], *, by: Sequence[By],
-    progress: Progress | None = None,
+    breaks: Sequence[ClipBreak] = (), progress: Progress | None = None,
 ) -> tuple[list[PairEvidence], list[str]]:  # fmt: skip
     """Compare each silent clip with each placed one, kind of evidence by kind.
 
     For a silent clip the first kind in `by` that ties it to any placed clip is used, and the
-    weaker kinds are not tried. Returns every comparison made, and warnings.
+    weaker kinds are not tried. Of a silent clip with `breaks` one stretch is compared; the measure
+    ``anchor`` of a pair is the time in that clip at which its offset holds. Returns every
+    comparison made, and warnings.
     """
-    seen = {c.digest: _Seen(c) for c in [*silent, *placed] if c.video is not None}
+    seen = {c.digest: _Seen(c, breaks) for c in [*silent, *placed] if c.video is not None}
     found: list[PairEvidence] = []
     warnings: list[str] = []
     for number, clip in enumerate(silent):
@@ -156,3 +186,33 @@ def one_group(
         kept += votes[best]
         left += [t for group, some in votes.items() if group != best for t in some]
     return kept, left
+
+
+def tie_case(
+    case: Case, group: dict[str, int], *, by: tuple[By, ...], breaks: Sequence[ClipBreak],
+    progress: Progress | None,
+) -> tuple[list[PairEvidence], list[PairEvidence]]:  # fmt: skip
+    """Every comparison of a case's mute clips with placed ones, and those that tie.
+
+    `group` is the component of each placed clip; what is left out, and why, goes into the case.
+    """
+    mute = [c for c in case.clips if c.digest not in case.heard and c.digest not in group]
+    mute = [c for c in mute if case.unplaced[c.digest].outcome == "not-applicable" and c.video]
+    if not (by and mute and group):
+        return [], []
+    placed = [c for c in case.clips if c.digest in group]
+    found, warnings = tie_silent(mute, placed, by=by, breaks=breaks, progress=progress)
+    kept, left = one_group(found, group)
+    case.warnings += warnings
+    case.warnings += [
+        f"{case.name(t.second)} also fits {case.name(t.first)} of another group by {t.basis}: "
+        "not used, for it would bridge two groups"
+        for t in left
+    ]
+    for clip in mute:
+        tried = dict.fromkeys(f"by {t.basis}: {t.note}" for t in found if t.second == clip.digest)
+        if tried:
+            old = case.unplaced[clip.digest]
+            reason = "; ".join([old.reason, "nothing seen tied it", *list(tried)[:4]])
+            case.unplaced[clip.digest] = Unplaced(old.clip, old.outcome, reason)
+    return found, kept

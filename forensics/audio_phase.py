@@ -34,7 +34,8 @@ class PhaseFit:
     the second clip's samples); `lag_error_s`, `drift_error_ppm` are one standard error;
     `coherence` is the median height of the single windows' peaks, 1 for the same waveform;
     `scatter_s` how far the windows stray from the line; `spread_s` the distance between the
-    earliest and the latest other strong arrival (several sources at different places).
+    earliest and the latest other strong arrival (several sources at different places). `steady`
+    windows lie on the line within three times the scatter, the first and last `steady_s` apart.
     """
 
     score: float
@@ -49,6 +50,8 @@ class PhaseFit:
     coherence: float
     scatter_s: float
     spread_s: float
+    steady: int = 0
+    steady_s: float = 0.0
 
 
 def _windows(count: int, length: int) -> NDArray[np.int64]:
@@ -166,6 +169,8 @@ def _fit(
     )
     profile = stacked[best[0]]
     strong = np.flatnonzero(profile > max(LEAST_SCORE * spread, 0.35 * float(profile.max())))
+    rest = np.abs(peaks - lag - slope * (at - middle))
+    on_line = at[good & (rest < max(3 * scatter, 0.25))]
     agreeing = int(np.count_nonzero(good & (np.abs(peaks - expected) < 0.001 * rate_hz)))
     return PhaseFit(
         score=score, usable=score >= LEAST_SCORE and agreeing >= min(3, len(table)),
@@ -174,6 +179,7 @@ def _fit(
         windows=len(table), agreeing=agreeing,
         coherence=float(np.median(np.nan_to_num(heights))), scatter_s=scatter / rate_hz,
         spread_s=float(strong[-1] - strong[0]) / rate_hz if len(strong) else 0.0,
+        steady=len(on_line), steady_s=float(np.ptp(on_line)) if len(on_line) else 0.0,
     )  # fmt: skip
 
 

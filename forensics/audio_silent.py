@@ -137,7 +137,8 @@ def pair_by_flash(
     near = min(1.0, 2 * tolerance * len(a) / max(high_a - low_a, shared, frame_s))
     # The first match is what made the offset a candidate; only the others can agree by chance.
     tail = float(binom.sf(best - 2, rate - 1, near))
-    false_join = float(1 - (1 - tail) ** len(lags)) if tail < 1 else 1.0
+    # Each coincidence of k flashes is among the offsets k times, once for each of them.
+    false_join = float(1 - (1 - tail) ** (len(lags) / best)) if tail < 1 else 1.0
     half = 1.96 * frame_s / 6**0.5 / max(1, best) ** 0.5 + frame_s / 2
     accepted = false_join <= false_join_limit and not len(others)
     return PairEvidence(
@@ -235,13 +236,20 @@ def pair_by_motion(
     lag = _peak(score, best, float(lags[best])) / rate_hz + start_a_s - start_b_s
     half = max(0.5, 2.0 / rate_hz)
     accepted = false_join <= false_join_limit and rival < 0.75 * top
+    ends = (start_b_s, start_b_s + len(b) / rate_hz)
+    shared = (max(ends[0], start_a_s - lag), min(ends[1], start_a_s - lag + len(a) / rate_hz))
     return PairEvidence(
         first, second, "motion", Quantity(lag, "s", lag - half, lag + half),
         round(max(0.0, min(1.0, top)), 4), bool(accepted),
         false_join=Quantity(
             false_join, "probability", note="normal tail of reversed curves, not measured"
         ),
-        measures={"rival_ratio": Quantity(rival / max(top, 1e-9), "ratio", note="a plain ratio")},
+        measures={
+            "rival_ratio": Quantity(rival / max(top, 1e-9), "ratio", note="a plain ratio"),
+            "anchor": Quantity.exact(
+                sum(shared) / 2, "s", "second clip's time in the middle of what both show"
+            ),
+        },
         note="large movements coincide" if accepted else "movements do not agree clearly",
     )  # fmt: skip
 

@@ -19,10 +19,9 @@ from forensics.model import (
     Value,
     VehicleSighting,
     canonical_json,
-    content_hash,
     to_builtins,
 )
-from forensics.provenance import Entry
+from forensics.provenance import Entry, question_of
 
 __all__ = ["SCHEMA", "Hit", "fill", "read_hit"]
 
@@ -127,8 +126,7 @@ def fill(base: sqlite3.Connection, entries: Iterator[Entry]) -> None:
         elif isinstance(said, Alignment):
             alignment = said
         elif isinstance(said, Examination):
-            origin = said.origin
-            standing[content_hash([origin.method, origin.inputs, origin.parameters])] = entry.seq
+            standing[question_of(said.origin)] = entry.seq
             for finding in said:
                 record += 1
                 content = canonical_json(finding)

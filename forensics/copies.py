@@ -28,7 +28,7 @@ from forensics.model import (
     Quantity,
     Span,
 )
-from forensics.provenance import conclude, method
+from forensics.provenance import check_not_listening_copy, conclude, method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -216,6 +216,7 @@ def find_copies(clips: Sequence[Clip], *, progress: Progress | None = None) -> E
         if progress is not None:
             progress(number / len(clips), clip.name)
         try:
+            check_not_listening_copy(clip)
             signature = measure_signature(clip)
         except ForensicsError as error:
             blind.append(f"{clip.name}: {error.message}")

@@ -120,7 +120,7 @@ def gather(incident: IncidentLike, *, unredacted: bool = False) -> Story:
             case Clip() as clip:
                 clips[clip.digest] = clip
             case Examination() as exam:
-                key = repr((exam.origin.method, exam.origin.inputs, exam.origin.parameters))
+                key = provenance.question_of(exam.origin)
                 exams.pop(key, None)
                 exams[key] = (entry.seq, entry.utc, exam)
             case Alignment() as found:

@@ -33,10 +33,10 @@ from forensics.errors import (
     SignalTooShort,
 )
 from forensics.gallery import Gallery
+from forensics.incident_breaks import breaks_of
 from forensics.incident_claims import judge
 from forensics.incident_plan import Plan, PlannedClip
 from forensics.incident_share import write_shareable
-from forensics.incident_silent import place_silent
 from forensics.incident_timeline import build_timeline
 from forensics.model import (
     Alignment,
@@ -197,13 +197,10 @@ class Incident:
         if len(clips) > 1:
             examinations.extend(self._copies(clips, done))
         tell(0.9, "placing the clips")
-        alignment, reason = self._align(opened)
+        alignment, reason = self._align(opened, examinations)
         if alignment is not None:
-            examinations.extend(self._jumps(alignment, clips, done))
-            placed = place_silent(alignment, opened, examinations)
-            if placed != alignment:
-                self._record_once(placed)
-            alignment = placed
+            jumps = self._jumps(alignment, clips, done)
+            examinations = self._with_jumps(examinations, jumps, clips, done)
         tell(0.97, "testing the claims")
         verdicts = self._judge(examinations, alignment, opened)
         self._check_originals(clips)
@@ -258,7 +255,38 @@ class Incident:
             found.append(exam)
         return found
 
-    def _align(self, opened: dict[str, Clip]) -> tuple[Alignment | None, str]:
+    def _with_jumps(
+        self, examinations: list[Examination], jumps: list[Examination], clips: list[Clip],
+        done: dict[str, Examination],
+    ) -> list[Examination]:  # fmt: skip
+        """Merge what other clips show of a clip with what it shows itself: `edits` once more.
+
+        The new examination stands in the place of the old one. Its levels are those on record, so
+        that nothing is decoded again.
+        """
+        out = list(examinations)
+        by_digest = {clip.digest: clip for clip in clips}
+        for jump in jumps:
+            (digest,) = jump.origin.inputs
+            places = [
+                n for n, e in enumerate(out)
+                if e.origin.method == "edits" and e.origin.inputs == (digest,)
+            ]
+            if not jump.observations or not places:
+                continue
+            clip, also = by_digest[digest], jump.observations
+            planned = origin_of(edits.find_edits, clip, also=also)
+            exam = done.get(_origin_key(planned))
+            if exam is None:
+                with edits.reusing(out[places[0]], folder=self.ledger.artefacts):
+                    exam = edits.find_edits(clip, also=also)
+                self.ledger.append(exam)
+            out[places[0]] = exam
+        return out + jumps
+
+    def _align(
+        self, opened: dict[str, Clip], examinations: list[Examination]
+    ) -> tuple[Alignment | None, str]:
         first = self.plan.reference
         ordered = sorted(opened, key=lambda name: name != first)
         clips = [opened[name] for name in ordered]
@@ -266,6 +294,9 @@ class Incident:
         anchors = self.plan.anchors_for(opened)
         if anchors:
             keywords["anchors"] = anchors
+        breaks = tuple(b for clip in clips for b in breaks_of(examinations, clip.digest))
+        if breaks:
+            keywords["breaks"] = breaks
         try:
             planned = _origin_key(origin_of(audio.align_clips, clips, **keywords))
             for entry in self.ledger:
@@ -276,10 +307,6 @@ class Incident:
             return None, error.message
         self.ledger.append(alignment)
         return alignment, ""
-
-    def _record_once(self, alignment: Alignment) -> None:
-        if not any(entry.said == alignment for entry in self.ledger):
-            self.ledger.append(alignment)
 
     def _judge(
         self, examinations: list[Examination], alignment: Alignment | None, opened: dict[str, Clip]

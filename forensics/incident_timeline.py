@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from forensics.incident_breaks import breaks_of, on_clock
 from forensics.incident_claims import Occurrence, Timeline
-from forensics.incident_silent import Break, breaks_of, on_clock
 from forensics.model import (
     Activity,
     Alignment,
     Clip,
+    ClipBreak,
     Cut,
     Discontinuity,
     Examination,
@@ -37,7 +38,6 @@ _LOOKS_FOR = {
     "sound-events": ("impulse", "flash"),
     "video-activity": ("enters", "leaves", "falls", "runs", "stands-still"),
     "edits": ("discontinuity",),
-    "audio-offset-breaks": ("discontinuity",),
     "video-cuts": ("cut",),
     "vehicles": ("vehicle",),
     "insignia-markings": ("marking", "possible-marking"),
@@ -148,7 +148,7 @@ def _timeline(
 
 
 def _place(
-    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[Break]
+    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[ClipBreak]
 ) -> Interval | None:
     if span is None:
         return None
@@ -158,7 +158,7 @@ def _place(
 
 
 def _whole(
-    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[Break]
+    alignment: Alignment | None, digest: str, span: Span | None, gaps: Sequence[ClipBreak]
 ) -> Interval | None:
     # Both ends on their own side of every break: what was recorded from first to last.
     if span is None:

@@ -28,6 +28,7 @@ from forensics.model_said import (
     Activity,
     Anchor,
     Candidate,
+    ClipBreak,
     ClockReading,
     Copy,
     Cut,
@@ -73,15 +74,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Activity", "Alignment", "Anchor", "Artefact", "AtOnce", "AudioStream", "Before", "Box",
-    "Candidate", "Claim", "Clip", "ClockReading", "Container", "Copy", "Count", "Coverage", "Cut",
-    "Discontinuity", "DiscontinuityKind", "EditListEntry", "ErrorRate", "Examination",
-    "Expectation", "Explanation", "Finding", "Flash", "Interval", "Keyframe", "Level", "MarkedBox",
-    "Moment", "NotTestable", "Observation", "Offset", "OffsetJump", "Origin", "OtherStream",
-    "Outcome", "PairEvidence", "Placement", "PlateReading", "Progress", "Quantity", "Rate",
-    "Redaction", "Region", "Said", "Sighting", "SightingKind", "SightingVerdict", "SoundEvent",
-    "Span", "Stream", "TrackPoint", "Uncalibrated", "Unplaced", "Value", "VehicleSighting",
-    "Verdict", "Verdict3", "VideoStream", "Visible", "Within", "canonical_json", "clock_text",
-    "content_hash", "from_builtins", "from_json", "seconds", "to_builtins",
+    "Candidate", "Claim", "Clip", "ClipBreak", "ClockReading", "Container", "Copy", "Count",
+    "Coverage", "Cut", "Discontinuity", "DiscontinuityKind", "EditListEntry", "ErrorRate",
+    "Examination", "Expectation", "Explanation", "Finding", "Flash", "Interval", "Keyframe",
+    "Level", "MarkedBox", "Moment", "NotTestable", "Observation", "Offset", "OffsetJump", "Origin",
+    "OtherStream", "Outcome", "PairEvidence", "Placement", "PlateReading", "Progress", "Quantity",
+    "Rate", "Redaction", "Region", "Said", "Sighting", "SightingKind", "SightingVerdict",
+    "SoundEvent", "Span", "Stream", "TrackPoint", "Uncalibrated", "Unplaced", "Value",
+    "VehicleSighting", "Verdict", "Verdict3", "VideoStream", "Visible", "Within", "canonical_json",
+    "clock_text", "content_hash", "from_builtins", "from_json", "seconds", "to_builtins",
 ]  # fmt: skip
 
 Outcome: TypeAlias = Literal["found", "nothing-found", "not-applicable", "failed"]

@@ -15,6 +15,7 @@ __all__ = [
     "Activity",
     "Anchor",
     "Candidate",
+    "ClipBreak",
     "ClockReading",
     "Copy",
     "Cut",
@@ -134,6 +135,14 @@ class Anchor(Value, frozen=True):
     offset_s: float
     uncertainty_s: float
     source: str
+
+
+class ClipBreak(Value, frozen=True):
+    """A place in a clip where the recording does not go on; `removed` seconds, if known."""
+
+    clip: str
+    time_s: float
+    removed: Quantity | None = None
 
 
 class Keyframe(Said_, frozen=True, tag="keyframe"):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.errors import RecordInvalid
 from forensics.incident import Reconstruction
+from forensics.incident_breaks import breaks_of, on_clock
 from forensics.incident_claims import Occurrence
-from forensics.incident_silent import breaks_of, on_clock
 from forensics.incident_timeline import build_timeline
 from forensics.model import Alignment, Clip, Discontinuity, Keyframe, Placement, Span
 from forensics.plots_cover import cover_bystanders

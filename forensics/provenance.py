@@ -41,19 +41,23 @@ from forensics.model import (
     Quantity,
     Uncalibrated,
     canonical_json,
+    content_hash,
     from_builtins,
     from_json,
     to_builtins,
 )
 from forensics.provenance_artefacts import artefact_bytes, artefact_path, keep
+from forensics.provenance_derivative import LISTENING_MARK, check_not_listening_copy
 from forensics.provenance_ledger import Entry, Ledger
 
 __all__ = [
+    "LISTENING_MARK",
     "Entry",
     "Ledger",
     "Method",
     "artefact_bytes",
     "artefact_path",
+    "check_not_listening_copy",
     "check_replay",
     "conclude",
     "current_origin",
@@ -61,6 +65,7 @@ __all__ = [
     "method",
     "methods",
     "origin_of",
+    "question_of",
     "replay",
 ]
 
@@ -81,6 +86,11 @@ class Method(msgspec.Struct, frozen=True):
     version: str
     references: tuple[str, ...]
     function: Callable[..., Any]
+
+    @property
+    def takes(self) -> str:
+        """The name of the first parameter: the clip or clips."""
+        return next(iter(inspect.signature(self.function).parameters))
 
     @property
     def summary(self) -> str:
@@ -169,7 +179,8 @@ def method(
 
     The function takes a clip (or clips) first and everything else keyword-only. If it returns an
     `Examination`, `StreamMissing` and `SignalTooShort` become *not-applicable*, any other
-    `ForensicsError` becomes *failed*; a bug flies.
+    `ForensicsError` becomes *failed*; a bug flies. A single clip that this library made for a
+    person to hear is refused (`ClipRefused`) before the function sees it.
     """
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
@@ -183,6 +194,9 @@ def method(
             origin = _make_origin(spec, args, kwargs)
             token = _origin.set(origin)
             try:
+                material = args[0] if args else kwargs.get(spec.takes)
+                if isinstance(material, Clip):
+                    check_not_listening_copy(material)
                 result = function(*args, **kwargs)
             except ForensicsError as error:
                 if not examines:
@@ -219,6 +233,15 @@ def methods() -> dict[str, Method]:
 def origin_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Origin:
     """The origin a call of a registered method would have, without running it."""
     return _make_origin(_specs[function], args, kwargs)
+
+
+def question_of(origin: Origin) -> str:
+    """What was asked, as a hash: of two examinations that asked the same, the later one stands.
+
+    What else was known by then (`also` of `edits.find_edits`) is no other question.
+    """
+    asked = {name: value for name, value in origin.parameters.items() if name != "also"}
+    return content_hash([origin.method, origin.inputs, asked])
 
 
 def current_origin() -> Origin:
@@ -328,13 +351,12 @@ def replay(
     if digests != origin.inputs:
         raise ReplayDiffers("the inputs are not those of the record: their digests differ")
     hints = typing.get_type_hints(spec.function)
-    first = next(iter(inspect.signature(spec.function).parameters))
     given = resources or {}
     keywords = {
         name: given[name] if name in given else from_builtins(value, hints.get(name, Any))
         for name, value in origin.parameters.items()
     }
-    target: Any = inputs[0] if hints.get(first) is Clip else list(inputs)
+    target: Any = inputs[0] if hints.get(spec.takes) is Clip else list(inputs)
     run = _entry_point(spec)
     return typing.cast(E, run(target, **keywords))
 

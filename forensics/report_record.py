@@ -257,11 +257,6 @@ def _line(entry: Entry) -> LedgerLine:
     )
 
 
-def _key(examination: Examination) -> str:
-    origin = examination.origin
-    return content_hash([origin.method, origin.inputs, origin.parameters])
-
-
 def _examinations(
     entries: list[Entry], lines: list[LedgerLine], masks: bool
 ) -> tuple[list[ExaminationRecord], int]:
@@ -276,7 +271,7 @@ def _examinations(
         exam = entry.said
         if not isinstance(exam, Examination):
             continue
-        key = _key(exam)
+        key = provenance.question_of(exam.origin)
         if key in last:
             old = last[key]
             found[old] = msgspec.structs.replace(found[old], superseded=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.clip import check_unchanged, open_container
 from forensics.errors import ClipRefused, ClipUnreadable, StreamMissing
 from forensics.model import AudioStream, Clip, Progress, Span
+from forensics.provenance import LISTENING_MARK, check_not_listening_copy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["LISTENING_MARK", "Sound", "audio_stream", "check_not_listening_copy", "iter_sound",
            "read_sound"]  # fmt: skip
 
-#: In the tags of every copy made for a person to hear; such a file is no material for a method.
-LISTENING_MARK = "DERIVATIVE FOR LISTENING ONLY - NOT EVIDENCE - NOT TO BE ANALYSED"
 #: Stamps may wobble by this much (containers round them) before a gap is real, in seconds.
 GAP_S = 0.02
 
@@ -74,21 +73,6 @@ def audio_stream(clip: Clip) -> AudioStream:
     if stream is None:
         raise StreamMissing(f"{clip.name} has no sound", path=clip.path)
     return stream
-
-
-def check_not_listening_copy(clip: Clip) -> None:
-    """Refuse a listening copy as material.
-
-    Raises
-    ------
-    ClipRefused
-        The clip carries `LISTENING_MARK`.
-    """
-    if any(LISTENING_MARK in value for value in clip.container.tags.values()):
-        raise ClipRefused(
-            f"{clip.name} is a listening copy: a derivative is not analysed", path=clip.path,
-            hint="examine the recording it was made from; its record names the SHA-256",
-        )  # fmt: skip
 
 
 class _Timeline:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 import forensics
-from forensics import audio, audio_pairs, edits
+from forensics import audio, audio_pairs, container, continuity, copies, edits
 from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import FRAME_S, measure_features
 from forensics.audio_match import match_all, match_pair
@@ -21,7 +21,7 @@ from forensics.audio_null import build_tail, envelope_tail, false_join, phase_ta
 from forensics.audio_pairs import forget
 from forensics.audio_phase import fit_phase
 from forensics.audio_solve import Edge, solve
-from forensics.errors import RecordInvalid
+from forensics.errors import ClipRefused, RecordInvalid
 from forensics.model import Alignment, Anchor, Clip, Discontinuity, PairEvidence, Quantity, Span
 from forensics.provenance import methods
 
@@ -132,6 +132,71 @@ def test_the_stated_drift_is_the_real_one(scene: Samples, clip_of: Opener) -> No
     assert place.drift_ppm.low is not None
     assert place.drift_ppm.high is not None
     assert place.drift_ppm.low <= 80 <= place.drift_ppm.high
+
+
+def test_of_a_walk_no_drift_is_stated_and_the_answer_says_why(
+    scene: Samples, clip_of: Opener
+) -> None:
+    """A camera carried past one source of sound, 12 m away at the nearest, at 1 m/s."""
+    a = phone(scene, 4, 40, 60)
+    t = np.arange(len(a)) / RATE
+    late = (np.hypot(12, t - 18) - 12) / 343
+    walked = np.interp(t - late, t, phone(scene, 8, 40, 61)).astype(np.float32)
+    one, stood, two = clip_of("a", a), clip_of("b", phone(scene, 8, 40, 61)), clip_of("c", walked)
+    for clip, says in ((stood, ""), (two, "moved")):
+        (pair,) = audio.align_clips([one, clip]).pairs
+        assert pair.accepted
+        if not says:
+            assert pair.drift_ppm is not None
+            assert pair.drift_ppm.low is not None and pair.drift_ppm.high is not None
+            assert pair.drift_ppm.low <= 0 <= pair.drift_ppm.high < 5
+            continue
+        assert pair.drift_ppm is None
+        assert "no clock drift stated" in pair.note
+        place = audio.align_clips([one, clip]).placement(clip)
+        assert place is not None and "no pair shows it" in place.drift_ppm.note
+    short = clip_of("d", phone(scene, 30, 20, 62))
+    (pair,) = audio.align_clips([one, short]).pairs
+    assert pair.drift_ppm is None and "25 s are needed" in pair.note
+
+
+def test_the_clocks_lie_among_the_arrivals_of_several_sources(
+    scene: Samples, clip_of: Opener
+) -> None:
+    """Two sources by turns: each is 0.08 s nearer to one camera than to the other."""
+    turns = (np.arange(len(scene)) // (2 * RATE)) % 3 == 0  # the first is heard a third of the time
+    first, second = scene * turns, street(60, 7) * ~turns
+
+    def late(samples: Samples, by_s: float) -> Samples:
+        return np.roll(samples, round(by_s * RATE))
+
+    a = clip_of("a", phone(first + late(second, 0.08), 4, 40, 63))
+    b = clip_of("b", phone(late(first, 0.08) + second, 8, 40, 64))
+    align = audio.align_clips([a, b])
+    (pair,) = align.pairs
+    assert pair.offset is not None
+    apart = abs(pair.offset.value - 4)
+    assert apart == pytest.approx(0.08, abs=0.02), "the pair's own offset is one source's"
+    clocks = pair.measures["clocks"]
+    assert clocks.low is not None and clocks.high is not None
+    assert clocks.high - clocks.low == pytest.approx(0.16, abs=0.02)
+    assert offset(align, b) == pytest.approx(4, abs=0.03)
+    beside = clip_of("c", phone(first + late(second, 0.08), 8, 40, 65))
+    (pair,) = audio.align_clips([a, beside]).pairs
+    assert pair.measures["clocks"].value == 0, "no spread is made of one place"
+
+
+def test_two_loud_ends_do_not_make_a_match() -> None:
+    """Strangers that end and begin loud score like strangers that are even throughout."""
+    rng = np.random.default_rng(4)
+    even, loud = [], []
+    for _ in range(30):
+        one, two = rng.normal(0, 0.05, (2, 900, 40))
+        even.append(match_pair(np.float16(one), np.float16(two)).scores[0])
+        one[-320:] *= 4
+        two[:320] *= 4
+        loud.append(match_pair(np.float16(one), np.float16(two)).scores[0])
+    assert np.median(loud) < 2.5 * np.median(even)  # 4 times, were they not weighed
 
 
 def test_incident_clock_follows_offset_and_drift(scene: Samples, clip_of: Opener) -> None:
@@ -264,6 +329,29 @@ def test_a_file_that_fails_costs_only_itself(scene: Samples, clip_of: Opener) ->
     align = audio.align_clips([broken, a, b])
     assert {u.clip: u.outcome for u in align.unplaced} == {broken.digest: "failed"}
     assert len(align.placements) == 2
+
+
+def test_a_copy_made_for_listening_is_left_out(
+    scene: Samples, clip_of: Opener, tmp_path: Path
+) -> None:
+    a, b = clip_of("a", phone(scene, 5, 20, 96)), clip_of("b", phone(scene, 8, 20, 97))
+    path = continuity.write_listening_copy(b, out=tmp_path / "listen.wav")
+    copy = forensics.open_clip(path, metadata=False)
+    align = audio.align_clips([a, b, copy])
+    assert align.placement(copy) is None
+    assert {p.clip for p in align.placements} == {a.digest, b.digest}
+    (left,) = align.unplaced
+    assert left.outcome == "failed"
+    assert "listening copy" in left.reason and "recording it was made from" in left.reason
+    with pytest.raises(ClipRefused):
+        audio.align_clips([a, b, copy], anchors=(Anchor(copy.digest, 3.0, 0.5, "a watch"),))
+    # No method takes it: the door all of them share refuses.
+    for examine in (edits.find_edits, audio.find_offset_breaks, container.find_discontinuities):
+        keywords = {"jumps": ()} if examine is audio.find_offset_breaks else {}
+        exam = examine(copy, **keywords)
+        assert exam.outcome == "failed" and "listening copy" in exam.reason
+    exam = copies.find_copies([a, copy])
+    assert exam.outcome == "not-applicable"
 
 
 def test_a_shared_soundtrack_is_no_evidence_of_the_event(scene: Samples, clip_of: Opener) -> None:

@@ -24,6 +24,7 @@ from forensics.errors import PolicyError
 from forensics.model import Clip, Discontinuity, Examination, Observation
 from forensics.provenance import check_replay, replay
 from forensics.scan_sound import read_sound
+from forensics.tools import run_tool
 
 MEDIA = Path(
     os.environ.get("FORENSICS_MEDIA", Path(__file__).resolve().parents[2] / "shared" / "media")
@@ -329,6 +330,11 @@ def test_a_listening_copy_is_marked_and_refused_as_material(tmp_path: Path) -> N
     for refusing in (enf.find_phase_breaks, events.find_events):
         other = refusing(copy)
         assert other.outcome == "failed" and "listening copy" in other.reason
+    for suffix in ("flac", "mka", "m4a", "ogg"):
+        again = tmp_path / f"again.{suffix}"
+        run_tool("ffmpeg", ["-loglevel", "error", "-i", str(out), str(again)])
+        other = continuity.find_splices(forensics.open_clip(again))
+        assert other.outcome == "failed" and "listening copy" in other.reason, suffix
     with pytest.raises(PolicyError):
         continuity.write_listening_copy(clip, out=out)
 

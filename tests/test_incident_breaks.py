@@ -1,21 +1,28 @@
-"""Silent clips on the incident clock, and time across a removed stretch."""
+"""Silent clips placed by flashes, and time across a removed stretch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
-from making import moving_square, write_video
+from making import moving_square, write_sound, write_video
 from msgspec import structs
+from test_audio import phone, street
 
+from forensics import audio, audio_mute, continuity
 from forensics.clip import open_clip
+from forensics.incident import Incident
+from forensics.incident_breaks import breaks_of, on_clock
 from forensics.incident_claims import judge
-from forensics.incident_silent import Break, breaks_of, on_clock, place_silent
 from forensics.incident_timeline import build_timeline
 from forensics.model import (
     Alignment,
     Claim,
     Clip,
+    ClipBreak,
     Count,
     Coverage,
     Discontinuity,
@@ -24,12 +31,14 @@ from forensics.model import (
     Flash,
     Observation,
     Origin,
+    PairEvidence,
     Placement,
     Quantity,
     Span,
     Uncalibrated,
     Unplaced,
 )
+from forensics.provenance import question_of
 
 FLASHES = (4.0, 6.62, 7.55, 11.2)
 
@@ -66,6 +75,32 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
     }
 
 
+Placer = Callable[..., Alignment]
+
+
+@pytest.fixture
+def place_by_flashes(
+    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Placer:
+    """Aligns phone and camera by given flashes; an examiner ties the phone to a third clip."""
+    frames = moving_square(50, width=64, height=48)
+    other = open_clip(write_video(tmp_path / "other.mp4", frames), metadata=False)
+    phone, camera = clips["phone"], clips["camera"]
+
+    def place(*exams: Examination) -> Alignment:
+        seen = {e.origin.inputs[0]: e for e in exams if e.origin.method == "sound-events"}
+        seen[other.digest] = see_flashes(other, times=())
+        monkeypatch.setattr(audio_mute, "find_flashes", lambda clip: seen[clip.digest])
+        zero = Quantity(0.0, "s", -0.01, 0.01)
+        tie = PairEvidence(phone.digest, other.digest, "examiner", zero, 1.0, True)
+        return audio.align_clips(
+            [phone, other, camera], ties=(tie,), silent_by=("flash",),
+            breaks=breaks_of(exams, camera.digest),
+        )  # fmt: skip
+
+    return place
+
+
 def _alignment(clips: dict[str, Clip]) -> Alignment:
     phone, camera = clips["phone"].digest, clips["camera"].digest
     zero = Quantity.exact(0, "s", "the reference")
@@ -76,33 +111,39 @@ def _alignment(clips: dict[str, Clip]) -> Alignment:
     )  # fmt: skip
 
 
-def test_shared_flashes_place_a_silent_camera(clips: dict[str, Clip]) -> None:
+def test_shared_flashes_place_a_silent_camera(
+    clips: dict[str, Clip], place_by_flashes: Placer
+) -> None:
     seen = see_flashes(clips["phone"], times=FLASHES)
     camera = see_flashes(clips["camera"], times=tuple(t - 1.5 for t in FLASHES))
-    placed = place_silent(_alignment(clips), clips, [seen, camera])
+    placed = place_by_flashes(seen, camera)
     place = placed.placement(clips["camera"])
     assert place is not None and place.basis == "flash" and not placed.unplaced
     assert place.offset.low is not None and place.offset.high is not None
     assert place.offset.low <= 1.5 <= place.offset.high
 
 
-def test_other_flashes_place_nothing(clips: dict[str, Clip]) -> None:
+def test_other_flashes_place_nothing(
+    clips: dict[str, Clip], place_by_flashes: Placer
+) -> None:
     seen = see_flashes(clips["phone"], times=FLASHES)
     camera = see_flashes(clips["camera"], times=(1.0, 3.3, 9.1, 9.9))
-    placed = place_silent(_alignment(clips), clips, [seen, camera])
+    placed = place_by_flashes(seen, camera)
     assert placed.placement(clips["camera"]) is None
     assert placed.unplaced[0].outcome == "not-applicable"
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_time_across_a_removed_stretch(clips: dict[str, Clip], known: bool) -> None:
+def test_time_across_a_removed_stretch(
+    clips: dict[str, Clip], known: bool, place_by_flashes: Placer
+) -> None:
     removed = Quantity(2.0, "s", 1.96, 2.04) if known else None
     cut = say_cut(clips["camera"], at_s=2.0, removed=removed)
     seen = see_flashes(clips["phone"], times=FLASHES)
     # In the edited file everything after the cut comes 2 s early.
     camera = see_flashes(clips["camera"], times=tuple(t - 1.5 + 0.5 for t in FLASHES))
     exams = [seen, camera, cut]
-    placed = place_silent(_alignment(clips), clips, exams)
+    placed = place_by_flashes(*exams)
     digest = clips["camera"].digest
     gaps = breaks_of(exams, digest)
     assert [g.time_s for g in gaps] == [2.0]
@@ -114,6 +155,25 @@ def test_time_across_a_removed_stretch(clips: dict[str, Clip], known: bool) -> N
         assert before.uncertainty > after.uncertainty
     else:
         assert before is None, "beyond a break of unknown length there is no incident time"
+
+
+def test_a_clip_with_a_gap_is_placed_by_one_side_of_it(
+    clips: dict[str, Clip], place_by_flashes: Placer
+) -> None:
+    """Two flashes before the gap and three after it fit at offsets 2 s apart."""
+    story = (1.3, 2.9, 6.62, 7.55, 11.2)
+    cut = say_cut(clips["camera"], at_s=3.0, removed=Quantity(2.0, "s", 1.96, 2.04))
+    # The camera starts at 0.5; from 3.5 to 5.5 of the story is missing.
+    camera = see_flashes(clips["camera"], times=(0.8, 2.4, 4.12, 5.05, 8.7))
+    exams = [see_flashes(clips["phone"], times=story), camera, cut]
+    placed = place_by_flashes(*exams)
+    digest = clips["camera"].digest
+    (tie,) = (p for p in placed.pairs if p.second == digest and p.accepted)
+    assert tie.measures["anchor"].value == pytest.approx(5.05), "the side that shows more"
+    gaps = breaks_of(exams, digest)
+    for at, story_s in ((0.8, 1.3), (2.4, 2.9), (4.12, 6.62), (8.7, 11.2)):
+        there = on_clock(placed, digest, Span.of(at, at), gaps)
+        assert there is not None and there.start == pytest.approx(story_s, abs=0.05)
 
 
 def test_an_unbroken_clip_keeps_one_offset(clips: dict[str, Clip]) -> None:
@@ -159,7 +219,7 @@ def test_a_cut_clip_placed_nobody_knows_where_is_not_placed_exactly(
 ) -> None:
     alignment = _alignment(clips)
     digest = clips["phone"].digest
-    gap = Break(3.5, Quantity(2.0, "s", 1.96, 2.04) if known else None)
+    gap = ClipBreak(digest, 3.5, Quantity(2.0, "s", 1.96, 2.04) if known else None)
     for span in (Span.of(1, 2), Span.of(5, 6)):
         plain = alignment.on_incident_clock(digest, span)
         there = on_clock(alignment, digest, span, (gap,))
@@ -168,3 +228,56 @@ def test_a_cut_clip_placed_nobody_knows_where_is_not_placed_exactly(
             assert there is not None and there.uncertainty >= plain.uncertainty + 2.0
         else:
             assert there is None
+
+
+def test_what_other_clips_show_is_merged_without_listening_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One second is missing from the sound of one clip, and only the others show it."""
+    scene = street(60, 1)
+    heard = {name: phone(scene, start, 40, 20 + start) for start, name in enumerate("abc", 2)}
+    heard["b"] = np.concatenate([heard["b"][: 20 * 16000], heard["b"][21 * 16000 :]])
+    plan = 'title = "A test"\n'
+    for name, samples in heard.items():
+        write_sound(tmp_path / f"{name}.wav", samples, rate=16000)
+        plan += f'[[clips]]\nid = "{name}"\npath = "{name}.wav"\n'
+    (tmp_path / "incident.toml").write_text(plan, "utf-8")
+    listened = []
+    gather = continuity.gather
+    monkeypatch.setattr(
+        continuity, "gather", lambda *a, **k: listened.append(1) or gather(*a, **k)
+    )
+    incident = Incident.open(tmp_path)
+    result = incident.reconstruct()
+    named = {name: digest for digest, name in incident.names(result.clips).items()}
+    once = [e for e in incident.ledger.examinations() if e.origin.method == "edits"]
+    assert len(once) == 4, "one clip is judged again"
+
+    def said_of(exam: Examination) -> list[Discontinuity]:
+        said = [o.what for o in exam.observations if isinstance(o.what, Discontinuity)]
+        return [what for what in said if what.kind != "structure"]  # who wrote the file
+
+    assert not any(said_of(exam) for exam in once[:3]), "by itself no clip shows anything"
+    assert len(listened) == 3
+    for name, digest in named.items():
+        (exam,) = result.of(digest, "edits")
+        if name != "b":
+            assert not said_of(exam)
+            continue
+        (what,) = said_of(exam)
+        (seen,) = (o for o in exam.observations if o.what == what)
+        assert what.kind == "offset-jump" and what.verdict == "inconsistent"
+        assert what.removed is not None and what.removed.value == pytest.approx(1.0, abs=0.06)
+        assert seen.span is not None and seen.span.start <= 20 <= seen.span.end
+        assert exam.measures["levels_run"] == once[1].measures["levels_run"]
+        assert {a.digest for a in exam.artefacts} == {a.digest for a in once[1].artefacts}
+    before = incident.ledger.check()
+    again = incident.reconstruct()
+    assert incident.ledger.check() == before and len(listened) == 3
+    assert [e.origin for e in again.examinations] == [e.origin for e in result.examinations]
+    # In the report and the exports the later judgement stands, the earlier is superseded.
+    questions = {question_of(e.origin) for e in once}
+    assert len(questions) == 3
+    clips = dict(zip("abc", again.clips, strict=True))
+    line = build_timeline(again.examinations, again.alignment, clips)
+    assert len(line.select("discontinuity:offset-jump")) == 1
