@@ -23,6 +23,8 @@ from forensics.continuity_room import (
     find_band_changes,
     find_ceiling_changes,
     find_floor_steps,
+    measure_bands,
+    measure_total,
 )
 from forensics.model import (
     Clip,
@@ -324,8 +326,8 @@ def _not_testable(found: Gathered) -> list[NotTestable]:
 def _measures(found: Gathered) -> dict[str, Quantity]:
     import numpy as np
 
-    total = 10 * np.log10((10 ** (found.levels / 10)).sum(axis=1) + 1e-13)
-    loud = np.quantile(found.levels, 0.95, axis=0)
+    total = measure_total(found.levels)
+    loud = measure_bands(found.levels, 0.95)
     heard = np.flatnonzero(loud > max(loud.max() - 75, -112))
     segments = found.tracker.segments
     traced = sum(bool(s.present) for s in segments)
