@@ -13,9 +13,9 @@ from forensics.continuity_control import measure_power
 from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
 from forensics.continuity_copies import Repeat
 from forensics.continuity_explain import explanations
-from forensics.continuity_gather import Gathered, gather, read_stretches
+from forensics.continuity_gather import Gathered, gather, locate_shifts
 from forensics.continuity_generations import CodecTrace, measure_codec_generations
-from forensics.continuity_grid import Grid, GridShift, find_shifts, locate_shift
+from forensics.continuity_grid import Grid, GridShift, find_shifts
 from forensics.continuity_listen import write_listening_copy
 from forensics.continuity_room import (
     BANDS,
@@ -90,10 +90,9 @@ def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
     shifts = find_shifts(found.tracker)
     if not shifts:
         return []
-    stretches = read_stretches(iter_sound(clip, chunk_s=20.0), shifts)
+    places = locate_shifts(iter_sound(clip, chunk_s=20.0), shifts)
     said = []
-    for shift, samples in zip(shifts, stretches, strict=True):
-        place, low, high = locate_shift(samples, shift.low, shift)
+    for shift, (place, low, high) in zip(shifts, places, strict=True):
         span = Span(found.time(min(low, place)), found.time(max(high, place)))
         near_gap = any(g & Span(max(Fraction(0), span.start - 1), span.end + 1) for g in found.gaps)
         table = _innocent(shift, found.tracker.grids)

@@ -110,6 +110,10 @@ class RepeatFinder:
             self._held.clear()
         self._compare(y, first)
 
+    def finish(self) -> None:
+        """Let go of the blocks held; `repeats` stays."""
+        self._held.clear()
+
     def _compare(self, y: Floats, first: int) -> None:
         """Correlate the second half of `y` with every block held, at every lag, each lag once."""
         import numpy as np

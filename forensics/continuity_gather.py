@@ -1,11 +1,12 @@
 """One pass over a clip's sound feeds every measurement of continuity; memory stays bounded.
 
-Three hours leave behind about 30 MB of levels and a few hundred blocks' worth of bookkeeping.
+Three hours leave behind 41 MB of levels, one row of 48 bands every 50 ms, and some kilobytes of
+bookkeeping; the rest is bounded by the chunk and by how far apart repeats are looked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
 from forensics.continuity_copies import RepeatFinder
-from forensics.continuity_grid import GridShift, GridTracker
+from forensics.continuity_grid import GridShift, GridTracker, locate_shift
 from forensics.continuity_room import BANDS, Silence, SilenceFinder, measure_ceilings, measure_room
 from forensics.errors import SignalTooShort
 from forensics.model import Span
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["Gathered", "gather", "read_stretches"]
+__all__ = ["Gathered", "gather", "locate_shifts"]
 
 _SILENCE_S = 0.02
 _LONGEST = 1_500_000
@@ -170,31 +171,44 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
             state.repeats.push(piece, first)
         for piece, first in blocks.finish(COPY_RATE_HZ):
             state.repeats.push(piece, first)
+    state.repeats.finish()
     state.levels, state.ceilings = np.concatenate(levels), np.concatenate(ceilings)
     state.silences = silence.finish()
     return state
 
 
-def read_stretches(chunks: Iterable[Sound], shifts: list[GridShift]) -> list[Floats]:
-    """The mono sound from `low` to `high` of each shift, from a second pass.
+def locate_shifts(
+    chunks: Iterable[Sound], shifts: Sequence[GridShift]
+) -> list[tuple[int, int, int]]:
+    """(best sample, earliest, latest) of each shift, from a second pass over the sound.
 
-    A change seen over more than `_LONGEST` samples is left empty: it has no place to be found in,
-    and many of them must not fill the memory.
+    Each is located as soon as its stretch has passed; only what open stretches need is kept. A
+    change seen over more than `_LONGEST` samples has no place to be found in: its whole stretch is
+    given.
     """
     import numpy as np
 
-    parts: list[list[Floats]] = [[] for _ in shifts]
-    position = 0
-    last = max(shift.high for shift in shifts)
+    places = {k: (s.low + s.high) // 2 for k, s in enumerate(shifts)}
+    found = {k: (places[k], s.low, s.high) for k, s in enumerate(shifts)}
+    waiting = [k for k, s in enumerate(shifts) if s.high - s.low <= _LONGEST]
+    held: Floats = np.zeros(0, np.float32)
+    first = 0
     for sound in chunks:
-        mono = sound.mono
-        for number, shift in enumerate(shifts):
-            if shift.high - shift.low > _LONGEST:
-                continue
-            low, high = max(0, shift.low - position), min(len(mono), shift.high - position)
-            if high > low:
-                parts[number].append(mono[low:high])
-        position += len(mono)
-        if position >= last:
+        if not waiting:
             break
-    return [np.concatenate(p) if p else np.zeros(0, np.float32) for p in parts]
+        held = np.concatenate([held, sound.mono])
+        end = first + len(held)
+        for number in [k for k in waiting if shifts[k].high <= end]:
+            shift = shifts[number]
+            stretch = held[max(0, shift.low - first) : shift.high - first]
+            found[number] = locate_shift(stretch, shift.low, shift)
+            waiting.remove(number)
+        needed = min((shifts[k].low for k in waiting), default=end)
+        drop = min(max(0, needed - first), len(held))
+        held, first = held[drop:].copy(), first + drop
+    # The last segment may end where the sound does.
+    for number in waiting:
+        shift = shifts[number]
+        if shift.low >= first:
+            found[number] = locate_shift(held[shift.low - first :], shift.low, shift)
+    return [found[k] for k in range(len(shifts))]
