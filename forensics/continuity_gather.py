@@ -12,8 +12,10 @@ from fractions import Fraction
 from math import gcd
 from typing import TYPE_CHECKING
 
+from forensics.continuity_channels import RelationMeter
 from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
 from forensics.continuity_copies import RepeatFinder
+from forensics.continuity_decay import DecayFinder
 from forensics.continuity_grid import GridShift, GridTracker, locate_shift
 from forensics.continuity_room import BANDS, Silence, SilenceFinder, measure_ceilings, measure_room
 from forensics.errors import SignalTooShort
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
 
 __all__ = ["Gathered", "gather", "locate_shifts"]
 
@@ -44,6 +47,8 @@ class Gathered:
     repeats: RepeatFinder
     levels: Floats
     ceilings: Floats
+    falls: Doubles
+    relations: Floats
     silences: list[Silence]
     count: int = 0
     gaps: list[Span] = field(default_factory=list)
@@ -125,6 +130,8 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
     state: Gathered | None = None
     down: _Down | None = None
     segments, blocks, seconds_, rows = _Queue(1, 1), _Queue(1, 1), _Queue(1, 1), _Queue(1, 1)
+    decays, fading = DecayFinder(), _Queue(DecayFinder.size, DecayFinder.step)
+    meter = RelationMeter(1)
     levels: list[Floats] = []
     ceilings: list[Floats] = []
     silence = SilenceFinder(least=1)
@@ -134,7 +141,8 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
             tracker, repeats = GridTracker(rate), RepeatFinder(reach_s=reach_s)
             state = Gathered(
                 rate, sound.samples.shape[1], sound.start, tracker, repeats,
-                np.zeros((0, BANDS), np.float32), np.zeros(0, np.float32), [],
+                np.zeros((0, BANDS), np.float32), np.zeros(0, np.float32), np.zeros((0, 5)),
+                np.zeros((0, 2), np.float32), [],
             )  # fmt: skip
             segments = _Queue(tracker.length + tracker.overlap, tracker.length)
             blocks = _Queue(repeats.size, repeats.step)
@@ -142,7 +150,9 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
             seconds_, rows = _Queue(second * 8, second * 8), _Queue(hop * 160, hop * 160)
             silence = SilenceFinder(least=max(2, round(_SILENCE_S * rate)))
             down = _Down(rate) if rate >= COPY_RATE_HZ else None
+            meter = RelationMeter(rate)
         silence.push(sound.samples, state.count)
+        meter.push(sound.samples)
         mono = sound.mono
         state.count += len(mono)
         state.gaps += sound.gaps
@@ -155,8 +165,11 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
         for piece, _ in seconds_.push(mono):
             ceilings.append(measure_ceilings(piece, state.rate_hz))
         if down is not None:
-            for piece, first in blocks.push(down.push(mono)):
+            slow = down.push(mono)
+            for piece, first in blocks.push(slow):
                 state.repeats.push(piece, first)
+            for piece, first in fading.push(slow):
+                decays.push(piece, first)
     if state is None or state.count < SHORTEST_S * state.rate_hz:
         have = state.count / state.rate_hz if state else 0.0
         raise SignalTooShort("too little sound", need_s=SHORTEST_S, have_s=have)
@@ -167,13 +180,19 @@ def gather(chunks: Iterable[Sound], *, reach_s: float = 600.0) -> Gathered:
     for piece, _ in seconds_.finish(1):
         ceilings.append(measure_ceilings(piece, state.rate_hz))
     if down is not None:
-        for piece, first in blocks.push(down.push(np.zeros(0, np.float32), last=True)):
+        slow = down.push(np.zeros(0, np.float32), last=True)
+        for piece, first in blocks.push(slow):
             state.repeats.push(piece, first)
+        for piece, first in fading.push(slow):
+            decays.push(piece, first)
+        for piece, first in fading.finish(1):
+            decays.push(piece, first, last=True)
         for piece, first in blocks.finish(COPY_RATE_HZ):
             state.repeats.push(piece, first)
     state.repeats.finish()
     state.levels, state.ceilings = np.concatenate(levels), np.concatenate(ceilings)
     state.silences = silence.finish()
+    state.falls, state.relations = decays.finish(), meter.finish()
     return state
 
 
