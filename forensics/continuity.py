@@ -6,29 +6,34 @@ One decode feeds every measurement. The absence of a trace is reported as "no tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from forensics.continuity_channels import (
+    DIFFERENT,
+    iter_channel,
+    to_examine,
+)
 from forensics.continuity_control import measure_power
 from forensics.continuity_copies import RATE_HZ as COPY_RATE_HZ
-from forensics.continuity_copies import Repeat
-from forensics.continuity_explain import explanations
-from forensics.continuity_gather import Gathered, gather, read_stretches
+from forensics.continuity_gather import Gathered, gather, locate_shifts
 from forensics.continuity_generations import CodecTrace, measure_codec_generations
-from forensics.continuity_grid import Grid, GridShift, find_shifts, locate_shift
+from forensics.continuity_grid import Grid, GridShift, find_shifts
 from forensics.continuity_listen import write_listening_copy
-from forensics.continuity_room import (
-    BANDS,
-    HOP_S,
-    find_band_changes,
-    find_ceiling_changes,
-    find_floor_steps,
+from forensics.continuity_room import BANDS, measure_bands, measure_total
+from forensics.continuity_said import (
+    channel_observations,
+    decay_observations,
+    observe,
+    repeat_observations,
+    room_observations,
+    silence_observations,
+    stream_observations,
 )
 from forensics.model import (
     Clip,
     Coverage,
     Discontinuity,
-    DiscontinuityKind,
     Examination,
     NotTestable,
     Observation,
@@ -38,7 +43,7 @@ from forensics.model import (
     Verdict3,
 )
 from forensics.provenance import conclude, method
-from forensics.scan_sound import check_not_listening_copy, iter_sound
+from forensics.scan_sound import Sound, check_not_listening_copy, iter_sound
 
 __all__ = [
     "CodecTrace",
@@ -49,25 +54,8 @@ __all__ = [
 ]
 
 _COINCIDE = Fraction(2, 5)
-#: Sound of which this share is heard twice or more is a loop; so is a stretch that runs into its
-#: own copy at a beat faster than this.
-_LOOP_SHARE, _BEAT_S = 0.6, 1.0
 #: Samples a frame -> the coders that have such a grid.
 _FAMILY = {1024: "AAC", 576: "MP3"}
-#: A repeat counts at this likeness times the square root of its length in quarter seconds.
-_REPEAT_WEIGHT, _REPEAT_LIKENESS = 0.95, 0.5
-
-
-def _said(
-    kind: DiscontinuityKind, verdict: Verdict3, span: Span, score: float, *,
-    note: str, table: str | None = None, removed: Quantity | None = None,
-    measures: dict[str, Quantity] | None = None, supports: tuple[str, ...] = (), stratum: str = "",
-) -> Observation:  # fmt: skip
-    what = Discontinuity("audio", kind, verdict, supports, explanations(table or kind), removed)
-    return Observation(
-        what, span, round(min(1.0, max(0.0, score)), 4), measures=measures or {}, note=note,
-        stratum=stratum,
-    )  # fmt: skip
 
 
 def _innocent(shift: GridShift, grids: Sequence[Grid]) -> str | None:
@@ -84,14 +72,13 @@ def _innocent(shift: GridShift, grids: Sequence[Grid]) -> str | None:
     return "vorbis-blocks" if several or shift.samples % 128 == 0 else None
 
 
-def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
+def _shift_observations(chunks: Iterable[Sound], found: Gathered) -> list[Observation]:
     shifts = find_shifts(found.tracker)
     if not shifts:
         return []
-    stretches = read_stretches(iter_sound(clip, chunk_s=20.0), shifts)
+    places = locate_shifts(chunks, shifts)
     said = []
-    for shift, samples in zip(shifts, stretches, strict=True):
-        place, low, high = locate_shift(samples, shift.low, shift)
+    for shift, (place, low, high) in zip(shifts, places, strict=True):
         span = Span(found.time(min(low, place)), found.time(max(high, place)))
         near_gap = any(g & Span(max(Fraction(0), span.start - 1), span.end + 1) for g in found.gaps)
         table = _innocent(shift, found.tracker.grids)
@@ -100,7 +87,7 @@ def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
         why = "; beside a gap in the sound stamps" if near_gap else ""
         name, hop = _FAMILY[shift.before.hop], shift.before.hop
         said.append(
-            _said(
+            observe(
                 "frame-grid-shift", verdict, span, 1 - 2.0 ** (-shift.strength / 5), table=table,
                 note=f"{name}'s grid of {hop:,} samples moves from offset {shift.before.offset} to "
                 f"{shift.after.offset}{why}",
@@ -120,163 +107,34 @@ def _shift_observations(clip: Clip, found: Gathered) -> list[Observation]:
     return said
 
 
-def _counts(repeat: Repeat) -> bool:
-    weight = repeat.likeness * (repeat.length_s / 0.25) ** 0.5
-    return repeat.likeness >= _REPEAT_LIKENESS and weight >= _REPEAT_WEIGHT
-
-
-def _looped(repeats: list[Repeat], length_s: float) -> bool:
-    """Whether the sound repeats by nature: nearly all of it, or so often, or on a short beat."""
-    ends = [(r.first_s, r.first_s + r.length_s) for r in repeats]
-    ends += [(r.second_s, r.second_s + r.length_s) for r in repeats]
-    covered, reached = 0.0, 0.0
-    for start, end in sorted(ends):
-        covered += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return len(repeats) > 12 or covered > _LOOP_SHARE * length_s
-
-
-def _repeat_observations(found: Gathered) -> list[Observation]:
-    repeats = [r for r in found.repeats.repeats if _counts(r)]
-    looped = _looped(repeats, float(found.span.length))
-    said = []
-    for repeat in sorted(repeats, key=lambda r: r.second_s):
-        lag_s = repeat.second_s - repeat.first_s
-        many = looped or (lag_s < _BEAT_S and lag_s < repeat.length_s)
-        clear = repeat.likeness >= 0.8 and repeat.length_s >= 0.4 and not many
-        note = (
-            f"{repeat.length_s:.2f} s from {repeat.first_s:.3f} s are heard again here, sample by "
-            "sample; which of the two is the copy this cannot tell"
-        )
-        if many:
-            note += "; sound that repeats so much is a loop, a machine or made by a computer"
-        said.append(
-            _said(
-                "copy-move", "inconsistent" if clear else "inconclusive",
-                Span(
-                    found.start + Fraction(round(repeat.second_s * 1000), 1000),
-                    found.start + Fraction(round((repeat.second_s + repeat.length_s) * 1000), 1000),
-                ),
-                min(1.0, repeat.likeness), note=note, table="loop" if many else None,
-                measures={
-                    "source": Quantity(
-                        float(found.start) + repeat.first_s, "s",
-                        float(found.start) + repeat.first_s - 0.03,
-                        float(found.start) + repeat.first_s + 0.03, "start of the like stretch",
-                    ),
-                    "likeness": Quantity(repeat.likeness, "", note="mean whitened correlation"),
-                    "strength": Quantity(repeat.z, "", note="robust z among all lags"),
-                },
-                stratum="copy-move",
-            )
-        )  # fmt: skip
-    return said
-
-
-def _room_observations(found: Gathered) -> list[Observation]:
-    said = []
-    half = Fraction(1, 4)
-
-    def around(row: int) -> Span:
-        at = found.start + Fraction(round(row * HOP_S * 1000), 1000)
-        return Span(max(found.start, at - half), min(found.span.end, at + half))
-
-    for step in find_floor_steps(found.levels):
-        pumped = step.loud_before_db > 20
-        table = "gain-after-bang" if pumped else "noise-floor-step"
-        said.append(
-            _said(
-                "noise-floor-step", "inconclusive", around(step.row),
-                min(0.9, 1 - 2.0 ** (-step.strength / 6)), table=table,
-                note=f"the quiet changes by {step.step_db:+.1f} dB at once"
-                + ("; a loud sound precedes it" if pumped else ""),
-                measures={
-                    "step": Quantity(step.step_db, "dB", note="mean over the bands in use"),
-                    "strength": Quantity(step.strength, "", note="against the rest of the clip"),
-                    "bands": Quantity(step.bands, "", note="share of bands that change alike"),
-                },
-                stratum="noise floor",
-            )
-        )  # fmt: skip
-    nyquist = found.rate_hz / 2
-    step_note = f"±{nyquist / BANDS:.0f} Hz, one band"
-    said += [
-        _said(
-            "bandwidth-change", "inconclusive", around(change.row),
-            min(0.9, change.drop_db / 50),
-            note=f"the top of the spectrum goes from {change.before * nyquist / 1000:.1f} to "
-            f"{change.after * nyquist / 1000:.1f} kHz",
-            measures={
-                "before": Quantity(change.before * nyquist, "Hz", note=step_note),
-                "after": Quantity(change.after * nyquist, "Hz", note=step_note),
-            },
-            stratum="bandwidth",
-        )
-        for change in find_band_changes(found.levels)
-    ]  # fmt: skip
-    said += [
-        _said(
-            "sound-splice", "inconclusive",
-            Span(found.start + top.low, min(found.span.end, found.start + top.high)), 0.6,
-            note=f"the clipping ceiling changes from {top.before:.3f} to {top.after:.3f}",
-            supports=("clipping-ceiling",), stratum="clipping ceiling",
-        )
-        for top in find_ceiling_changes(found.ceilings)
-    ]  # fmt: skip
-    return said
-
-
-def _silence_observations(found: Gathered) -> list[Observation]:
-    # The first and last tenth of a second are the encoder's and the editor's; all-digital-silence
-    # recordings have no silence to find.
-    edge = found.rate_hz // 10
-    total = sum(s.last - s.first for s in found.silences)
-    if total > 0.98 * found.count:
-        return []
-    said = []
-    for run in found.silences:
-        if run.first < edge or run.last > found.count - edge:
-            continue
-        span = Span(found.time(run.first), found.time(run.last))
-        if any(gap & span for gap in found.gaps):
-            continue
-        said.append(
-            _said(
-                "digital-silence", "inconclusive", span,
-                min(0.9, 0.3 + float(span.length)), note="exactly constant samples: nothing, not "
-                "even noise, was recorded", stratum="digital silence",
-                measures={"value": Quantity.exact(run.value, "of full scale")},
-            )
-        )  # fmt: skip
-    return said
-
-
-def _stream_observations(clip: Clip, found: Gathered) -> list[Observation]:
+def _everything(
+    chunks: Iterable[Sound], found: Gathered
+) -> tuple[list[Observation], list[NotTestable]]:
+    """What one sound shows by itself; `chunks` is a second pass over it."""
+    faded, blind = decay_observations(found)
     said = [
-        _said(
-            "dropped-sound", "inconclusive", gap, min(0.9, 0.4 + float(gap.length)),
-            note=f"the sound stamps leave out {float(gap.length):.3f} s", stratum="dropped sound",
-            removed=Quantity.exact(float(gap.length), "s", "by the stamps"),
-        )
-        for gap in found.gaps
+        *_shift_observations(chunks, found), *repeat_observations(found),
+        *room_observations(found), *faded, *silence_observations(found),
     ]  # fmt: skip
-    video = clip.video
-    if video is None or video.start is None or not video.duration:
-        return said
-    pairs: tuple[tuple[str, Fraction, Fraction, float], ...] = (
-        ("start", video.start, found.span.start, 0.25),
-        ("end", video.start + video.duration, found.span.end, 0.5),
-    )
-    for name, picture, sound, least in pairs:
-        if abs(float(picture - sound)) >= least:
-            said.append(
-                _said(
-                    "av-mismatch", "inconclusive", Span(min(picture, sound), max(picture, sound)),
-                    0.4, note=f"sound and picture {name} {abs(float(picture - sound)):.3f} s apart",
-                    stratum="av mismatch",
-                )
-            )  # fmt: skip
-    return said
+    return said, [*_not_testable(found), *blind]
+
+
+def _of_channel(seen: Observation, number: int) -> Observation:
+    import msgspec
+
+    note = f"channel {number + 1} alone: {seen.note}"
+    return msgspec.structs.replace(seen, note=note, stratum=f"{seen.stratum}, one channel")
+
+
+def _has(said: Sequence[Observation], new: Observation) -> bool:
+    """Whether one of the same kind has been said of about the same place."""
+    assert isinstance(new.what, Discontinuity) and new.span is not None
+    wide = Span(max(Fraction(0), new.span.start - _COINCIDE), new.span.end + _COINCIDE)
+    return any(
+        isinstance(o.what, Discontinuity) and o.what.kind == new.what.kind and o.span is not None
+        and o.span & wide
+        for o in said
+    )  # fmt: skip
 
 
 def _support(observations: Sequence[Observation]) -> list[Observation]:
@@ -324,8 +182,8 @@ def _not_testable(found: Gathered) -> list[NotTestable]:
 def _measures(found: Gathered) -> dict[str, Quantity]:
     import numpy as np
 
-    total = 10 * np.log10((10 ** (found.levels / 10)).sum(axis=1) + 1e-13)
-    loud = np.quantile(found.levels, 0.95, axis=0)
+    total = measure_total(found.levels)
+    loud = measure_bands(found.levels, 0.95)
     heard = np.flatnonzero(loud > max(loud.max() - 75, -112))
     segments = found.tracker.segments
     traced = sum(bool(s.present) for s in segments)
@@ -344,12 +202,16 @@ def _measures(found: Gathered) -> dict[str, Quantity]:
             note=f"highest of {BANDS} bands in use",
         ),
         "clipped_seconds": Quantity.exact(float((found.ceilings > 0).sum()), "s"),
+        "channels_different": Quantity.exact(
+            float((found.relations[:, 0] == DIFFERENT).sum()), "s",
+            "seconds in which the channels hold different sound",
+        ),
     }  # fmt: skip
 
 
 @method(
     "sound-continuity",
-    version="2",
+    version="3",
     references=(
         "Yang, Qu, Huang: Detecting digital audio forgeries by checking frame offsets, MM&Sec 2008",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
@@ -364,7 +226,9 @@ def find_splices(
     Looked for in one decode: a shift of the frame grid that AAC or MP3 leaves in decoded sound
     (with the exact number of samples, modulo 1,024 or 576); stretches that occur twice sample by
     sample; digital silence; steps of the noise floor between the sounds; changes of bandwidth;
-    changes of the clipping ceiling; sound the stamps leave out; ends that differ from the picture.
+    changes of the clipping ceiling; changes of how fast sound dies away in the pauses; channels
+    that begin to stand otherwise to each other; sound the stamps leave out; ends that differ from
+    the picture. Where channels hold different sound each is examined by itself, besides their mean.
 
     Parameters
     ----------
@@ -400,8 +264,10 @@ def find_splices(
     (misinterpretation: a shift of the grid is real, an edit of one take is not); when music, a
     ring tone or a machine repeats itself (inaccuracy: association; sound that is a loop as a whole
     is never more than inconclusive); when a door, an engine or automatic gain changes the
-    background (misinterpretation). Vorbis moves its own grid by multiples of 128 samples: such
-    shifts are never more than inconclusive, a real cut among them included.
+    background, or somebody moves or another speaks, which changes how sound dies away
+    (misinterpretation; such changes are never more than inconclusive). Vorbis moves its own grid
+    by multiples of 128 samples: such shifts are never more than inconclusive, a real cut among
+    them included.
     Misses it when the length removed is a multiple of the frame, the sound was resampled, went
     through Opus or a strong low-rate coder afterwards (a second AAC of the same rate hides about
     one cut in four), when the parts are shorter than about 3 s, or when the sound was never AAC or
@@ -410,22 +276,29 @@ def find_splices(
     """
     check_not_listening_copy(clip)
     found = gather(iter_sound(clip, chunk_s=chunk_s, progress=progress), reach_s=reach_s)
-    observations = [
-        *_shift_observations(clip, found),
-        *_repeat_observations(found),
-        *_room_observations(found),
-        *_silence_observations(found),
-        *_stream_observations(clip, found),
-    ]
-    observations = _support(sorted(observations, key=lambda o: o.span or found.span))
-    untested = _not_testable(found)
-    untested += [NotTestable(gap, "the file has no sound here") for gap in found.gaps]
-    if found.rate_hz < COPY_RATE_HZ:
-        untested.append(NotTestable(found.span, "repeats: not looked for below 8 kHz sampling"))
+    said, untested = _everything(iter_sound(clip, chunk_s=chunk_s), found)
+    said += [*stream_observations(clip, found), *channel_observations(found)]
+    apart = to_examine(found.relations, found.channels)
+    measures = _measures(found)
+    # What has been said is all that is needed of one pass before the next.
+    known = (found.span, found.count, found.failures, tuple(found.gaps), found.rate_hz)
     grids = len(found.tracker.grids)
+    del found
+    for number in apart:
+        one = gather(iter_channel(iter_sound(clip, chunk_s=chunk_s), number), reach_s=reach_s)
+        alone, _ = _everything(iter_channel(iter_sound(clip, chunk_s=chunk_s), number), one)
+        said += [_of_channel(o, number) for o in alone if not _has(said, o)]
+    span, count, failures, gaps, rate_hz = known
+    observations = _support(sorted(said, key=lambda o: o.span or span))
+    untested += [NotTestable(gap, "the file has no sound here") for gap in gaps]
+    if rate_hz < COPY_RATE_HZ:
+        untested.append(NotTestable(span, "repeats, room: not looked for below 8 kHz sampling"))
     trace = f"{grids} frame grid(s) seen" if grids else "frame grid: no trace"
+    looked = f"; their mean and each of {len(apart)} channels examined" if apart else ""
     return conclude(
         observations,
-        coverage=Coverage(found.span, found.count, "samples", found.failures, tuple(untested)),
-        reason=f"{len(observations)} discontinuities; {trace}", measures=_measures(found),
+        coverage=Coverage(span, count, "samples", failures, tuple(untested)),
+        reason=f"{len(observations)} discontinuities; {trace}{looked}",
+        measures={**measures, "channels_alone": Quantity.exact(
+            len(apart), "", "channels examined one by one, besides their mean")},
     )  # fmt: skip

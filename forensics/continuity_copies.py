@@ -8,6 +8,7 @@ does. Pure functions of arrays; memory is bounded by the reach, not by the lengt
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ RATE_HZ = 8000
 _BLOCK, _STEP = 1 << 17, 1 << 16
 #: Peaks looked at closely per block: sound that repeats everywhere must not cost without bound.
 _MOST_CHECKS = 12
+#: Blocks correlated at a time: the transforms of several rows share their work.
+_AT_ONCE = 8
 _LOWEST_Z = 7.5
 _LEAST_LAG_S = 0.3
 LEAST_S = 0.25
@@ -107,10 +110,14 @@ class RepeatFinder:
             self._held.clear()
         self._compare(y, first)
 
+    def finish(self) -> None:
+        """Let go of the blocks held; `repeats` stays."""
+        self._held.clear()
+
     def _compare(self, y: Floats, first: int) -> None:
         """Correlate the second half of `y` with every block held, at every lag, each lag once."""
         import numpy as np
-        from scipy.fft import irfft, rfft
+        from scipy.fft import rfft
 
         self._held.append((first, y, rfft(y).astype(np.complex64)))
         new = np.zeros(_BLOCK, np.float32)
@@ -120,10 +127,7 @@ class RepeatFinder:
         turned = np.conj(rfft(new)).astype(np.complex64)
         least = round(_LEAST_LAG_S * RATE_HZ)
         verified = 0
-        for earlier, x, other in reversed(self._held):
-            # Entry k: the new half, which begins at first + _STEP, is like x from its sample k.
-            # No sum wraps round for k up to _STEP.
-            curve = irfft(other * turned)[: _STEP + 1]
+        for (earlier, x, _), curve in self._curves(turned):
             if earlier == first:
                 curve[_STEP - least :] = 0
             np.abs(curve, out=curve)
@@ -138,6 +142,25 @@ class RepeatFinder:
                 lag = _STEP - at  # of y against x within their blocks
                 self._verify(x, y, earlier, first, lag, -_peak(curve, at), z)
                 curve[max(0, at - 400) : at + 400] = 0
+
+    def _curves(
+        self, turned: NDArray[np.complex64]
+    ) -> Iterator[tuple[tuple[int, Floats, NDArray[np.complex64]], Floats]]:
+        """Each block held, the latest first, with the correlation of the new half against it.
+
+        Entry k: the new half, which begins a step after its block, is like the block from its
+        sample k. No sum wraps round for k up to a step.
+        """
+        import numpy as np
+        from scipy.fft import irfft
+
+        held = list(reversed(self._held))
+        for first in range(0, len(held), _AT_ONCE):
+            group = held[first : first + _AT_ONCE]
+            spectra = np.stack([spectrum for _, _, spectrum in group])
+            spectra *= turned
+            curves = irfft(spectra, axis=1, overwrite_x=True)[:, : _STEP + 1]
+            yield from zip(group, curves, strict=True)
 
     def _verify(
         self, x: Floats, y: Floats, earlier: int, first: int, lag: int, part: float, z: float

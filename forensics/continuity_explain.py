@@ -37,6 +37,22 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("environment", True, "the scene itself became quieter or louder"),
         ("cut", False, "the parts before and after were not recorded in one go"),
     ),
+    "reverberation-change": (
+        ("moved", True, "the speaker or the phone moved, turned, or somebody farther off spoke"),
+        ("environment", True, "a door was opened or closed; the recorder went into another room"),
+        ("gain-control", True, "noise suppression or a voice gate began to cut the pauses short"),
+        ("cut", False, "the parts before and after were recorded in different rooms"),
+    ),
+    "channel-change": (
+        ("coder", True, "the coder fell back to one channel, or came back from it"),
+        ("microphone-change", True, "a second microphone was switched, plugged or covered"),
+        ("cut", False, "the parts before and after come from different sources"),
+    ),
+    "sync-break": (
+        ("retimed", False, "sound or picture alone was cut, inserted or shifted from here on"),
+        ("moved", True, "the scene moved nearer or farther: sound takes 2.9 ms for each metre"),
+        ("recorder", True, "the recorder lost frames or sound, or changed its frame rate"),
+    ),
     "bandwidth-change": (
         ("codec-adapts", True, "the coder or the network call changed its rate"),
         ("microphone-change", True, "the phone changed or covered its microphone, or a headset"),

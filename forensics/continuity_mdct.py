@@ -82,6 +82,24 @@ def _window(kind: str) -> Floats:
     return np.concatenate([half, half[::-1]]).astype(np.float32)
 
 
+def _mean_log(coefficients: Floats) -> Floats:
+    """Mean of log(|c| + epsilon) along each row; the coefficients are overwritten.
+
+    Four are multiplied before one logarithm is taken: of the four, none under- or overflows.
+    """
+    import numpy as np
+
+    np.abs(coefficients, out=coefficients)
+    coefficients += np.float32(_EPSILON)
+    quarter = coefficients.shape[1] // 4
+    product = coefficients[:, :quarter] * coefficients[:, quarter : 2 * quarter]
+    product *= coefficients[:, 2 * quarter : 3 * quarter]
+    product *= coefficients[:, 3 * quarter :]
+    np.log(product, out=product)
+    means: Floats = product.mean(axis=1) / np.float32(4)
+    return means
+
+
 def _rows(view: Floats, starts: Ints, kind: str) -> Floats:
     """Mean log magnitude of the 2,048-sample MDCT from each start."""
     import numpy as np
@@ -90,18 +108,20 @@ def _rows(view: Floats, starts: Ints, kind: str) -> Floats:
     out = np.empty(len(starts), np.float32)
     window, h = _window(kind), _HALF
     folded = np.empty((_ROWS, 2 * h), np.float32)
+    windowed = np.empty((_ROWS, 4 * h), np.float32)
     for first in range(0, len(starts), _ROWS):
-        rows = view[starts[first : first + _ROWS]]
-        rows *= window
+        part = starts[first : first + _ROWS]
+        rows = windowed[: len(part)]
+        if part[-1] - part[0] == len(part) - 1:  # one after the other: nothing to gather
+            np.multiply(view[part[0] : part[-1] + 1], window, out=rows)
+        else:
+            np.multiply(view[part], window, out=rows)
         fold = folded[: len(rows)]
         np.add(rows[:, 3 * h - 1 : 2 * h - 1 : -1], rows[:, 3 * h :], out=fold[:, :h])
         np.negative(fold[:, :h], out=fold[:, :h])
         np.subtract(rows[:, :h], rows[:, 2 * h - 1 : h - 1 : -1], out=fold[:, h:])
         spectrum = dct(fold, type=4, axis=1, norm="ortho", overwrite_x=True)[:, _LOWEST_BIN:]
-        np.abs(spectrum, out=spectrum)
-        spectrum += np.float32(_EPSILON)
-        np.log(spectrum, out=spectrum)
-        out[first : first + _ROWS] = spectrum.mean(axis=1)
+        out[first : first + _ROWS] = _mean_log(spectrum)
     return out
 
 
@@ -137,20 +157,16 @@ def _granules(subbands: Floats) -> Floats:
     up, down = found[:, :-1, :9:-1].copy(), found[:, 1:, :8].copy()
     found[:, :-1, :9:-1] = up * cs + down * ca
     found[:, 1:, :8] = down * cs - up * ca
-    flat = found.reshape(len(found), 576)[:, _LOWEST_BIN // 2 :]
-    np.abs(flat, out=flat)
-    flat += np.float32(_EPSILON)
-    np.log(flat, out=flat)
-    means: Floats = flat.mean(axis=1)
-    return means
+    return _mean_log(found.reshape(len(found), 576)[:, _LOWEST_BIN // 2 :])
 
 
-def _mp3(samples: Floats, start: int, offsets: Ints) -> Floats:
+def _subbands(samples: Floats, start: int, offsets: Ints) -> Floats:
+    """Subband samples (n, 36, 32) of the filter bank for a granule at each offset."""
     import numpy as np
 
     bank = _bank()[0]
     view = np.lib.stride_tricks.sliding_window_view(samples, 512)
-    out = np.empty(len(offsets), np.float32)
+    out = np.empty((len(offsets), 36, 32), np.float32)
     phases = offsets % 32
     step = np.arange(36)
     for phase in np.unique(phases):
@@ -158,10 +174,23 @@ def _mp3(samples: Floats, start: int, offsets: Ints) -> Floats:
         low = int(offsets[own].min())
         rows = (offsets[own] - low) // 32
         bands = view[start + low : start + low + 32 * (int(rows.max()) + 35) + 1 : 32] @ bank
-        for first in range(0, len(own), 2 * _ROWS):
-            part = slice(first, first + 2 * _ROWS)
-            out[own[part]] = _granules(bands[rows[part, None] + step])
+        out[own] = bands[rows[:, None] + step]
     return out
+
+
+def _mp3(samples: Floats, starts: Ints, offsets: Ints) -> Floats:
+    """Mean log magnitude of MP3's coefficients, (starts, offsets)."""
+    import numpy as np
+
+    found = np.empty((len(starts), len(offsets)), np.float32)
+    # Many small frames at a time, or a part of one large: calls cost more than sums.
+    together = max(1, 2 * _ROWS // len(offsets))
+    for first in range(0, len(starts), together):
+        part = starts[first : first + together]
+        rows = np.concatenate([_subbands(samples, int(start), offsets) for start in part])
+        means = [_granules(rows[k : k + 2 * _ROWS]) for k in range(0, len(rows), 2 * _ROWS)]
+        found[first : first + together] = np.concatenate(means).reshape(len(part), -1)
+    return found
 
 
 def measure_collapse(samples: Floats, starts: Ints, offsets: Ints, kind: str) -> Floats:
@@ -190,7 +219,7 @@ def measure_collapse(samples: Floats, starts: Ints, offsets: Ints, kind: str) ->
         return np.zeros((0, len(offsets)), np.float32)
     samples = np.ascontiguousarray(samples, np.float32)
     if kind == "mp3":
-        return np.stack([_mp3(samples, int(start), offsets) for start in starts])
+        return _mp3(samples, starts, offsets)
     view = np.lib.stride_tricks.sliding_window_view(samples, 4 * _HALF)
     flat = _rows(view, (starts[:, None] + offsets[None]).ravel(), kind)
     found: Floats = flat.reshape(len(starts), len(offsets))

@@ -24,8 +24,10 @@ __all__ = [
     "find_band_changes",
     "find_ceiling_changes",
     "find_floor_steps",
+    "measure_bands",
     "measure_ceilings",
     "measure_room",
+    "measure_total",
 ]
 
 #: Linear bands up to half the sample rate.
@@ -55,6 +57,24 @@ def measure_room(samples: Floats, rate_hz: int) -> Floats:
     return levels
 
 
+def measure_bands(levels: Floats, quantile: float) -> Floats:
+    """A quantile of each band over the whole of `levels`, (48,); one band at a time in memory."""
+    import numpy as np
+
+    return np.array([np.quantile(band, quantile) for band in levels.T], np.float32)
+
+
+def measure_total(levels: Floats) -> Floats:
+    """Level of all bands together, dB (n,)."""
+    import numpy as np
+
+    total = np.empty(len(levels), np.float32)
+    for first in range(0, len(levels), 4096):
+        piece = 10 ** (levels[first : first + 4096] / 10)
+        total[first : first + 4096] = 10 * np.log10(piece.sum(axis=1) + 1e-13)
+    return total
+
+
 @dataclass(frozen=True)
 class FloorStep:
     """At row `row` the quiet of the bands changes: mean step in dB, its strength, shared bands."""
@@ -81,14 +101,29 @@ def _steps(levels: Floats, quantile: float, every: int) -> tuple[NDArray[np.int6
     rows = np.arange(side + guard, len(levels) - side - guard, every)
     if not len(rows):
         return rows, np.zeros((0, levels.shape[1]), np.float32)
-    view = np.lib.stride_tricks.sliding_window_view(levels, side, axis=0)
-    out = np.empty((len(rows), levels.shape[1]), np.float32)
-    for first in range(0, len(rows), 512):
-        part = rows[first : first + 512]
-        before = np.quantile(view[part - guard - side], quantile, axis=-1)
-        after = np.quantile(view[part + guard], quantile, axis=-1)
-        out[first : first + 512] = after - before
+    (quiet,) = _quantiles(levels, (quantile,), side, every)
+    # Before the guard and after it lie stretches of one length: each is measured once.
+    apart = (side + 2 * guard) // every
+    out: Floats = quiet[apart : apart + len(rows)] - quiet[: len(rows)]
     return rows, out
+
+
+def _quantiles(
+    levels: Floats, quantiles: tuple[float, ...], side: int, every: int
+) -> tuple[Floats, ...]:
+    """Quantiles of the `side` rows from every `every`-th row on, each (n, bands)."""
+    import numpy as np
+
+    view = np.lib.stride_tricks.sliding_window_view(levels, side, axis=0)[::every]
+    found = tuple(np.empty((len(view), levels.shape[1]), np.float32) for _ in quantiles)
+    places = [(side - 1) * quantile for quantile in quantiles]
+    order = sorted({k for place in places for k in (int(place), min(side - 1, int(place) + 1))})
+    for first in range(0, len(view), 256):
+        part = np.partition(view[first : first + 256], order, axis=-1)
+        for one, place in zip(found, places, strict=True):
+            low, high = part[..., int(place)], part[..., min(side - 1, int(place) + 1)]
+            one[first : first + 256] = low + (high - low) * np.float32(place % 1)
+    return found
 
 
 def find_floor_steps(levels: Floats, *, least_db: float = 6.0) -> list[FloorStep]:
@@ -113,7 +148,7 @@ def find_floor_steps(levels: Floats, *, least_db: float = 6.0) -> list[FloorStep
     if len(rows) < 5:
         return []
     # Half the typical change goes to chance; numeric floors (empty bands) say nothing.
-    alive = np.quantile(levels, 0.5, axis=0) > -115
+    alive = measure_bands(levels, 0.5) > -115
     if alive.sum() < 6:
         return []
     used = steps[:, alive]
@@ -122,6 +157,7 @@ def find_floor_steps(levels: Floats, *, least_db: float = 6.0) -> list[FloorStep
     usual = 1.4826 * np.median(np.abs(mean - np.median(mean))) + 1.0
     strength = np.abs(mean) / usual
     found: list[FloorStep] = []
+    total = measure_total(levels)
     order = np.argsort(-strength)
     for index in order:
         if strength[index] < 4 or abs(mean[index]) < least_db or agree[index] < 0.6:
@@ -135,7 +171,6 @@ def find_floor_steps(levels: Floats, *, least_db: float = 6.0) -> list[FloorStep
         place, gradual = sharp
         if gradual:
             continue
-        total = 10 * np.log10((10 ** (levels / 10)).sum(axis=1))
         before = total[max(0, place - 60) : max(1, place - 1)]
         loud = float(before.max() - np.median(total)) if len(before) else 0.0
         found.append(
@@ -204,17 +239,12 @@ def find_band_changes(levels: Floats, *, least_db: float = 15.0) -> list[BandCha
     rows = np.arange(side, len(levels) - side, 4)
     if not len(rows):
         return []
-    view = np.lib.stride_tricks.sliding_window_view(levels, side, axis=0)
-    loud = np.empty((len(view), BANDS), np.float32)
-    quiet = np.empty((len(view), BANDS), np.float32)
-    needed = np.unique(np.concatenate([rows - side, rows]))
-    for first in range(0, len(needed), 256):
-        part = needed[first : first + 256]
-        loud[part] = np.quantile(view[part], 0.97, axis=-1)
-        quiet[part] = np.quantile(view[part], 0.2, axis=-1)
+    loud, quiet = _quantiles(levels, (0.97, 0.2), side, 4)
+    life = loud - quiet
+    apart = side // 4
     found: list[BandChange] = []
-    before, after = loud[rows - side], loud[rows]
-    life_before, life_after = before - quiet[rows - side], after - quiet[rows]
+    before, after = loud[:-apart][: len(rows)], loud[apart:][: len(rows)]
+    life_before, life_after = life[:-apart][: len(rows)], life[apart:][: len(rows)]
     steps = after - before
     strength = np.sort(np.abs(steps[:, BANDS // 4 :]), axis=1)[:, -3:].mean(axis=1)
     for index in np.argsort(-strength):

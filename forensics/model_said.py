@@ -60,6 +60,7 @@ DiscontinuityKind: TypeAlias = Literal[
     # sound
     "sound-splice", "frame-grid-shift", "noise-floor-step", "bandwidth-change",
     "copy-move", "digital-silence", "hum-phase-break", "dropped-sound", "av-mismatch",
+    "reverberation-change", "channel-change", "sync-break",
     # burned-in clock
     "clock-jump", "clock-frozen", "clock-missing-seconds", "clock-rate",
     # one clip against others of the same event

@@ -7,9 +7,10 @@ between presentation stamps become counted silence, so sample ``n`` is heard at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from typing import TYPE_CHECKING, Any
 
 from forensics.clip import check_unchanged, open_container
@@ -47,6 +48,8 @@ class Sound:
     @property
     def mono(self) -> NDArray[np.float32]:
         """The mean of all channels, (n,) float32."""
+        if self.samples.shape[1] == 1:
+            return self.samples[:, 0]
         mixed: NDArray[np.float32] = self.samples.mean(axis=1, dtype="float32")
         return mixed
 
@@ -76,7 +79,7 @@ def audio_stream(clip: Clip) -> AudioStream:
 
 
 class _Timeline:
-    """Puts decoded frames on the presentation clock; counts gaps and overlaps."""
+    """Puts decoded pieces on the presentation clock; counts gaps and overlaps."""
 
     def __init__(self, stream: AudioStream, origin: Fraction) -> None:
         self.stream = stream
@@ -85,34 +88,48 @@ class _Timeline:
         self.count = 0
         self.gaps: list[Span] = []
         self.overlaps: list[Span] = []
+        self._tick: Fraction | None = None
+        self._tick_s = self._begun = 0.0
 
-    def place(self, frame: Any) -> Iterator[NDArray[np.float32]]:
-        import numpy as np
-
-        data = np.ascontiguousarray(frame.to_ndarray().T)
-        rate = frame.sample_rate
-        if frame.pts is not None and frame.time_base:
-            time = frame.pts * Fraction(frame.time_base) - self.origin
+    def place(self, piece: _Piece) -> Iterator[NDArray[np.float32]]:
+        data, rate = piece.data, piece.rate
+        if piece.pts is not None and piece.tick:
             if self.start is None:
-                self.start = time
-            expected = self.start + Fraction(self.count, rate)
-            off = float(time - expected)
-            if off > GAP_S:
-                missing = round(off * rate)
-                self.gaps.append(Span(expected, time))
-                if missing > 600 * rate:
-                    raise ClipRefused(f"a gap of {off:.0f} s in the sound stamps")
-                self.count += missing
-                yield np.zeros((missing, data.shape[1]), np.float32)
-            elif off < -GAP_S:
-                twice = min(len(data), round(-off * rate))
-                self.overlaps.append(Span(time, expected))
-                data = data[twice:]
+                self.start = piece.time - self.origin
+                self._begun = float(self.start + self.origin)
+            if piece.tick != self._tick:
+                self._tick, self._tick_s = piece.tick, float(piece.tick)
+            # Nearly every piece comes when it is due: fractions only for those that do not.
+            late_s = piece.pts * self._tick_s - (self._begun + self.count / rate)
+            if abs(late_s) > 0.9 * GAP_S:
+                data = yield from self._displaced(piece)
         elif self.start is None:
             self.start = Fraction(0)
         self.count += len(data)
         if len(data):
             yield data
+
+    def _displaced(self, piece: _Piece) -> Generator[NDArray[np.float32], None, Any]:
+        """What is left of a piece that comes early; before one that comes late, silence."""
+        import numpy as np
+
+        assert self.start is not None and piece.pts is not None
+        data, rate = piece.data, piece.rate
+        time = piece.time - self.origin
+        expected = self.start + Fraction(self.count, rate)
+        off = float(time - expected)
+        if off > GAP_S:
+            missing = round(off * rate)
+            self.gaps.append(Span(expected, time))
+            if missing > 600 * rate:
+                raise ClipRefused(f"a gap of {off:.0f} s in the sound stamps")
+            self.count += missing
+            yield np.zeros((missing, data.shape[1]), np.float32)
+        elif off < -GAP_S:
+            twice = min(len(data), round(-off * rate))
+            self.overlaps.append(Span(time, expected))
+            data = data[twice:]
+        return data
 
 
 def _decoded(container: Any, stream: AudioStream, failed: list[str]) -> Iterator[Any]:
@@ -205,18 +222,15 @@ def iter_sound(
                 failed.append(str(error))
                 continue
             for piece in pieces:
-                for samples in line.place(_packed(piece)):
-                    changed = change.push(samples)
-                    if len(changed):
+                for samples in line.place(piece):
+                    for changed in change.push(samples):
                         parts.append(changed)
                         held += len(changed)
             if held >= chunk_s * target:
                 if progress is not None and length:
                     progress(min(1.0, emitted / target / length), "decoding sound")
                 yield chunk()
-        rest = change.finish()
-        if len(rest):
-            parts.append(rest)
+        parts += change.finish()
         if parts:
             yield chunk()
         elif not emitted:
@@ -227,47 +241,91 @@ def iter_sound(
     check_unchanged(clip)
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """Samples (n, channels) of one decoded frame, with its stamp and the length of a tick."""
+
+    data: NDArray[np.float32]
+    pts: int | None
+    tick: Fraction | None
+    rate: int
+
+    @property
+    def time(self) -> Fraction:
+        """Its stamp, to the nearest sample: many containers only have milliseconds."""
+        at = (self.pts or 0) * (self.tick or Fraction(1)) * self.rate
+        nearest = floor(abs(at) + Fraction(1, 2))
+        return Fraction(nearest if at >= 0 else -nearest, self.rate)
+
+
 class _ToFloat:
-    """Turns frames of any sample format into float at one rate and layout, even if they change."""
+    """Turns frames of any sample format into float at one rate and layout, even if they change.
+
+    Formats that differ from float by a power of two are read straight from the frame: to the bit
+    what a converter makes of them, at a tenth of the cost.
+    """
 
     def __init__(self, rate: int, layout: str | None) -> None:
         self.rate, self.layout = rate, layout
         self._key: tuple[str, str, int] | None = None
         self._resampler: Any = None
 
-    def convert(self, frame: Any) -> list[Any]:
+    def convert(self, frame: Any) -> list[_Piece]:
         import av
 
-        key = (frame.format.name, frame.layout.name, frame.sample_rate)
+        name, layout = frame.format.name, frame.layout.name
+        key = (name, layout, frame.sample_rate)
         rest: list[Any] = []
         if key != self._key:
             # A damaged or spliced stream changes its format in the middle; what the old
             # converter still holds comes first.
             if self._resampler is not None:
                 rest = self._resampler.resample(None)
-            self.layout = self.layout or frame.layout.name
-            self._resampler = av.AudioResampler(
+            self.layout = self.layout or layout
+            plain = name in _SCALES and self.layout == layout
+            plain = plain and self.rate in (0, frame.sample_rate)
+            self._resampler = None if plain else av.AudioResampler(
                 format="flt", layout=self.layout, rate=self.rate or None
-            )
+            )  # fmt: skip
             self._key = key
+        if self._resampler is None:
+            found = [_unpacked(one) for one in rest if one.samples]
+            if frame.samples:
+                data = _floats(frame, name)
+                found.append(_Piece(data, frame.pts, frame.time_base, frame.sample_rate))
+            return found
         converted: list[Any] = self._resampler.resample(frame)
-        return [piece for piece in (*rest, *converted) if piece.samples]
+        return [_unpacked(one) for one in (*rest, *converted) if one.samples]
 
 
-class _Packed:
-    """A resampled frame as (channels, n) float32, whatever its layout."""
+#: Sample formats (planar with "p") -> (NumPy type, what turns them into -1…1).
+_SCALES = {"flt": ("f4", 1.0), "fltp": ("f4", 1.0), "s16": ("i2", 2.0**-15),
+           "s16p": ("i2", 2.0**-15)}  # fmt: skip
 
-    def __init__(self, frame: Any) -> None:
-        self.pts, self.time_base, self.sample_rate = frame.pts, frame.time_base, frame.sample_rate
+
+def _floats(frame: Any, name: str) -> NDArray[np.float32]:
+    """The samples of a frame in one of `_SCALES` as (n, channels)."""
+    import numpy as np
+
+    kind, scale = _SCALES[name]
+    count = frame.samples
+    if name.endswith("p"):
+        planes = [np.frombuffer(plane, kind, count) for plane in frame.planes]
+        raw = planes[0][:, None] if len(planes) == 1 else np.stack(planes, axis=1)
+    else:
         channels = len(frame.layout.channels)
-        self._data: NDArray[np.float32] = frame.to_ndarray().reshape(-1, channels).T
+        raw = np.frombuffer(frame.planes[0], kind, count * channels).reshape(count, channels)
+    if scale == 1.0:
+        return raw
+    scaled: NDArray[np.float32] = raw * np.float32(scale)
+    return scaled
 
-    def to_ndarray(self) -> NDArray[np.float32]:
-        return self._data
 
-
-def _packed(frame: Any) -> _Packed:
-    return _Packed(frame)
+def _unpacked(frame: Any) -> _Piece:
+    """A converted frame, whatever its layout."""
+    channels = len(frame.layout.channels)
+    data = frame.to_ndarray().reshape(-1, channels)
+    return _Piece(data, frame.pts, frame.time_base, frame.sample_rate)
 
 
 class _Rate:
@@ -276,6 +334,8 @@ class _Rate:
     def __init__(self, own: int, target: int) -> None:
         self.own, self.target = own, target
         self._resampler: Any = None
+        self._waiting: list[NDArray[np.float32]] = []
+        self._count = 0
 
     def _frame(self, samples: NDArray[np.float32]) -> Any:
         import av
@@ -288,32 +348,39 @@ class _Rate:
         frame.sample_rate = self.own
         return frame
 
-    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def push(self, samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if self.own == self.target:
-            return samples
+            return [samples]
         import av
+        import numpy as np
 
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="flt", rate=self.target)
-        return self._join(self._resampler.resample(self._frame(samples)), samples.shape[1])
+        self._waiting.append(samples)
+        self._count += len(samples)
+        if self._count < _AT_ONCE:
+            return []
+        joined, self._waiting, self._count = np.concatenate(self._waiting), [], 0
+        return self._join(self._resampler.resample(self._frame(joined)), samples.shape[1])
 
-    def finish(self) -> NDArray[np.float32]:
+    def finish(self) -> list[NDArray[np.float32]]:
         import numpy as np
 
         if self._resampler is None:
-            return np.zeros((0, 1), np.float32)
-        frames = self._resampler.resample(None)
-        channels = len(frames[0].layout.channels) if frames else 1
-        return self._join(frames, channels)
+            return []
+        frames = []
+        if self._waiting:
+            frames = self._resampler.resample(self._frame(np.concatenate(self._waiting)))
+        frames += self._resampler.resample(None)
+        return self._join(frames, len(frames[0].layout.channels) if frames else 1)
 
     @staticmethod
-    def _join(frames: list[Any], channels: int) -> NDArray[np.float32]:
-        import numpy as np
-
-        pieces = [f.to_ndarray().reshape(-1, channels) for f in frames if f.samples]
-        return np.concatenate(pieces) if pieces else np.zeros((0, channels), np.float32)
+    def _join(frames: list[Any], channels: int) -> list[NDArray[np.float32]]:
+        return [f.to_ndarray().reshape(-1, channels) for f in frames if f.samples]
 
 
+#: Samples handed to a rate change at a time: a frame each costs more than the change itself.
+_AT_ONCE = 16384
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
