@@ -69,16 +69,26 @@ class View:
         The PyAV frame, for a second look.
     """
 
-    __slots__ = ("_luma", "frame", "grey", "key", "ordinal", "packet", "picture_type", "pts")
+    __slots__ = (
+        "_grey", "_luma", "_shrink", "frame", "key", "ordinal", "packet", "picture_type", "pts",
+    )  # fmt: skip
 
     frame: Any
-    grey: NDArray[np.uint8]
     key: bool
     ordinal: int
     packet: int
     picture_type: int
     pts: int
+    _grey: NDArray[np.uint8] | None
     _luma: NDArray[np.uint8] | None
+    _shrink: Callable[[Any], NDArray[np.uint8]]
+
+    @property
+    def grey(self) -> NDArray[np.uint8]:
+        """The small view; see the class."""
+        if self._grey is None:
+            self._grey = self._shrink(self.frame)
+        return self._grey
 
     @property
     def luma(self) -> NDArray[np.uint8]:
@@ -124,16 +134,19 @@ def _luma_plane(frame: Any) -> NDArray[np.uint8]:
 
 def _reformatter(stream: VideoStream) -> Callable[[Any], NDArray[np.uint8]]:
     import numpy as np
-    from av.video.reformatter import Interpolation, VideoReformatter
+    from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
     reformatter = VideoReformatter()
     width = min(GREY_WIDTH, stream.width)
     height = max(2, 2 * round(stream.height * width / max(1, stream.width) / 2))
 
     def grey(frame: Any) -> NDArray[np.uint8]:
+        # Left to the frame's own tag, swscale takes BT.709 through RGB to another grey: a copy that
+        # lost the tag would not look like its original, at five times the cost.
+        table = None if frame.format.is_rgb else Colorspace.ITU601
         small: Any = reformatter.reformat(
-            frame, width=width, height=height, format="gray",
-            interpolation=Interpolation.FAST_BILINEAR, threads=1,
+            frame, width=width, height=height, format="gray", src_colorspace=table,
+            dst_colorspace=table, interpolation=Interpolation.FAST_BILINEAR, threads=1,
         )  # fmt: skip
         plane = small.planes[0]
         return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
@@ -197,7 +210,7 @@ def scan(
     length = float(clip.duration or stream.duration or 0) or None
     with open_container(clip.path) as container:
         decoder = Decoder(container, stream, keys_only=keys_only)
-        grey = _reformatter(stream)
+        view._shrink = _reformatter(stream)
         last = (0, 0)
         step = 1
         pts = 0
@@ -207,10 +220,10 @@ def scan(
             # A frame without a stamp follows the one before it, as players assume.
             pts = frame.pts if frame.pts is not None else pts + step
             row = frame.opaque
-            view.frame, view._luma, view.ordinal, view.pts = frame, None, ordinal, pts
+            view.frame, view.ordinal, view.pts = frame, ordinal, pts
+            view._grey = view._luma = None
             view.key, view.picture_type = bool(frame.key_frame), int(frame.pict_type)
             view.packet = row if isinstance(row, int) else -1
-            view.grey = grey(frame)
             stamps.extend((pts, view.picture_type, view.key, view.packet))
             for measure in measures:
                 rows.extend(measure(view))

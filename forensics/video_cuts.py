@@ -288,6 +288,29 @@ def find_shots(
     rate_hz: float,
 ) -> list[Boundary]:  # fmt: skip
     """Cuts, fades and dissolves, each place once, in order of time."""
+    import hashlib
+
+    import numpy as np
+
+    # Cuts, discontinuities and keyframes ask in turn about the same measurements.
+    digest = hashlib.sha256(repr((thumbs.shape, rate_hz)).encode())
+    for array in (thumbs, level, chroma):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    key = digest.digest()
+    if key not in _known:
+        _known.clear()
+        _known[key] = tuple(_find_shots(thumbs, level, chroma, rate_hz))
+    return list(_known[key])
+
+
+#: The last answer, by what it was an answer to.
+_known: dict[bytes, tuple[Boundary, ...]] = {}
+
+
+def _find_shots(
+    thumbs: NDArray[np.uint8], level: NDArray[np.float64], chroma: NDArray[np.float64],
+    rate_hz: float,
+) -> list[Boundary]:  # fmt: skip
     cuts = find_hard_cuts(thumbs, chroma, rate_hz)
     slow = find_fades(find_dissolves(thumbs, rate_hz, cuts), thumbs, level)
     # What fades in at the first frame or out at the last joins nothing to anything.

@@ -23,11 +23,18 @@ SECOND_LOOK = (
 )  # fmt: skip
 
 
-def measure_detail(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What changed, without what changed smoothly: a lamp or a cloud moves no edges."""
-    import cv2
+def measure_detail(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float32]:
+    """What changed, without what changed smoothly: a lamp or a cloud moves no edges.
 
-    change = cv2.subtract(after, before, dtype=cv2.CV_16S)
+    Parameters
+    ----------
+    before, after
+        Two grey pictures of bytes, (h, w); as int16 they need no conversion.
+    """
+    import cv2
+    import numpy as np
+
+    change = np.subtract(after, before, dtype=np.int16)
     smooth = cv2.blur(change, (15, 15))
     both: Any = cv2.absdiff(change, smooth)
     return both.astype("float32")  # type: ignore[no-any-return]

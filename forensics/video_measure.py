@@ -7,8 +7,9 @@ dearer look with optical flow only where a frame stands out from the second arou
 
 from __future__ import annotations
 
+import functools
+import math
 from array import array
-from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 #: Version of what is measured: cached measurements of another version are not used.
-FEATURES = "frames-2"
+FEATURES = "frames-3"
 THUMB_WIDE = 40
 #: A frame is looked at again when it differs this many times more than all but two others within
 #: a second, in the picture or in its four most unusual cells…
@@ -54,6 +55,8 @@ LOOK_ONE_SIDE = 4.0
 LOOK_LEAST = 3.0
 #: Frames after which the slow background moves by one grey level.
 BACKGROUND_STEP = 5
+#: Frames judged at a time.
+CHUNK = 64
 _COLUMNS = ("diff", "detail", "peak", "shift", "level", "spread", "sharpness", "changed", "chroma")
 
 
@@ -118,59 +121,66 @@ class FrameRows:
 
     def __init__(self, rate_hz: float = 25.0) -> None:
         self._window = window_frames(rate_hz)
-        self._previous: Any = None
+        self._previous: tuple[Any, ...] | None = None
         self._level: float | None = None
-        self._grey: NDArray[np.uint8] | None = None
         self._thumbs = bytearray()
         self._cells = bytearray()
         self._shape = (0, 0)
         self._grid = (0, 0)
-        self._ring: deque[NDArray[np.uint8]] = deque(maxlen=self._window + 6)
         self._detail, self._peak = array("d"), array("d")
         self._looked: dict[int, tuple[float, ...]] = {}
         self._count = 0
         self._buffer: NDArray[np.uint8] | None = None
-        self._second: SecondLook | None = None
-        # The cells of the frames around, in order, in an array that is refilled when it is full.
-        self._around: NDArray[np.float32] | None = None
-        self._first = 0
+        self._second = SecondLook()
         self._back: NDArray[np.uint8] | None = None
+        # The last frames, then a chunk of new ones, in arrays that are refilled when full: small
+        # pictures cost less to judge by the dozen.
+        self._keep = 2 * self._window + 6
+        self._first, self._judged, self._settled = 0, 0, 0
+        self._grey: NDArray[np.uint8] | None = None
+        self._around: NDArray[np.float32] | None = None
+        self._deep: NDArray[np.int16] | None = None
 
     def measure(self, view: View) -> Sequence[float]:
         """The numbers of one frame."""
         import cv2
+        import numpy as np
 
-        grey = view.grey.copy()
-        height, width = grey.shape
-        if self._grey is None:
+        height, width = view.grey.shape
+        if self._grey is None or self._around is None:
             self._shape = (max(2, round(height * THUMB_WIDE / width)), THUMB_WIDE)
             self._grid = (max(2, round(height * CELLS_WIDE / width)), CELLS_WIDE)
-            self._second = SecondLook()
+            self._grey = np.empty((self._keep + CHUNK, height, width), np.uint8)
+            self._around = np.empty((self._keep + CHUNK, *self._grid), np.float32)
+        at = self._count - self._first
+        if at == len(self._grey):
+            self._judge(self._count - self._window)
+            self._grey[: self._keep] = self._grey[at - self._keep :]
+            self._around[: self._keep] = self._around[at - self._keep :]
+            self._first, at = self._count - self._keep, self._keep
+        grey = self._grey[at]
+        grey[:] = view.grey
         thumb = cv2.resize(grey, self._shape[::-1], interpolation=cv2.INTER_AREA)
         self._thumbs += thumb.tobytes()
         mean, deviation = cv2.meanStdDev(grey)
-        sharpness = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1]
-        before = self._grey if self._grey is not None else grey
-        absolute = float(cv2.mean(cv2.absdiff(grey, before))[0])
-        detail = measure_detail(before, grey)
+        absolute = cv2.mean(cv2.absdiff(grey, self._grey[at - 1]))[0] if self._count else 0.0
+        # Each picture is asked for its detail twice: as int16 it needs no conversion.
+        deep = grey.astype(np.int16)
+        detail = measure_detail(deep if self._deep is None else self._deep, deep)
+        self._deep = deep
         cells = cv2.resize(detail, self._grid[::-1], interpolation=cv2.INTER_AREA)
-        self._cells += cells.astype("float16").tobytes()
-        self._keep(cells)
-        row_detail, row_peak = float(cv2.mean(cells)[0]), measure_peak(cells)
-        changed, chroma = self._full_size(view)
+        self._cells += cells.astype(np.float16).tobytes()
+        self._around[at] = cells
+        row_detail, row_peak = cv2.mean(cells)[0], measure_peak(cells)
         level = float(mean[0, 0])
         shift = level - (level if self._level is None else self._level)
         self._level = level
         self._detail.append(row_detail)
         self._peak.append(row_peak)
-        self._ring.append(grey)
-        self._grey = grey
-        self._settle(grey)
         self._count += 1
-        self._look(self._count - 1 - self._window)
         return (
             absolute, row_detail, row_peak, shift, level, float(deviation[0, 0]),
-            float(sharpness[0, 0]) ** 2, changed, chroma,
+            _sharpness(grey), *self._full_size(view),
         )  # fmt: skip
 
     def _full_size(self, view: View) -> tuple[float, float]:
@@ -178,10 +188,9 @@ class FrameRows:
         import numpy as np
 
         luma = view.luma[::4]
-        frame = view.frame
         # Keeping a reference is enough: the decoder writes the next picture elsewhere.
-        colours = _colours(frame)
-        previous, self._previous = self._previous, (frame, luma, colours)
+        colours = _colours(view.frame)
+        previous, self._previous = self._previous, (view.frame, luma, colours)
         if previous is None or previous[1].shape != luma.shape:
             return 0.0, 0.0
         if self._buffer is None or self._buffer.shape != luma.shape:
@@ -190,53 +199,69 @@ class FrameRows:
         changed = cv2.countNonZero(self._buffer) / luma.size
         return changed, _chroma(colours, previous[2])
 
-    def _keep(self, cells: NDArray[Any]) -> None:
+    def _judge(self, before: int) -> None:
+        """Look again at what stands out among the frames up to `before` not judged yet."""
         import numpy as np
 
-        reach = 2 * self._window + 6
-        if self._around is None:
-            self._around = np.empty((4 * reach, *cells.shape), np.float32)
-        at = self._count - self._first
-        if at == len(self._around):
-            self._around[:reach] = self._around[at - reach : at]
-            self._first, at = self._count - reach, reach
-        self._around[at] = cells
-
-    def _settle(self, grey: NDArray[np.uint8]) -> None:
-        """Move the background a grey level towards what is seen: in time, the median."""
-        if self._back is None or self._back.shape != grey.shape:
-            self._back = grey.copy()
-        elif self._count % BACKGROUND_STEP == 0:
-            self._back = self._back + (grey > self._back) - (grey < self._back)
-
-    def _look(self, at: int) -> None:
-        """Take the second look at frame `at` if it stands out from what surrounds it."""
-        if at < 3 or self._count - at < 4 or self._back is None or self._second is None:
+        if self._grey is None or before <= self._judged:
             return
-        if self._stands_out(at):
-            first = self._count - len(self._ring)
-            frames = [self._ring[at - first + step] for step in range(-3, 3)]
-            self._looked[at] = self._second.take(at - 3, frames, self._back)
+        frames = np.arange(self._judged, before)
+        out = set(frames[self._stand_out(frames)].tolist())
+        for at in range(self._judged, before):
+            # The background is that of a second later: by then a cut has not yet become it.
+            self._settle_to(min(at + self._window, self._count - 1))
+            if at in out and self._back is not None:
+                six = list(self._grey[at - 3 - self._first : at + 3 - self._first])
+                self._looked[at] = self._second.take(at - 3, six, self._back)
+        self._judged = before
 
-    def _stands_out(self, at: int) -> bool:
-        if self._peak[at] < LOOK_LEAST:
-            return False
-        low, high = max(1, at - self._window), min(self._count, at + self._window + 1)
-        for series in (self._detail, self._peak):
-            now = series[at]
+    def _settle_to(self, at: int) -> None:
+        """Move the background a grey level towards frame `at`: in time, the median."""
+        if self._grey is None:
+            return
+        if self._back is None:
+            self._back = self._grey[0].copy()
+        while self._settled < at:
+            self._settled += 1
+            if self._settled % BACKGROUND_STEP == 0:
+                grey = self._grey[self._settled - self._first]
+                self._back = self._back + (grey > self._back) - (grey < self._back)
+
+    def _stand_out(self, frames: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these frames differ more than those around them, in whole or in some cells."""
+        import numpy as np
+
+        reach, peak = self._window, np.frombuffer(self._peak)
+        possible = (frames >= 3) & (self._count - frames >= 4) & (peak[frames] >= LOOK_LEAST)
+        found = np.zeros(len(frames), bool)
+        if not possible.any():
+            return found
+        # The first frame has nothing before it; where there is no frame, there is no rival.
+        first = max(1, int(frames[0]) - reach)
+        last = min(self._count, int(frames[-1]) + reach + 1)
+        pad = (first - int(frames[0]) + reach, int(frames[-1]) + reach + 1 - last)
+        for series in (np.frombuffer(self._detail), peak):
+            padded = np.pad(series[first:last], pad, constant_values=-np.inf)
+            windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).copy()
+            now = windows[:, reach].copy()
+            ahead = windows[:, reach + 1 : reach + 6].max(axis=1)
+            quiet = np.minimum(windows[:, reach - 5 : reach].max(axis=1), ahead)
+            windows[:, reach - 1 : reach + 2] = -np.inf
+            windows.partition(windows.shape[1] - 3, axis=1)
             # One or two other sudden frames nearby, such as key frames, hide nothing.
-            around = sorted((*series[low : at - 1], *series[at + 2 : high], 0.15, 0.15, 0.15))
-            if now > LOOK * around[-3]:
-                return True
-            quiet = min(max(series[max(1, at - 5) : at]), max(series[at + 1 : at + 6]))
-            if now > LOOK_ONE_SIDE * max(quiet, 0.3) and now > 0.5 * around[-1]:
-                return True
-        return self._cells_stand_out(at, low, high)
+            third, most = np.maximum(windows[:, -3], 0.15), np.maximum(windows[:, -1], 0.15)
+            found |= now > LOOK * third
+            found |= (now > LOOK_ONE_SIDE * np.maximum(quiet, 0.3)) & (now > 0.5 * most)
+        found &= possible
+        for i in np.flatnonzero(possible & ~found):
+            found[i] = self._cells_stand_out(int(frames[i]))
+        return found
 
-    def _cells_stand_out(self, at: int, low: int, high: int) -> bool:
+    def _cells_stand_out(self, at: int) -> bool:
         import numpy as np
 
         rows, first = self._around, self._first
+        low, high = max(1, at - self._window), min(self._count, at + self._window + 1)
         if rows is None:
             return False
         now = rows[at - first]
@@ -252,8 +277,9 @@ class FrameRows:
 
     def finish(self) -> None:
         """Look again at the last frames, which had to wait for what follows them."""
-        for at in range(max(0, self._count - self._window), self._count):
-            self._look(at)
+        self._judge(self._count - self._window)
+        self._settle_to(self._count - 1)
+        self._judge(self._count)
         self._previous = None
 
     def late(self) -> dict[str, NDArray[np.float64]]:
@@ -273,6 +299,26 @@ class FrameRows:
             "thumbs": np.frombuffer(self._thumbs, np.uint8).reshape(-1, *self._shape),
             "cells": np.frombuffer(self._cells, np.float16).reshape(-1, *self._grid),
         }
+
+
+def _sharpness(grey: NDArray[np.uint8]) -> float:
+    """The variance of the Laplacian, in whole numbers until the end."""
+    import cv2
+
+    edges = cv2.filter2D(grey, cv2.CV_16S, _laplacian())
+    share = 1.0 / edges.size
+    mean = cv2.sumElems(edges)[0] * share
+    flat = edges.ravel().astype("float64")
+    square = float(flat @ flat) * share
+    # As a standard deviation squared: to the last bit what OpenCV's own would give.
+    return math.sqrt(max(square - mean * mean, 0.0)) ** 2
+
+
+@functools.cache
+def _laplacian() -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 
 
 def _colours(frame: Any) -> list[NDArray[np.uint8]]:

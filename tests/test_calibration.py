@@ -84,6 +84,22 @@ def test_a_measured_row_gives_both_rates_with_their_bounds() -> None:
     assert hourly.false_positive.unit == "per hour" and hourly.false_positive.trials == 2.5
 
 
+def test_the_bounds_are_those_of_the_beta_and_gamma_distributions() -> None:
+    from scipy.special import betaincinv, gammaincinv
+
+    for trials in (1, 2, 10, 59, 743, 8000):
+        for events in {0, 1, trials // 7, trials // 2, trials - 1, trials}:
+            rate = calibration.item_rate(events, trials)
+            low = betaincinv(events, trials - events + 1, 0.025) if events else 0.0
+            high = betaincinv(events + 1, trials - events, 0.975) if events < trials else 1.0
+            assert (rate.low, rate.high) == pytest.approx((low, high), rel=1e-8)
+    for events in (0, 1, 2, 17, 682, 5000):
+        rate = calibration.hourly_rate(events, 2.5)
+        low = gammaincinv(events, 0.025) / 2.5 if events else 0.0
+        assert rate.low == pytest.approx(low, rel=1e-8)
+        assert rate.high == pytest.approx(gammaincinv(events + 1, 0.975) / 2.5, rel=1e-8)
+
+
 def test_the_shipped_table_reads_and_has_no_condition_twice() -> None:
     rows = calibration.read_table()
     keys = [(r.method, r.version, r.stratum) for r in rows]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from making import moving_square, write_video
 
-from forensics import open_clip, scan
+from forensics import open_clip, scan, video_measure
 from forensics.errors import ClipChanged, ClipRefused, StreamMissing
 from forensics.scan_threads import _matrix_threads
 from forensics.video_measure import FrameRows, measure_frames
@@ -39,6 +40,32 @@ def test_key_frames_alone_keep_their_place_among_all(clip: Path) -> None:
     assert keys.pts.tolist() == full.pts[[0, 20, 40]].tolist()
     assert (keys.planes["thumbs"] == full.planes["thumbs"][[0, 20, 40]]).all()
     assert keys.position(1) == full.position(20)
+
+
+def test_the_grey_view_does_not_depend_on_the_tag_of_the_colours(tmp_path: Path) -> None:
+    frames = [cv2.merge([f[..., 0], np.roll(f[..., 0], 40, 1), 255 - f[..., 0]]) for f in
+              moving_square(20)]  # fmt: skip
+    seen = []
+    for tag in ("2", "1"):  # none; BT.709
+        path = tmp_path / f"{tag}.mp4"
+        write_video(path, frames, options={"crf": "20", "colorspace": tag})
+        seen.append(scan.scan(open_clip(path, metadata=False), [FrameRows()]))
+        with av.open(str(path)) as container:
+            assert next(container.decode(video=0)).colorspace == int(tag)
+    assert (seen[0].planes["thumbs"] == seen[1].planes["thumbs"]).all()
+    assert (seen[0].columns["level"] == seen[1].columns["level"]).all()
+
+
+def test_what_is_judged_by_the_dozen_is_judged_alike(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_clip(clip, metadata=False)
+    whole = scan.scan(opened, [FrameRows()])
+    monkeypatch.setattr(video_measure, "CHUNK", 1)
+    single = scan.scan(opened, [FrameRows()])
+    assert np.isfinite(whole.columns["flow_ahead"]).any()
+    for name, values in whole.columns.items():
+        assert np.array_equal(values, single.columns[name], equal_nan=True), name
 
 
 def test_a_picture_read_alone_is_the_one_a_full_decode_gives(clip: Path) -> None:
