@@ -202,7 +202,10 @@ def find_phase_breaks(
             outcome="not-applicable", measures=measures,
             reason=f"not measurable: hum-to-rest ratio {hum.ratio.value:.1f} dB at most; {hum.why}",
         )  # fmt: skip
-    breaks, testable = find_breaks(phasors, sound.family, strength=strength)
+    breaks, testable, wander = find_breaks(phasors, sound.family, strength=strength)
+    measures["wander"] = Quantity(
+        wander, "degrees", note="turn of the fundamental in 3 s that counted as the mains' own"
+    )
     observations = [_observe(b, sound, hum, strength) for b in breaks]
     return conclude(
         observations,

@@ -24,14 +24,16 @@ __all__ = ["LEAST", "Break", "find_breaks"]
 _PASSED_HZ = 6.0
 #: Smallest log likelihood ratio that is called a jump (nats).
 LEAST = 10.0
+#: A recording whose mains wanders more than this (degrees) is judged as if it wandered so.
+MOST_WANDER_DEG = 60.0
 #: (seconds on each side, turn of the fundamental that the mains itself may make in that time,
 #: in degrees, slopes of frequency tried, in Hz a second).
 SCALES = ((2.0, 4.0, (0.0,)), (3.0, 5.0, (-0.004, -0.002, 0.0, 0.002, 0.004)))
 _GAP_S = 0.25
 _HOP_S = 0.25
-_SLOPES_HZ = (-0.012, -0.008, -0.004, 0.0, 0.004, 0.008, 0.012)
+_SLOPES_HZ = tuple(0.004 * k for k in range(-5, 6))
 #: How far the frequency strays from the slow track, and its slope from none (r.m.s.).
-_STRAY_HZ, _BEND_HZ_S = 0.01, 0.002
+_STRAY_HZ, _BEND_HZ_S = 0.014, 0.002
 _TURNS = 180
 #: Phase noise of a real line that no noise beside it shows, degrees.
 _JITTER_DEG = 4.0
@@ -89,13 +91,12 @@ class _Scan:
 
 def _scan(
     phasors: Phasors, weight: Floats, line: Phasors, harmonics: NDArray[np.int64],
-    scale: tuple[float, float, tuple[float, ...]],
+    side: float, own_deg: float, bends: tuple[float, ...],
 ) -> _Scan:  # fmt: skip
     """Slide two windows over the phasors (h, n): a jump between them, or none?"""
     import numpy as np
     from scipy.signal import fftconvolve
 
-    side, own_deg, bends = scale
     shared = np.gcd.reduce(harmonics)
     steps = (harmonics // shared)[:, None]
     reach = round((side + _GAP_S) * BASE_HZ)
@@ -147,18 +148,19 @@ def _scan(
 
 
 def _scan_pieces(
-    phasors: Phasors, harmonics: NDArray[np.int64], scale: tuple[float, float, tuple[float, ...]]
-) -> _Scan:
+    phasors: Phasors, weight: Floats, line: Phasors, harmonics: NDArray[np.int64],
+    side: float, own_deg: float, bends: tuple[float, ...],
+) -> _Scan:  # fmt: skip
     """`_scan` in pieces of ten minutes, so that memory does not grow with the length."""
     import numpy as np
 
-    weight, line = _weigh(phasors)
     hop = round(_HOP_S * BASE_HZ)
-    size, reach = 12000 // hop * hop, round((scale[0] + _GAP_S) * BASE_HZ)
+    size, reach = 12000 // hop * hop, round((side + _GAP_S) * BASE_HZ)
     parts: list[_Scan] = []
     for first in range(0, max(1, phasors.shape[1] - 2 * reach), size):
         part = slice(first, first + size + 2 * reach)
-        one = _scan(phasors[:, part], weight[:, part], line[:, part], harmonics, scale)
+        one = _scan(phasors[:, part], weight[:, part], line[:, part], harmonics, side, own_deg,
+                    bends)  # fmt: skip
         parts.append(
             _Scan(one.at_s + np.float32(first / BASE_HZ), one.ratio, one.turn, one.power,
                   one.deviation)
@@ -169,9 +171,59 @@ def _scan_pieces(
     )  # fmt: skip
 
 
+def _wander(scan: _Scan, harmonics: NDArray[np.int64], strength: float) -> float:
+    """Turn of the fundamental, degrees, that this recording's mains makes of itself.
+
+    A grid of few power stations wanders more than a large one. One cut fills few of the moments.
+    """
+    import numpy as np
+
+    clear = scan.power >= strength
+    if clear.sum() < 40:
+        return 0.0
+    turn = np.abs((scan.turn[clear] + np.pi) % (2 * np.pi) - np.pi)
+    own = np.maximum(turn - 1.5 * scan.deviation[clear], 0)
+    return float(3.5 * np.degrees(np.quantile(own, 0.8)) / np.gcd.reduce(harmonics))
+
+
+def _place(
+    phasors: Phasors, weight: Floats, harmonics: NDArray[np.int64], at_s: float
+) -> tuple[float, float]:
+    """(time, turn) of the jump near `at_s`: the split of the 8 s around it that fits best."""
+    import numpy as np
+
+    middle = round(at_s * BASE_HZ)
+    half = 4 * BASE_HZ
+    first, last = max(0, middle - half), min(phasors.shape[1], middle + half)
+    part = phasors[:, first:last] * weight[:, first:last]
+    tau = (np.arange(first, last) - middle) / BASE_HZ
+    steps = (harmonics // np.gcd.reduce(harmonics))[:, None]
+    turn = 2 * np.pi * np.arange(_TURNS) / _TURNS
+    wheel = np.exp(-1j * steps * turn[None])
+    whole = weight[:, first:last].sum(axis=1)[:, None] + 1e-20
+    split = np.arange(max(0, middle - first - 30), min(last - first, middle - first + 31))
+    best, answer = -np.inf, (at_s, 0.0)
+    for slope in _SLOPES_HZ:
+        for bend in SCALES[-1][2]:
+            turned = np.exp(-2j * np.pi * harmonics[:, None] * (slope * tau + bend * tau**2 / 2))
+            before = np.cumsum(part * turned, axis=1)
+            after = (before[:, -1:] - before)[:, split]
+            before = before[:, split]
+            alone = ((np.abs(before) ** 2 + np.abs(after) ** 2) / whole).sum(axis=0)
+            table = np.real((2 * np.conj(before) * after / whole).T @ wheel) + alone[:, None]
+            unlikely = 0.5 * ((slope / _STRAY_HZ) ** 2 + (bend / _BEND_HZ_S) ** 2)
+            row, column = np.unravel_index(int(np.argmax(table)), table.shape)
+            value = _PASSED_HZ / BASE_HZ * float(table[row, column]) - unlikely
+            if value > best:
+                # The sum up to a sample holds it; the jump lies behind.
+                time_s = (first + int(split[row]) + 0.5) / BASE_HZ
+                best, answer = value, (time_s, float(turn[column]))
+    return answer
+
+
 def find_breaks(
     phasors: Phasors, family: Family, *, strength: float = LEAST
-) -> tuple[list[Break], NDArray[np.bool_]]:
+) -> tuple[list[Break], NDArray[np.bool_], float]:
     """Phase jumps that all heard harmonics of one nominal frequency agree on.
 
     Parameters
@@ -185,15 +237,24 @@ def find_breaks(
 
     Returns
     -------
-    breaks, testable
-        `testable`: one value a second, whether a middling jump would have been reported there.
+    breaks, testable, wander_deg
+        `testable`: one value a second, whether a middling jump would have been reported there;
+        `wander_deg`: the turn of the fundamental that counted as the mains' own.
     """
     import numpy as np
 
     numbers = np.asarray(family.harmonics, np.int64)
     # By the frequency as it is: a removed length is known modulo the mains' own period.
     period = 1 / (float(np.median(family.frequency)) * int(np.gcd.reduce(numbers)))
-    scans = [_scan_pieces(phasors, numbers, scale) for scale in SCALES]
+    weight, line = _weigh(phasors)
+    scans, owns = [], []
+    for side, least, bends in SCALES:
+        scan = _scan_pieces(phasors, weight, line, numbers, side, least, bends)
+        own_deg = min(MOST_WANDER_DEG, _wander(scan, numbers, strength))
+        if own_deg > least:
+            scan = _scan_pieces(phasors, weight, line, numbers, side, own_deg, bends)
+        scans.append(scan)
+        owns.append(max(least, own_deg))
     seconds = phasors.shape[1] // BASE_HZ
     testable = np.zeros(seconds, np.bool_)
     rest = [scan.ratio.copy() for scan in scans]
@@ -209,11 +270,8 @@ def find_breaks(
             break
         scan = scans[lead]
         top = int(np.argmax(rest[lead]))
-        # The ratio is flat while the gap between the windows holds the jump.
-        flat = (rest[lead] >= 0.85 * tops[lead]) & (np.abs(scan.at_s - scan.at_s[top]) < 1)
-        at_s = float(scan.at_s[flat].mean())
-        turn = float(scan.turn[top])
-        own = np.radians(SCALES[lead][1]) * float(np.gcd.reduce(numbers))
+        at_s, turn = _place(phasors, weight, numbers, float(scan.at_s[top]))
+        own = np.radians(owns[lead]) * float(np.gcd.reduce(numbers))
         spread = 1.96 * float(scan.deviation[top]) + own
         found.append(
             Break(
@@ -223,5 +281,5 @@ def find_breaks(
             )
         )  # fmt: skip
         for one, left in zip(scans, rest, strict=True):
-            left[np.abs(one.at_s - at_s) < apart] = -1.0
-    return sorted(found, key=lambda b: b.time_s), testable
+            left[np.abs(one.at_s - scan.at_s[top]) < apart] = -1.0
+    return sorted(found, key=lambda b: b.time_s), testable, max(owns)

@@ -239,7 +239,7 @@ def _smooth(track: Floats) -> Floats:
     from scipy.ndimage import median_filter, uniform_filter1d
     from scipy.stats import theilslopes
 
-    edge, reach = 30, min(41, len(track))
+    edge, reach = 15, min(41, len(track))
     out = np.arange(1, edge + 1)
     # Robust, so that a jump of the phase near an end does not bend the line.
     first = theilslopes(track[:reach], np.arange(reach))
@@ -247,7 +247,7 @@ def _smooth(track: Floats) -> Floats:
     padded = np.concatenate(
         [first[1] - first[0] * out[::-1], track, last[1] + last[0] * (reach - 1 + out)]
     )
-    smooth = uniform_filter1d(median_filter(padded, 41), 17)[edge:-edge]
+    smooth = uniform_filter1d(median_filter(padded, 21), 9)[edge:-edge]
     return np.asarray(smooth, np.float32)
 
 
