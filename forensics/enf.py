@@ -6,15 +6,17 @@ is said of a recording whose hum cannot be followed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from forensics.enf_breaks import LEAST, Break, find_breaks
 from forensics.enf_flicker import Flicker, measure_flicker
 from forensics.enf_hum import DECOYS_HZ, measure_phasors, measure_power
+from forensics.enf_lamp import read_lamp
 from forensics.enf_match import MatchResult, match_tracks
 from forensics.enf_sound import HumSound, read_hum_sound
-from forensics.errors import SignalTooShort
+from forensics.errors import SignalTooShort, StreamMissing
 from forensics.model import (
     Clip,
     Coverage,
@@ -48,12 +50,21 @@ __all__ = [
     "measure_hum",
 ]
 
+Lamp = Literal["auto", "always", "never"]
+
 _EXPLANATIONS = (
     Explanation(1, "cut", False, "sound was removed or inserted: the hum goes on at another phase"),
     Explanation(2, "dropped-sound", True, "the recorder lost samples, or was paused"),
     Explanation(3, "hum-source-switched", True, "a lamp, fan or charger was switched on or off"),
     Explanation(4, "microphone-moved", True, "the phone moved between two sources of hum"),
 )  # fmt: skip
+_LAMP_EXPLANATIONS = (
+    Explanation(1, "cut", False, "pictures were removed or inserted: the lamp goes on elsewhere"),
+    Explanation(2, "dropped-frames", True, "the camera lost pictures, or was paused"),
+    Explanation(3, "exposure-changed", True, "another exposure time shifts the bands of a lamp"),
+    Explanation(4, "lamp-switched", True, "another lamp, on another phase of the mains, took over"),
+)  # fmt: skip
+_NOT_SEEN = {False: "hum: covered by other sound, or an end", True: "lamp: not clear, or an end"}
 
 
 class Hum(Value, frozen=True):
@@ -73,6 +84,64 @@ class Hum(Value, frozen=True):
     frequency: Quantity
     followed: Quantity
     span: Span
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One source of the mains: sound, or a lamp in the pictures; and what it shows."""
+
+    sound: HumSound
+    hum: Hum
+    phasors: Phasors
+    lamp: bool
+
+    @property
+    def measures(self) -> dict[str, Quantity]:
+        hum, name = self.hum, "lamp_" if self.lamp else ""
+        return {
+            "flicker_to_rest" if self.lamp else "hum_to_rest": hum.ratio,
+            f"{name}standing": hum.standing, f"{name}frequency": hum.frequency,
+            f"{name}followed": hum.followed,
+        }  # fmt: skip
+
+    @property
+    def stratum(self) -> str:
+        if self.lamp:
+            return "lamp flicker"
+        if self.hum.ratio.value >= -15:
+            return "hum at -15 dB or more"
+        return "hum from -25 to -15 dB" if self.hum.ratio.value >= -25 else "hum below -25 dB"
+
+    def __str__(self) -> str:
+        hum = self.hum
+        what, most = ("flicker", "") if self.lamp else ("hum", "" if hum.measurable else " at most")
+        text = f"{what}-to-rest ratio {hum.ratio.value:.1f} dB{most}"
+        if not hum.measurable:
+            return f"{text}; {hum.why}" + (f"; {hum.channel}" if self.lamp else "")
+        numbers = ", ".join(map(str, hum.harmonics))
+        return f"{text}, {hum.nominal_hz} Hz, harmonics {numbers}; {hum.channel}"
+
+
+def _sources(clip: Clip, lamp: Lamp, progress: Progress | None) -> list[_Source]:
+    """Sound first, then the lamp where it is wanted; not all of them need be measurable."""
+    found: list[_Source] = []
+    errors: list[StreamMissing | SignalTooShort] = []
+    try:
+        sound = read_hum_sound(clip, progress=progress)
+        found.append(_Source(sound, *_describe(sound), False))
+    except (StreamMissing, SignalTooShort) as error:
+        errors.append(error)
+    heard = any(source.hum.measurable for source in found)
+    if clip.video is not None and (lamp == "always" or (lamp == "auto" and not heard)):
+        try:
+            light = read_lamp(clip, progress=progress)
+            if light is not None:
+                found.append(_Source(light, *_describe(light), True))
+        except (StreamMissing, SignalTooShort) as error:
+            errors.append(error)
+    if not found and errors:
+        raise errors[0]
+    return found
 
 
 def _describe(sound: HumSound) -> tuple[Hum, Phasors]:
@@ -149,9 +218,9 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
     ),
 )  # fmt: skip
 def find_phase_breaks(
-    clip: Clip, *, strength: float = LEAST, progress: Progress | None = None
+    clip: Clip, *, strength: float = LEAST, lamp: Lamp = "auto", progress: Progress | None = None
 ) -> Examination:
-    """Find places where the phase of the mains hum jumps: sound was removed, added or lost there.
+    """Find places where the mains jumps in hum or lamp light: something was removed or lost there.
 
     The harmonics of 50 or 60 Hz are followed as one; at each moment the 2 to 3 s before, carried on
     at the mains' own pace, are compared with the 2 to 3 s after, all harmonics together, each
@@ -166,6 +235,9 @@ def find_phase_breaks(
     strength
         Smallest log likelihood ratio (nats) of a jump over hum that runs on. A turn of the
         fundamental by 4 to 5 degrees in that time counts as the mains' own.
+    lamp
+        Look for a lamp's flicker in the pictures: where the sound has no measurable hum ("auto"),
+        beside it ("always"), or "never".
     progress
         Called with (fraction, text).
 
@@ -173,7 +245,8 @@ def find_phase_breaks(
     -------
     Examination
         `Discontinuity` observations of level "hum". `measures` gives the hum-to-rest ratio first.
-        Where hum cannot be followed the outcome is *not applicable* ("not measurable").
+        What a lamp alone shows is inconclusive: a changed exposure time looks the same.
+        Where neither can be followed the outcome is *not applicable* ("not measurable").
 
     Raises
     ------
@@ -190,44 +263,50 @@ def find_phase_breaks(
     continuous speech from about -30 dB of hum down (incompleteness).
     Says nothing about what was removed; the length is known modulo one period only.
     """
-    sound = read_hum_sound(clip, progress=progress)
-    hum, phasors = _describe(sound)
-    measures = {
-        "hum_to_rest": hum.ratio, "standing": hum.standing, "frequency": hum.frequency,
-        "followed": hum.followed,
-    }  # fmt: skip
-    if not hum.measurable:
+    sources = _sources(clip, lamp, progress)
+    measures = {name: value for source in sources for name, value in source.measures.items()}
+    usable = [source for source in sources if source.hum.measurable]
+    if not usable:
+        why = " / ".join(map(str, sources)) or "a lamp would stand still at this frame rate"
+        span = sources[0].sound.span if sources else None
+        seen = len(sources[0].sound.samples) if sources else 0
         return conclude(
-            (), coverage=Coverage(sound.span, len(sound.samples), "samples"),
-            outcome="not-applicable", measures=measures,
-            reason=f"not measurable: hum-to-rest ratio {hum.ratio.value:.1f} dB at most; {hum.why}",
+            (), coverage=Coverage(span, seen, "samples"), outcome="not-applicable",
+            measures=measures, reason=f"not measurable: {why}",
         )  # fmt: skip
-    breaks, testable, wander = find_breaks(phasors, sound.family, strength=strength)
-    measures["wander"] = Quantity(
-        wander, "degrees", note="turn of the fundamental in 3 s that counted as the mains' own"
-    )
-    observations = [_observe(b, sound, hum, strength) for b in breaks]
+    observations: list[Observation] = []
+    blind: list[NotTestable] = []
+    for source in usable:
+        breaks, testable, wander = find_breaks(
+            source.phasors, source.sound.family, strength=strength
+        )
+        measures["lamp_wander" if source.lamp else "wander"] = Quantity(
+            wander, "degrees", note="turn of the fundamental in 3 s that counted as the mains' own"
+        )
+        observations += [_observe(b, source, strength) for b in breaks]
+        blind += _untestable(testable, source.sound.start, _NOT_SEEN[source.lamp])
+    first = usable[0]
     return conclude(
         observations,
-        coverage=Coverage(
-            sound.span, len(sound.samples), "samples", 0, tuple(_untestable(testable, sound.start))
-        ),
-        stratum=_stratum(hum), measures=measures,
-        reason=f"hum-to-rest ratio {hum.ratio.value:.1f} dB, {hum.nominal_hz} Hz, harmonics "
-        f"{', '.join(map(str, hum.harmonics))}; {hum.channel}",
+        coverage=Coverage(first.sound.span, len(first.sound.samples), "samples", 0, tuple(blind)),
+        stratum=first.stratum, measures=measures, reason=" / ".join(map(str, usable)),
     )  # fmt: skip
 
 
-def _observe(found: Break, sound: HumSound, hum: Hum, strength: float) -> Observation:
+def _observe(found: Break, source: _Source, strength: float) -> Observation:
+    sound = source.sound
     at = sound.start + seconds(found.time_s)
     span = Span(max(sound.start, at - Fraction(1, 2)), min(sound.span.end, at + Fraction(1, 2)))
     gap = any(g & span for g in sound.gaps)
-    strong = found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap
+    strong = (
+        found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap and not source.lamp
+    )
     period = f"modulo {found.period_s * 1000:.2f} ms"
+    numbers = ", ".join(str(h * sound.family.nominal) for h in found.harmonics)
     return Observation(
         Discontinuity(
             "hum", "hum-phase-break", "inconsistent" if strong else "inconclusive", (),
-            _EXPLANATIONS,
+            _LAMP_EXPLANATIONS if source.lamp else _EXPLANATIONS,
             Quantity(
                 found.shift_s, "s", max(0.0, found.shift_s - found.spread_s),
                 min(found.period_s, found.shift_s + found.spread_s), f"removed, {period}",
@@ -239,29 +318,22 @@ def _observe(found: Break, sound: HumSound, hum: Hum, strength: float) -> Observ
                 found.jump_deg, "degrees", note=f"of {1 / found.period_s:.1f} Hz, {period}"
             ),
             "strength": Quantity(
-                found.strength, "", note="log likelihood ratio of a jump over hum that runs on"
+                found.strength, "", note="log likelihood ratio of a jump over mains that runs on"
             ),
-            "harmonics": Quantity.exact(len(found.harmonics), "", "heard there"),
+            "harmonics": Quantity.exact(len(found.harmonics), "", "heard or seen there"),
         },
-        note="harmonics " + ", ".join(str(h * hum.nominal_hz) for h in found.harmonics)
-        + f" Hz, {sound.channel}" + ("; beside a gap in the stamps" if gap else ""),
-        stratum=_stratum(hum),
+        note=f"harmonics {numbers} Hz, {sound.channel}"
+        + ("; beside a gap in the stamps" if gap else ""),
+        stratum=source.stratum,
     )  # fmt: skip
 
 
-def _stratum(hum: Hum) -> str:
-    value = hum.ratio.value
-    if value >= -15:
-        return "hum at -15 dB or more"
-    return "hum from -25 to -15 dB" if value >= -25 else "hum below -25 dB"
-
-
-def _untestable(testable: NDArray[np.bool_], start: Fraction) -> list[NotTestable]:
+def _untestable(testable: NDArray[np.bool_], start: Fraction, why: str) -> list[NotTestable]:
     import numpy as np
 
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~testable).astype(int), [0]])))
     return [
-        NotTestable(Span(start + int(a), start + int(b)), "hum: covered by other sound, or an end")
+        NotTestable(Span(start + int(a), start + int(b)), why)
         for a, b in zip(edges[::2], edges[1::2], strict=True)
     ]
 
@@ -272,7 +344,7 @@ def _untestable(testable: NDArray[np.bool_], start: Fraction) -> list[NotTestabl
 )  # fmt: skip
 def match_reference(
     clip: Clip, *, reference: Clip, largest_false_match: float = 1e-3, shortest_s: float = 180.0,
-    surrogates: int = 2000, seed: int = 1, progress: Progress | None = None,
+    surrogates: int = 2000, seed: int = 1, lamp: Lamp = "auto", progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Place a recording on a reference of the mains frequency, or refuse.
 
@@ -290,6 +362,8 @@ def match_reference(
         Made-up tracks with this clip's own spectrum that the score is held against.
     seed
         Of the surrogates.
+    lamp
+        As in `find_phase_breaks`: the lamp dates the pictures where the sound cannot be dated.
     progress
         Called with (fraction, text).
 
@@ -311,15 +385,17 @@ def match_reference(
     (misinterpretation). Misses it when hum is weaker than the speech or the clip shorter than about
     7 minutes (incompleteness).
     """
-    sound = read_hum_sound(clip, progress=progress)
-    hum, _ = _describe(sound)
-    measures = {"hum_to_rest": hum.ratio, "standing": hum.standing}
-    coverage = Coverage(sound.span, len(sound.samples), "samples")
-    if not hum.measurable:
+    sources = _sources(clip, lamp, progress)
+    measures = {name: value for source in sources for name, value in source.measures.items()}
+    usable = [source for source in sources if source.hum.measurable]
+    if not usable:
+        why = " / ".join(map(str, sources)) or "a lamp would stand still at this frame rate"
         return conclude(
-            (), coverage=coverage, outcome="not-applicable", measures=measures,
-            reason=f"not measurable: hum-to-rest ratio {hum.ratio.value:.1f} dB at most; {hum.why}",
+            (), coverage=Coverage(sources[0].sound.span if sources else None), measures=measures,
+            outcome="not-applicable", reason=f"not measurable: {why}",
         )  # fmt: skip
+    sound, hum = usable[0].sound, usable[0].hum
+    coverage = Coverage(sound.span, len(sound.samples), "samples")
     length = float(sound.span.length)
     if length < shortest_s:
         raise SignalTooShort(

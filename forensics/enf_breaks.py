@@ -110,7 +110,8 @@ def _scan(
 
     def sums(values: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
         full = fftconvolve(values, kernel[:, ::-1], mode="valid", axes=1)
-        return full[:, : len(centre) * hop : hop]
+        found: NDArray[Any] = full[:, : len(centre) * hop : hop]
+        return found
 
     whole = np.ones((len(phasors), 1))
     held = [np.maximum(sums(weight, whole * s), 1e-20) for s in sides]
@@ -244,8 +245,6 @@ def find_breaks(
     import numpy as np
 
     numbers = np.asarray(family.harmonics, np.int64)
-    # By the frequency as it is: a removed length is known modulo the mains' own period.
-    period = 1 / (float(np.median(family.frequency)) * int(np.gcd.reduce(numbers)))
     weight, line = _weigh(phasors)
     scans, owns = [], []
     for side, least, bends in SCALES:
@@ -270,6 +269,10 @@ def find_breaks(
             break
         scan = scans[lead]
         top = int(np.argmax(rest[lead]))
+        # The period as it is there: a removed length is known modulo the mains' own.
+        second = int(scan.at_s[top])
+        here = family.frequency[max(0, second - 20) : second + 20]
+        period = 1 / (float(np.median(here)) * int(np.gcd.reduce(numbers)))
         at_s, turn = _place(phasors, weight, numbers, float(scan.at_s[top]))
         own = np.radians(owns[lead]) * float(np.gcd.reduce(numbers))
         spread = 1.96 * float(scan.deviation[top]) + own

@@ -125,7 +125,7 @@ def _offsets() -> NDArray[np.float64]:
     import numpy as np
 
     steps = round(DEVIATION_HZ / _GRID_HZ)
-    return np.arange(-steps, steps + 1) * _GRID_HZ
+    return np.arange(-steps, steps + 1, dtype=np.float64) * np.float64(_GRID_HZ)
 
 
 def _score(power: Floats, centre_hz: float, harmonic: int) -> Floats:
@@ -164,7 +164,9 @@ def _follow(score: Floats) -> NDArray[np.int64]:
     return path
 
 
-def find_family(samples: Floats, *, highest_hz: float = HIGHEST_HZ) -> Family:
+def find_family(
+    samples: Floats, *, highest_hz: float = HIGHEST_HZ, looked: dict[int, list[int]] | None = None
+) -> Family:
     """Follow the harmonics of 50 and of 60 Hz, each as one frequency, and hold them to decoys.
 
     Parameters
@@ -173,6 +175,8 @@ def find_family(samples: Floats, *, highest_hz: float = HIGHEST_HZ) -> Family:
         (n,) sound at 1 kHz.
     highest_hz
         No harmonic above this is looked at.
+    looked
+        Harmonics to look at, by nominal frequency; without it, all up to the eighth of both.
 
     Returns
     -------
@@ -182,9 +186,10 @@ def find_family(samples: Floats, *, highest_hz: float = HIGHEST_HZ) -> Family:
     import numpy as np
 
     top = min(highest_hz, HIGHEST_HZ)
-    looked = {n: [h for h in range(1, 9) if n * h <= top] for n in NOMINALS}
-    own: dict[int, list[Floats]] = {n: [] for n in NOMINALS}
-    beside: dict[int, list[Floats]] = {n: [] for n in NOMINALS}
+    if looked is None:
+        looked = {n: [h for h in range(1, 9) if n * h <= top] for n in NOMINALS}
+    own: dict[int, list[Floats]] = {n: [] for n in looked}
+    beside: dict[int, list[Floats]] = {n: [] for n in looked}
     for power in _powers(samples):
         for n, harmonics in looked.items():
             own[n].append(np.stack([_score(power, float(n * h), h) for h in harmonics]))
@@ -194,7 +199,7 @@ def find_family(samples: Floats, *, highest_hz: float = HIGHEST_HZ) -> Family:
     families = [
         _family(n, looked[n], np.concatenate(own[n], axis=1), np.concatenate(beside[n], axis=1),
                 len(samples) // RATE_HZ)
-        for n in NOMINALS
+        for n in looked
     ]  # fmt: skip
     return max(families, key=lambda f: (not f.why, f.score / max(f.decoy, 1e-9)))
 
