@@ -6,19 +6,17 @@ is said of a recording whose hum cannot be followed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from forensics.enf_breaks import LEAST, Break, find_breaks
 from forensics.enf_flicker import Flicker, measure_flicker
-from forensics.enf_hum import (
-    PRESENT,
-    RATE_HZ,
-    Line,
-    find_breaks,
-    measure_lines,
-)
+from forensics.enf_hum import DECOYS_HZ, measure_phasors, measure_power
+from forensics.enf_lamp import read_lamp
 from forensics.enf_match import MatchResult, match_tracks
-from forensics.errors import SignalTooShort
+from forensics.enf_sound import HumSound, read_hum_sound
+from forensics.errors import SignalTooShort, StreamMissing
 from forensics.model import (
     Clip,
     Coverage,
@@ -35,13 +33,13 @@ from forensics.model import (
     seconds,
 )
 from forensics.provenance import conclude, keep, method
-from forensics.scan_sound import audio_stream, check_not_listening_copy, iter_sound
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+    Phasors = NDArray[np.complex64]
 
 __all__ = [
     "Flicker",
@@ -52,11 +50,7 @@ __all__ = [
     "measure_hum",
 ]
 
-_WIDE_HZ = 8000
-SHORTEST_S = 20.0
-#: A single harmonic must be this steady to be called hum without a second one that agrees.
-_ALONE = 0.8
-_AGREE_HZ = 0.03
+Lamp = Literal["auto", "always", "never"]
 
 _EXPLANATIONS = (
     Explanation(1, "cut", False, "sound was removed or inserted: the hum goes on at another phase"),
@@ -64,141 +58,131 @@ _EXPLANATIONS = (
     Explanation(3, "hum-source-switched", True, "a lamp, fan or charger was switched on or off"),
     Explanation(4, "microphone-moved", True, "the phone moved between two sources of hum"),
 )  # fmt: skip
-
-
-class _Sound:
-    """The sound at 1 kHz, and the power of everything between 60 and 3,900 Hz."""
-
-    def __init__(self, samples: Floats, start: Fraction, total: float, gaps: tuple[Span, ...],
-                 own_rate: int) -> None:  # fmt: skip
-        self.samples, self.start, self.total = samples, start, total
-        self.gaps, self.own_rate = gaps, own_rate
-
-    @property
-    def span(self) -> Span:
-        return Span(self.start, self.start + Fraction(len(self.samples), RATE_HZ))
-
-
-def _read(clip: Clip, progress: Progress | None) -> _Sound:
-    import numpy as np
-    from scipy.signal import resample_poly
-
-    check_not_listening_copy(clip)
-    own = audio_stream(clip).sample_rate
-    margin, down = 1600, _WIDE_HZ // RATE_HZ
-    held = np.zeros(margin, np.float32)
-    parts: list[Floats] = []
-    gaps: list[Span] = []
-    start: Fraction | None = None
-    energy, count = 0.0, 0
-
-    def take(last: bool) -> None:
-        nonlocal held
-        whole = (len(held) - 2 * margin) // down * down
-        if whole <= 0:
-            return
-        out = resample_poly(held[: whole + 2 * margin], 1, down)
-        parts.append(out[margin // down : margin // down + whole // down].astype(np.float32))
-        held = held[whole:]
-
-    for sound in iter_sound(clip, rate_hz=_WIDE_HZ, mono=True, chunk_s=60.0, progress=progress):
-        start = sound.start if start is None else start
-        gaps += sound.gaps
-        mono = sound.mono
-        energy += float((mono.astype(np.float64) ** 2).sum())
-        count += len(mono)
-        held = np.concatenate([held, mono])
-        take(False)
-    held = np.concatenate([held, np.zeros(margin + down, np.float32)])
-    take(True)
-    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    if len(samples) < SHORTEST_S * RATE_HZ:
-        raise SignalTooShort(
-            f"{clip.name} is too short for hum", need_s=SHORTEST_S, have_s=len(samples) / RATE_HZ
-        )
-    return _Sound(samples, start or Fraction(0), energy / max(1, count), tuple(gaps), own)
+_LAMP_EXPLANATIONS = (
+    Explanation(1, "cut", False, "pictures were removed or inserted: the lamp goes on elsewhere"),
+    Explanation(2, "dropped-frames", True, "the camera lost pictures, or was paused"),
+    Explanation(3, "exposure-changed", True, "another exposure time shifts the bands of a lamp"),
+    Explanation(4, "lamp-switched", True, "another lamp, on another phase of the mains, took over"),
+)  # fmt: skip
+_NOT_SEEN = {False: "hum: covered by other sound, or an end", True: "lamp: not clear, or an end"}
 
 
 class Hum(Value, frozen=True):
     """What hum there is. `measurable` is false unless it can be followed; `why` says why not.
 
     `ratio`: the power of all followed harmonics over everything else heard (4 Hz to 4 kHz), dB.
+    `standing`: how far the harmonics stand above the same search 2.5 to 8.5 Hz beside them.
     """
 
     measurable: bool
     why: str
+    channel: str
     ratio: Quantity
     nominal_hz: int
     harmonics: tuple[int, ...]
-    steadiness: Quantity
+    standing: Quantity
     frequency: Quantity
     followed: Quantity
     span: Span
 
 
-def _family(lines: list[Line]) -> list[Line]:
-    """The steady harmonics of one nominal that run together, steadiest first."""
+@dataclass(frozen=True)
+class _Source:
+    """One source of the mains: sound, or a lamp in the pictures; and what it shows."""
+
+    sound: HumSound
+    hum: Hum
+    phasors: Phasors
+    lamp: bool
+
+    @property
+    def measures(self) -> dict[str, Quantity]:
+        hum, name = self.hum, "lamp_" if self.lamp else ""
+        return {
+            "flicker_to_rest" if self.lamp else "hum_to_rest": hum.ratio,
+            f"{name}standing": hum.standing, f"{name}frequency": hum.frequency,
+            f"{name}followed": hum.followed,
+        }  # fmt: skip
+
+    @property
+    def stratum(self) -> str:
+        if self.lamp:
+            return "lamp flicker"
+        if self.hum.ratio.value >= -15:
+            return "hum at -15 dB or more"
+        return "hum from -25 to -15 dB" if self.hum.ratio.value >= -25 else "hum below -25 dB"
+
+    def __str__(self) -> str:
+        hum = self.hum
+        what, most = ("flicker", "") if self.lamp else ("hum", "" if hum.measurable else " at most")
+        text = f"{what}-to-rest ratio {hum.ratio.value:.1f} dB{most}"
+        if not hum.measurable:
+            return f"{text}; {hum.why}" + (f"; {hum.channel}" if self.lamp else "")
+        numbers = ", ".join(map(str, hum.harmonics))
+        return f"{text}, {hum.nominal_hz} Hz, harmonics {numbers}; {hum.channel}"
+
+
+def _sources(clip: Clip, lamp: Lamp, progress: Progress | None) -> list[_Source]:
+    """Sound first, then the lamp where it is wanted; not all of them need be measurable."""
+    found: list[_Source] = []
+    errors: list[StreamMissing | SignalTooShort] = []
+    try:
+        sound = read_hum_sound(clip, progress=progress)
+        found.append(_Source(sound, *_describe(sound), False))
+    except (StreamMissing, SignalTooShort) as error:
+        errors.append(error)
+    heard = any(source.hum.measurable for source in found)
+    if clip.video is not None and (lamp == "always" or (lamp == "auto" and not heard)):
+        try:
+            light = read_lamp(clip, progress=progress)
+            if light is not None:
+                found.append(_Source(light, *_describe(light), True))
+        except (StreamMissing, SignalTooShort) as error:
+            errors.append(error)
+    if not found and errors:
+        raise errors[0]
+    return found
+
+
+def _describe(sound: HumSound) -> tuple[Hum, Phasors]:
+    """The hum of a sound, and the phasors of its heard harmonics."""
     import numpy as np
 
-    best: list[Line] = []
-    for nominal in (50, 60):
-        own = [line for line in lines if line.nominal == nominal and line.steadiness >= PRESENT]
-        if not own:
-            continue
-        lead = own[0]
-        kept = [
-            line for line in own
-            if line is lead
-            or float(np.median(np.abs(line.frequency - lead.frequency))) <= _AGREE_HZ
-        ]  # fmt: skip
-        if len(kept) == 1 and kept[0].steadiness < _ALONE:
-            continue
-        if sum(k.steadiness for k in kept) > sum(k.steadiness for k in best):
-            best = kept
-    return best[:5]
-
-
-def _hum(sound: _Sound) -> tuple[Hum, list[Line]]:
-    import numpy as np
-
-    lines = measure_lines(sound.samples, highest_hz=min(440.0, 0.45 * sound.own_rate))
-    family = _family(lines)
-    lead = family[0] if family else lines[0]
-    power = sum(line.power for line in (family or [lead]))
-    # Beyond 60 dB the rest is the arithmetic's own rounding: there is nothing but hum.
-    rest = max(sound.total - power, 1e-6 * power, 1e-15)
-    ratio = 10 * np.log10(max(power, 1e-15) / rest)
-    followed = float(lead.present.mean())
-    why = ""
-    if not family:
-        why = "no harmonic of 50 or 60 Hz is steady enough to follow"
-    elif followed < 0.5:
-        why = "the hum can be followed in less than half of the recording"
-    spread = float(np.quantile(lead.frequency, 0.975)), float(np.quantile(lead.frequency, 0.025))
+    family = sound.family
+    phasors = measure_phasors(sound.samples, family)
+    # Beyond ±60 dB the number is the arithmetic's own rounding.
+    power = max(measure_power(phasors), 1e-6 * sound.power, 1e-15)
+    rest = max(sound.power - power, 1e-6 * power, 1e-15)
+    low, high = (float(np.quantile(family.frequency, q)) for q in (0.025, 0.975))
+    why = family.why
     hum = Hum(
-        not why, why,
+        not why, why, sound.channel,
         Quantity(
-            float(ratio), "dB", note="hum over everything else heard; "
-            + ("hum as followed" if family else "an upper bound: no hum could be told apart"),
+            10 * float(np.log10(power / rest)), "dB", note="hum over everything else heard; "
+            + (f"hum as followed, {sound.channel}" if not why
+               else "an upper bound: no hum could be told apart"),
         ),
-        lead.nominal if family else 0, tuple(sorted(line.harmonic for line in family)),
+        0 if why else family.nominal, () if why else family.harmonics,
         Quantity(
-            lead.steadiness, "", float(np.quantile(lead.share, 0.025)),
-            float(np.quantile(lead.share, 0.975)),
-            "share of the power within ±1 Hz that the line holds; interval: 95 % of the seconds",
+            family.score / max(family.decoy, 1e-9), "",
+            note=f"score over the highest of {len(DECOYS_HZ)} searches where there is no mains; "
+            f"{family.deviations:.1f} deviations over their mean",
         ),
         Quantity(
-            float(np.median(lead.frequency)), "Hz", min(spread), max(spread),
+            float(np.median(family.frequency)), "Hz", low, high,
             "at the fundamental; interval: 95 % of the seconds"
-            + ("" if family else "; not a hum: where the search settled"),
+            + ("; not a hum: where the search settled" if why else ""),
         ),
-        Quantity(followed, "", note="share of the seconds in which the line can be followed"),
+        Quantity(
+            float(family.present.mean()), "",
+            note="share of the seconds in which the line can be followed",
+        ),
         sound.span,
     )  # fmt: skip
-    return hum, family
+    return hum, phasors
 
 
-@method("mains-hum", version="1", references=("Grigoras, Applications of ENF criterion, 2007",))
+@method("mains-hum", version="2", references=("Grigoras, Applications of ENF criterion, 2007",))
 def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
     """Say whether mains hum is measurable: hum-to-rest ratio first, then harmonics and frequency.
 
@@ -221,35 +205,39 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
     ------------
     Calls it wrongly when an engine, a fan or a note holds a frequency within 0.25 Hz of a multiple
     of 50 or 60 Hz for the whole recording (inaccuracy: association); two harmonics that agree make
-    this unlikely. Misses it when speech covers it: below about -20 dB (incompleteness).
+    this unlikely. Misses it when speech covers it: below about -25 dB (incompleteness).
     """
-    return _hum(_read(clip, progress))[0]
+    return _describe(read_hum_sound(clip, progress=progress))[0]
 
 
 @method(
-    "hum-phase-breaks", version="2",
+    "hum-phase-breaks", version="3",
     references=(
         "Nicolalde, Apolinario, Biscainho: phase changes of the mains hum, IEEE TIFS 5(3), 2010",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
     ),
 )  # fmt: skip
 def find_phase_breaks(
-    clip: Clip, *, least_deg: float = 12.0, strength: float = 6.0, progress: Progress | None = None
+    clip: Clip, *, strength: float = LEAST, lamp: Lamp = "auto", progress: Progress | None = None
 ) -> Examination:
-    """Find places where the phase of the mains hum jumps: sound was removed, added or lost there.
+    """Find places where the mains jumps in hum or lamp light: something was removed or lost there.
 
-    The steady harmonics of 50 or 60 Hz are followed; at each moment the phase of the 4 s before,
-    carried on in a straight line, is compared with the 4 s after. All harmonics together give the
-    removed length modulo one period (20 ms, or less if only even harmonics are heard).
+    The harmonics of 50 or 60 Hz are followed as one; at each moment the 2 to 3 s before, carried on
+    at the mains' own pace, are compared with the 2 to 3 s after, all harmonics together, each
+    moment weighed by the noise beside the lines (so that speech on a line weighs little). That
+    gives the removed length modulo one period (20 ms, or 10 if only even harmonics are heard).
 
     Parameters
     ----------
     clip
-        An opened clip with at least 20 s of sound.
-    least_deg
-        Smallest jump reported, in degrees of the harmonic that shows it best.
+        An opened clip with at least 20 s of sound. Of several channels the one in which the hum
+        stands out is taken, and named.
     strength
-        Smallest jump relative to the recording's own phase noise, all harmonics together.
+        Smallest log likelihood ratio (nats) of a jump over hum that runs on. A turn of the
+        fundamental by 4 to 5 degrees in that time counts as the mains' own.
+    lamp
+        Look for a lamp's flicker in the pictures: where the sound has no measurable hum ("auto"),
+        beside it ("always"), or "never".
     progress
         Called with (fraction, text).
 
@@ -257,7 +245,8 @@ def find_phase_breaks(
     -------
     Examination
         `Discontinuity` observations of level "hum". `measures` gives the hum-to-rest ratio first.
-        Where hum cannot be followed the outcome is *not applicable* ("not measurable").
+        What a lamp alone shows is inconclusive: a changed exposure time looks the same.
+        Where neither can be followed the outcome is *not applicable* ("not measurable").
 
     Raises
     ------
@@ -269,90 +258,93 @@ def find_phase_breaks(
     Calls it wrongly when the source of the hum is switched or the phone moves from one source to
     another (misinterpretation); when a held note or an engine passes for hum (inaccuracy:
     association).
-    Misses it when a whole number of mains periods was removed (about 1 cut in 15 moves the phase
-    of 100 Hz by less than 12 degrees), or continuous speech covers the hum: at -10 dB to the speech
-    about half of the cuts were found, at -20 dB one in six (incompleteness).
+    Misses it when a whole number of mains periods was removed: 1 cut in 20 moves the phase by less
+    than the mains itself wanders, 1 in 10 where only even harmonics are heard. Misses it under
+    continuous speech from about -30 dB of hum down (incompleteness).
     Says nothing about what was removed; the length is known modulo one period only.
     """
-    sound = _read(clip, progress)
-    hum, family = _hum(sound)
-    measures = {
-        "hum_to_rest": hum.ratio, "steadiness": hum.steadiness, "frequency": hum.frequency,
-        "followed": hum.followed,
-    }  # fmt: skip
-    if not hum.measurable:
+    sources = _sources(clip, lamp, progress)
+    measures = {name: value for source in sources for name, value in source.measures.items()}
+    usable = [source for source in sources if source.hum.measurable]
+    if not usable:
+        why = " / ".join(map(str, sources)) or "a lamp would stand still at this frame rate"
+        span = sources[0].sound.span if sources else None
+        seen = len(sources[0].sound.samples) if sources else 0
         return conclude(
-            (), coverage=Coverage(sound.span, len(sound.samples), "samples"),
-            outcome="not-applicable", measures=measures,
-            reason=f"not measurable: hum-to-rest ratio {hum.ratio.value:.1f} dB at most; {hum.why}",
+            (), coverage=Coverage(span, seen, "samples"), outcome="not-applicable",
+            measures=measures, reason=f"not measurable: {why}",
         )  # fmt: skip
-    breaks, testable = find_breaks(family, least_deg=least_deg, strength=strength)
-    observations = []
-    for found in breaks:
-        at = sound.start + seconds(found.time_s)
-        span = Span(max(sound.start, at - Fraction(1, 2)), min(sound.span.end, at + Fraction(1, 2)))
-        gap = any(g & span for g in sound.gaps)
-        strong = found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap
-        period = f"modulo {found.period_s * 1000:.2f} ms"
-        spread = 0.06 * found.period_s
-        observations.append(
-            Observation(
-                Discontinuity(
-                    "hum", "hum-phase-break", "inconsistent" if strong else "inconclusive", (),
-                    _EXPLANATIONS,
-                    Quantity(
-                        found.shift_s, "s", max(0.0, found.shift_s - spread),
-                        min(found.period_s, found.shift_s + spread), f"removed, {period}",
-                    ),
-                ),
-                span, round(1 - 2.0 ** (-found.strength / strength), 4),
-                measures={
-                    "jump": Quantity(
-                        found.jump_deg, "degrees", note="at the harmonic that shows it best"
-                    ),
-                    "strength": Quantity(found.strength, "", note="jump over own phase noise"),
-                    "harmonics": Quantity.exact(len(found.harmonics), "", "that show it"),
-                },
-                note="harmonics " + ", ".join(str(h * hum.nominal_hz) for h in found.harmonics)
-                + " Hz" + ("; beside a gap in the stamps" if gap else ""),
-                stratum=_stratum(hum),
-            )
-        )  # fmt: skip
+    observations: list[Observation] = []
+    blind: list[NotTestable] = []
+    for source in usable:
+        breaks, testable, wander = find_breaks(
+            source.phasors, source.sound.family, strength=strength
+        )
+        measures["lamp_wander" if source.lamp else "wander"] = Quantity(
+            wander, "degrees", note="turn of the fundamental in 3 s that counted as the mains' own"
+        )
+        observations += [_observe(b, source, strength) for b in breaks]
+        blind += _untestable(testable, source.sound.start, _NOT_SEEN[source.lamp])
+    first = usable[0]
     return conclude(
         observations,
-        coverage=Coverage(
-            sound.span, len(sound.samples), "samples", 0, tuple(_untestable(testable, sound.start))
-        ),
-        stratum=_stratum(hum), measures=measures,
-        reason=f"hum-to-rest ratio {hum.ratio.value:.1f} dB, {hum.nominal_hz} Hz, harmonics "
-        f"{', '.join(map(str, hum.harmonics))}",
+        coverage=Coverage(first.sound.span, len(first.sound.samples), "samples", 0, tuple(blind)),
+        stratum=first.stratum, measures=measures, reason=" / ".join(map(str, usable)),
     )  # fmt: skip
 
 
-def _stratum(hum: Hum) -> str:
-    value = hum.ratio.value
-    if value >= -15:
-        return "hum at -15 dB or more"
-    return "hum from -25 to -15 dB" if value >= -25 else "hum below -25 dB"
+def _observe(found: Break, source: _Source, strength: float) -> Observation:
+    sound = source.sound
+    at = sound.start + seconds(found.time_s)
+    span = Span(max(sound.start, at - Fraction(1, 2)), min(sound.span.end, at + Fraction(1, 2)))
+    gap = any(g & span for g in sound.gaps)
+    strong = (
+        found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap and not source.lamp
+    )
+    period = f"modulo {found.period_s * 1000:.2f} ms"
+    numbers = ", ".join(str(h * sound.family.nominal) for h in found.harmonics)
+    return Observation(
+        Discontinuity(
+            "hum", "hum-phase-break", "inconsistent" if strong else "inconclusive", (),
+            _LAMP_EXPLANATIONS if source.lamp else _EXPLANATIONS,
+            Quantity(
+                found.shift_s, "s", max(0.0, found.shift_s - found.spread_s),
+                min(found.period_s, found.shift_s + found.spread_s), f"removed, {period}",
+            ),
+        ),
+        span, round(1 - 2.0 ** (-found.strength / strength), 4),
+        measures={
+            "jump": Quantity(
+                found.jump_deg, "degrees", note=f"of {1 / found.period_s:.1f} Hz, {period}"
+            ),
+            "strength": Quantity(
+                found.strength, "", note="log likelihood ratio of a jump over mains that runs on"
+            ),
+            "harmonics": Quantity.exact(len(found.harmonics), "", "heard or seen there"),
+        },
+        note=f"harmonics {numbers} Hz, {sound.channel}"
+        + ("; beside a gap in the stamps" if gap else ""),
+        stratum=source.stratum,
+    )  # fmt: skip
 
 
-def _untestable(testable: NDArray[np.bool_], start: Fraction) -> list[NotTestable]:
+def _untestable(testable: NDArray[np.bool_], start: Fraction, why: str) -> list[NotTestable]:
     import numpy as np
 
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~testable).astype(int), [0]])))
     return [
-        NotTestable(Span(start + int(a), start + int(b)), "hum: covered by other sound, or an end")
+        NotTestable(Span(start + int(a), start + int(b)), why)
         for a, b in zip(edges[::2], edges[1::2], strict=True)
     ]
 
 
 @method(
-    "hum-reference", version="1",
+    "hum-reference", version="2",
     references=("Hua, Liao, Wang, Ye: On practical issues of ENF, IEEE TIFS 2020",),
 )  # fmt: skip
 def match_reference(
     clip: Clip, *, reference: Clip, largest_false_match: float = 1e-3, shortest_s: float = 180.0,
-    surrogates: int = 2000, seed: int = 1, progress: Progress | None = None,
+    surrogates: int = 2000, seed: int = 1, lamp: Lamp = "auto", progress: Progress | None = None,
 ) -> Examination:  # fmt: skip
     """Place a recording on a reference of the mains frequency, or refuse.
 
@@ -370,6 +362,8 @@ def match_reference(
         Made-up tracks with this clip's own spectrum that the score is held against.
     seed
         Of the surrogates.
+    lamp
+        As in `find_phase_breaks`: the lamp dates the pictures where the sound cannot be dated.
     progress
         Called with (fraction, text).
 
@@ -391,29 +385,31 @@ def match_reference(
     (misinterpretation). Misses it when hum is weaker than the speech or the clip shorter than about
     7 minutes (incompleteness).
     """
-    sound = _read(clip, progress)
-    hum, family = _hum(sound)
-    measures = {"hum_to_rest": hum.ratio, "steadiness": hum.steadiness}
-    coverage = Coverage(sound.span, len(sound.samples), "samples")
-    if not hum.measurable:
+    sources = _sources(clip, lamp, progress)
+    measures = {name: value for source in sources for name, value in source.measures.items()}
+    usable = [source for source in sources if source.hum.measurable]
+    if not usable:
+        why = " / ".join(map(str, sources)) or "a lamp would stand still at this frame rate"
         return conclude(
-            (), coverage=coverage, outcome="not-applicable", measures=measures,
-            reason=f"not measurable: hum-to-rest ratio {hum.ratio.value:.1f} dB at most; {hum.why}",
+            (), coverage=Coverage(sources[0].sound.span if sources else None), measures=measures,
+            outcome="not-applicable", reason=f"not measurable: {why}",
         )  # fmt: skip
+    sound, hum = usable[0].sound, usable[0].hum
+    coverage = Coverage(sound.span, len(sound.samples), "samples")
     length = float(sound.span.length)
     if length < shortest_s:
         raise SignalTooShort(
             "too short to be dated by hum", need_s=shortest_s, have_s=length,
             hint="about 7 minutes are needed in practice",
         )  # fmt: skip
-    other = _read(reference, None)
-    other_hum, other_family = _hum(other)
-    if not other_hum.measurable or other_hum.nominal_hz != hum.nominal_hz:
+    other = read_hum_sound(reference)
+    if other.family.why or other.family.nominal != hum.nominal_hz:
         return conclude(
             (), coverage=coverage, outcome="not-applicable", measures=measures,
             reason="the reference has no measurable hum of the same nominal frequency",
         )  # fmt: skip
-    result = match_tracks(_track(family), _track(other_family), surrogates=surrogates, seed=seed)
+    track = _track(sound)
+    result = match_tracks(track, _track(other), surrogates=surrogates, seed=seed)
     measures |= {
         "false_match": Quantity(
             result.false_match, "", 0.0, min(1.0, result.false_match_high),
@@ -422,7 +418,7 @@ def match_reference(
         "difference": Quantity(result.rms_hz * 1000, "mHz", note="r.m.s. after a constant offset"),
         "correlation": Quantity(result.correlation, "", note="of the two frequency tracks"),
     }  # fmt: skip
-    table = "second,clip_hz\n" + "".join(f"{k},{v:.5f}\n" for k, v in enumerate(_track(family)[0]))
+    table = "second,clip_hz\n" + "".join(f"{k},{v:.5f}\n" for k, v in enumerate(track[0]))
     artefact = keep(table.encode(), media_type="text/csv", label="hum frequency")
     if result.false_match > largest_false_match or result.correlation < 0.5:
         return conclude(
@@ -449,20 +445,5 @@ def _offset(
     )  # fmt: skip
 
 
-def _track(family: list[Line]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Frequency at the fundamental (n,) a second, harmonics weighed by steadiness; and its mask."""
-    import numpy as np
-
-    tables = np.stack([line.frequency for line in family])
-    # The error of a line shrinks with its harmonic number and grows with what covers it.
-    weights = np.stack(
-        [
-            np.clip(line.share - 0.2, 0, 1) ** 2 * line.harmonic**2 + 1e-6
-            for line in family
-        ]
-    )  # fmt: skip
-    mean = (tables * weights).sum(axis=0) / weights.sum(axis=0)
-    seen: NDArray[np.bool_] = np.asarray(
-        np.stack([line.present for line in family]).any(axis=0), np.bool_
-    )
-    return mean.astype(np.float32), seen
+def _track(sound: HumSound) -> tuple[Floats, NDArray[np.bool_]]:
+    return sound.family.frequency, sound.family.present

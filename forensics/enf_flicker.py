@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["Flicker", "FlickerLine", "RowLight", "find_flicker", "measure_flicker"]
+__all__ = ["Flicker", "FlickerLine", "RowLight", "find_flicker", "measure_flicker",
+           "steady_rest"]  # fmt: skip
 
 BANDS = 48
 SHORTEST_S = 10.0
 #: An alias slower than this is not told from the scene's own changes.
-_SLOWEST_HZ = 1.2
+SLOWEST_HZ = 1.2
 _DEVIATION_HZ = 0.5
 #: Peak over the median of the other frequencies, dB.
 _FOUND_DB = 18.0
-_LAMPS_HZ = (100, 120)
+LAMPS_HZ = (100, 120)
 
 
 class RowLight:
@@ -66,6 +67,19 @@ class FlickerLine:
     why: str = ""
 
 
+def steady_rest(rows: Floats, rate_hz: float) -> Floats:
+    """The light of lines (n, bands) without the scene's slow changes and without single events."""
+    import numpy as np
+    from scipy.ndimage import uniform_filter1d
+
+    slow = max(3, 2 * round(0.35 * rate_hz) + 1)
+    rest = rows - uniform_filter1d(rows, slow, axis=0, mode="nearest")
+    # What happens once (a cut, a flash, a passer-by) must not fill every frequency.
+    limit = 4 * 1.4826 * np.median(np.abs(rest), axis=0) + 1e-3
+    clipped: Floats = np.clip(rest, -limit, limit)
+    return clipped
+
+
 def find_flicker(rows: Floats, times_s: NDArray[np.float64], rate_hz: float) -> list[FlickerLine]:
     """Look for 100 and 120 Hz in the light of bands of lines.
 
@@ -85,14 +99,9 @@ def find_flicker(rows: Floats, times_s: NDArray[np.float64], rate_hz: float) -> 
         `contrast`: amplitude over mean light.
     """
     import numpy as np
-    from scipy.ndimage import uniform_filter1d
 
     light = rows.mean()
-    slow = max(3, 2 * round(0.35 * rate_hz) + 1)
-    rest = rows - uniform_filter1d(rows, slow, axis=0, mode="nearest")
-    # What happens once (a cut, a flash, a passer-by) must not fill every frequency.
-    limit = 4 * 1.4826 * np.median(np.abs(rest), axis=0) + 1e-3
-    rest = np.clip(rest, -limit, limit) * np.hanning(len(rest))[:, None]
+    rest = steady_rest(rows, rate_hz) * np.hanning(len(rows))[:, None]
     depth = np.exp(
         -2j * np.pi * np.arange(rows.shape[1])[:, None] / rows.shape[1]
         * np.arange(-6, 6.5, 0.25)[None]
@@ -109,11 +118,11 @@ def find_flicker(rows: Floats, times_s: NDArray[np.float64], rate_hz: float) -> 
         return np.array(out, np.float32)
 
     nyquist = rate_hz / 2
-    others = np.linspace(_SLOWEST_HZ, nyquist, 160)
+    others = np.linspace(SLOWEST_HZ, nyquist, 160)
     answer = []
-    for lamp in _LAMPS_HZ:
+    for lamp in LAMPS_HZ:
         alias = abs(lamp - round(lamp / rate_hz) * rate_hz)
-        if alias < _SLOWEST_HZ:
+        if alias < SLOWEST_HZ:
             why = f"{lamp} Hz stands still at {rate_hz:.3f} frames a second"
             answer.append(FlickerLine(lamp, alias, 0, 0, 0, 0, why))
             continue

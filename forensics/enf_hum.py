@@ -1,11 +1,13 @@
-"""Mains hum in sound: which harmonic is really there, its frequency and phase over time.
+"""Mains hum in sound: is it there, on which harmonics, and its frequency over time.
 
-Pure functions of arrays. All lines are brought to zero frequency at 20 Hz, where a harmonic of
-the mains is a slow phasor and speech is a passing disturbance.
+Pure functions of arrays. All harmonics of 50 (or 60) Hz are followed as one frequency, and the
+same search is made 2.5 to 8.5 Hz beside them, where there is no mains: what speech, music and
+engines score there is what chance scores here. Only what stands above that is called hum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,57 +21,69 @@ if TYPE_CHECKING:
 __all__ = [
     "BASE_HZ",
     "RATE_HZ",
-    "Break",
-    "Line",
+    "Family",
     "demodulate",
-    "find_breaks",
-    "follow_line",
-    "measure_lines",
+    "find_family",
+    "measure_phasors",
+    "measure_power",
 ]
 
-#: Sound is worked on at this rate; harmonics up to 450 Hz fit.
+#: Sound is worked on at this rate; harmonics up to 440 Hz fit.
 RATE_HZ = 1000
 #: Rate of the phasors.
 BASE_HZ = 20
 NOMINALS = (50, 60)
+HIGHEST_HZ = 440.0
 WINDOW_S = 16
-_SIZE = 4096
+#: Seconds from one look to the next.
+STEP_S = 2
+_SIZE = 32768
+_BIN_HZ = RATE_HZ / _SIZE
 #: Mains frequency stays within this of nominal (Hz, at the fundamental).
 DEVIATION_HZ = 0.25
-#: A line counts as hum when this share of the power within ±1 Hz lies within ±0.06 Hz of it.
-PRESENT = 0.5
-_PROMISING = 0.35
+_GRID_HZ = 0.005
+#: A line is held against the median of what is within this (Hz).
+_BESIDE_HZ = 2.5
+#: Where the same search finds no mains (Hz beside every harmonic).
+DECOYS_HZ = (-8.5, -7.0, -5.5, -4.0, -2.5, 2.5, 4.0, 5.5, 7.0, 8.5)
+#: The mains score must exceed every decoy's by this factor, and their mean by so many deviations.
+LEAST_FACTOR, LEAST_DEVIATIONS = 1.35, 7.0
+#: A harmonic is heard from this score on (nats); noise gives 0.7.
+HEARD = 1.5
+#: A lone harmonic must stand this high (nats over the median beside it) to be called mains.
+_ALONE = 4.0
 
 
 @dataclass(frozen=True)
-class Line:
-    """One harmonic followed over time, a value a second.
+class Family:
+    """The harmonics of one nominal frequency, followed together.
 
-    `frequency` (n,) in Hz at the fundamental; `share` (n,) of the power within ±1 Hz that the line
-    holds; `phasors` at 20 Hz around ``nominal * harmonic``; `power` mean square of the line.
+    `frequency` (n,) in Hz at the fundamental and `present` (n,), a value a second; `harmonics` that
+    are heard; `score` mean of the joint score (nats over the median beside the lines, summed over
+    all harmonics looked at); `decoy` the highest score of the same search beside the mains;
+    `deviations` the score over the decoys' mean, in their standard deviations; `lifts` mean score
+    of each harmonic heard.
     """
 
     nominal: int
-    harmonic: int
     frequency: Floats
-    share: Floats
-    phasors: Phasors
-    power: float
+    present: NDArray[np.bool_]
+    harmonics: tuple[int, ...]
+    lifts: tuple[float, ...]
+    score: float
+    decoy: float
+    deviations: float
 
     @property
-    def steadiness(self) -> float:
-        """Median share: near 1 a clean hum, below 0.4 noise or speech."""
-        import numpy as np
-
-        return float(np.median(self.share))
-
-    @property
-    def present(self) -> NDArray[np.bool_]:
-        """Whether the line can be followed, a value a second."""
-        import numpy as np
-
-        found: NDArray[np.bool_] = np.asarray(self.share >= PRESENT)
-        return found
+    def why(self) -> str:
+        """Why this is not called hum; empty where it is."""
+        if self.score < LEAST_FACTOR * self.decoy or self.deviations < LEAST_DEVIATIONS:
+            return "the harmonics of 50 and 60 Hz stand no higher than what is heard beside them"
+        if not self.harmonics or (len(self.harmonics) == 1 and max(self.lifts) < _ALONE):
+            return "no harmonic of 50 or 60 Hz is steady enough to follow"
+        if self.present.mean() < 0.5:
+            return "the hum can be followed in less than half of the recording"
+        return ""
 
 
 def demodulate(samples: Floats, centre_hz: float) -> Phasors:
@@ -92,27 +106,50 @@ def demodulate(samples: Floats, centre_hz: float) -> Phasors:
     return np.concatenate(out).astype(np.complex64) if out else np.zeros(0, np.complex64)
 
 
-def _spectrogram(phasors: Phasors, step_s: int) -> Floats:
-    """Power (n, 4096) of 16 s windows centred on every `step_s` seconds."""
+def _powers(samples: Floats) -> Iterator[Floats]:
+    """Power of 16 s windows centred on every other second, in blocks of up to 64 windows."""
     import numpy as np
-    from scipy.fft import fft, fftshift
+    from scipy.fft import rfft
 
-    size = WINDOW_S * BASE_HZ
-    padded = np.pad(phasors, (size // 2, size // 2))
-    view = np.lib.stride_tricks.sliding_window_view(padded, size)[:: step_s * BASE_HZ]
+    size, step = WINDOW_S * RATE_HZ, STEP_S * RATE_HZ
+    padded = np.pad(np.asarray(samples, np.float32), (size // 2, size // 2))
+    view = np.lib.stride_tricks.sliding_window_view(padded, size)[: len(samples) : step]
     window = np.hanning(size).astype(np.float32)
-    rows = [
-        np.abs(fftshift(fft(view[k : k + 256] * window, _SIZE, axis=1), axes=1)) ** 2
-        for k in range(0, len(view), 256)
-    ]
-    return np.concatenate(rows).astype(np.float32)
+    top = round((HIGHEST_HZ + 15) / _BIN_HZ)
+    for first in range(0, len(view), 64):
+        power: Floats = np.abs(rfft(view[first : first + 64] * window, _SIZE, axis=1)[:, :top]) ** 2
+        yield power
 
 
-def _viterbi(score: Floats, reach: int) -> NDArray[np.int64]:
-    """The path of best total score that moves at most `reach` columns a row."""
+def _offsets() -> NDArray[np.float64]:
+    import numpy as np
+
+    steps = round(DEVIATION_HZ / _GRID_HZ)
+    return np.arange(-steps, steps + 1, dtype=np.float64) * np.float64(_GRID_HZ)
+
+
+def _score(power: Floats, centre_hz: float, harmonic: int) -> Floats:
+    """(rows, offsets): nats by which a line at each deviation stands over the median beside it."""
+    import numpy as np
+
+    centre, half = round(centre_hz / _BIN_HZ), round(_BESIDE_HZ / _BIN_HZ)
+    beside = power[:, max(0, centre - half) : centre + half + 1]
+    # The median of noise power is ln 2 of its mean.
+    level = np.median(beside, axis=1, keepdims=True) / np.log(2) + 1e-20
+    at = (centre_hz + harmonic * _offsets()) / _BIN_HZ
+    low = at.astype(int)
+    part = (at - low).astype(np.float32)
+    value = power[:, low] * (1 - part) + power[:, low + 1] * part
+    found: Floats = np.log1p(value / level).astype(np.float32)
+    return found
+
+
+def _follow(score: Floats) -> NDArray[np.int64]:
+    """The path of best total score that moves at most 15 mHz a second."""
     import numpy as np
     from scipy.ndimage import maximum_filter1d
 
+    reach = round(0.015 * STEP_S / _GRID_HZ)
     count, width = score.shape
     total = np.empty_like(score)
     total[0] = score[0]
@@ -127,191 +164,124 @@ def _viterbi(score: Floats, reach: int) -> NDArray[np.int64]:
     return path
 
 
-def follow_line(phasors: Phasors, nominal: int, harmonic: int, *, step_s: int = 1) -> Line:
-    """Follow one harmonic through its phasors (n,) at 20 Hz, a value every `step_s` seconds."""
-    import numpy as np
-
-    power = _spectrogram(phasors, step_s)
-    bins = (np.arange(_SIZE) - _SIZE // 2) * BASE_HZ / _SIZE
-    # Higher harmonics wander proportionally more; lines within ±1.2 Hz at most are told apart.
-    wide = min(DEVIATION_HZ * harmonic, 1.2)
-    inside = np.flatnonzero(np.abs(bins) <= wide)
-    local = power[:, inside]
-    reference = np.median(power[:, np.abs(bins) <= 2.0], axis=1, keepdims=True) + 1e-20
-    score = np.log(local / reference + 1)
-    reach = max(2, round(0.012 * harmonic * step_s**0.5 * _SIZE / BASE_HZ))
-    path = _viterbi(score, reach)
-    rows = np.arange(len(path))
-    left, mid, right = (
-        np.log(local[rows, np.clip(path + d, 0, len(inside) - 1)] + 1e-20) for d in (-1, 0, 1)
-    )
-    bend = left - 2 * mid + right
-    fine = np.where(np.abs(bend) > 1e-6, 0.5 * (left - right) / np.where(bend == 0, 1, bend), 0)
-    offset = bins[inside[path]] + np.clip(fine, -0.5, 0.5) * BASE_HZ / _SIZE
-    sums = np.cumsum(np.pad(power, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
-    centre = inside[path]
-    narrow, broad = round(0.1 * _SIZE / BASE_HZ), round(1.0 * _SIZE / BASE_HZ)
-
-    def within(half: int) -> NDArray[np.float64]:
-        low, high = np.maximum(centre - half, 0), np.minimum(centre + half + 1, _SIZE)
-        found: NDArray[np.float64] = sums[rows, high] - sums[rows, low]
-        return found
-
-    share = within(narrow) / (within(broad) + 1e-20)
-    amplitude = local[rows, path] / (np.hanning(WINDOW_S * BASE_HZ).sum() ** 2)
-    return Line(
-        nominal, harmonic, ((offset / harmonic) + nominal).astype(np.float32),
-        share.astype(np.float32), phasors, float(np.median(amplitude) / 2),
-    )  # fmt: skip
-
-
-def measure_lines(samples: Floats, *, highest_hz: float) -> list[Line]:
-    """Every harmonic of 50 and 60 Hz up to `highest_hz`, the steadiest first.
-
-    Shared multiples (300 Hz is both) are counted for 50 Hz only if its own family is steadier.
-    """
-    lines = []
-    for nominal in NOMINALS:
-        for harmonic in range(1, 10):
-            if nominal * harmonic > min(highest_hz, 440.0):
-                continue
-            phasors = demodulate(samples, float(nominal * harmonic))
-            # A look every 4 s tells what is worth following second by second.
-            line = follow_line(phasors, nominal, harmonic, step_s=4)
-            if line.steadiness >= _PROMISING:
-                line = follow_line(phasors, nominal, harmonic)
-            lines.append(line)
-    lines.sort(key=lambda line: -line.steadiness)
-    return lines
-
-
-@dataclass(frozen=True)
-class Break:
-    """A jump of the hum's phase: when, how far (s, modulo one period), how sure."""
-
-    time_s: float
-    jump_deg: float
-    shift_s: float
-    period_s: float
-    strength: float
-    harmonics: tuple[int, ...]
-
-
-_QUARTER_S = 2.0
-_GAP_S = 0.3
-
-
-def _jump(line: Line) -> tuple[Floats, Floats]:
-    """(phase jump in radians, weight) at 20 Hz, the line's own drift taken out."""
-    import numpy as np
-    from scipy.ndimage import median_filter, uniform_filter1d
-
-    # A slow track takes out the mains' own wandering; a fast one would swallow the jump itself.
-    slow = median_filter(line.frequency - line.nominal, 41, mode="nearest")
-    slow = uniform_filter1d(slow, 15, mode="nearest") * line.harmonic
-    count = len(line.phasors)
-    at = np.arange(count) / BASE_HZ
-    phase = 2 * np.pi * np.cumsum(np.interp(at, np.arange(len(slow)), slow)) / BASE_HZ
-    still = line.phasors * np.exp(-1j * phase)
-    size, gap = round(_QUARTER_S * BASE_HZ), round(_GAP_S * BASE_HZ)
-    sums = np.concatenate([[0], np.cumsum(still)])
-    reach = 2 * size + gap
-    centre = np.arange(reach, count - reach)
-    jump, weight = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    if not len(centre):
-        return jump, weight
-
-    def mean(first: int) -> Phasors:
-        found: Phasors = (sums[centre + first + size] - sums[centre + first]) / size
-        return found
-
-    q1, q2, q3, q4 = mean(-reach), mean(-size - gap), mean(gap), mean(gap + size)
-    slope = np.angle(q2 * np.conj(q1) + q4 * np.conj(q3))
-    turn = q3 * np.conj(q2) * np.exp(-1j * slope * (size + 2 * gap) / size)
-    jump[centre] = np.angle(turn)
-    sizes = np.abs(np.stack([q1, q2, q3, q4]))
-    energy = uniform_filter1d(np.abs(still) ** 2, 2 * reach)[centre]
-    # How much of what passes the filter is the steady line: near 1 for hum alone.
-    pure = np.clip(sizes.min(axis=0) ** 2 / (energy + 1e-20), 0, 1)
-    even = sizes.min(axis=0) / (sizes.max(axis=0) + 1e-12)
-    weight[centre] = pure * np.clip((even - 0.3) / 0.4, 0, 1)
-    return jump, weight
-
-
-def find_breaks(
-    lines: list[Line], *, least_deg: float = 12.0, strength: float = 6.0
-) -> tuple[list[Break], NDArray[np.bool_]]:
-    """Phase jumps that all steady harmonics of one nominal agree on.
+def find_family(
+    samples: Floats, *, highest_hz: float = HIGHEST_HZ, looked: dict[int, list[int]] | None = None
+) -> Family:
+    """Follow the harmonics of 50 and of 60 Hz, each as one frequency, and hold them to decoys.
 
     Parameters
     ----------
-    lines
-        Steady harmonics of one nominal frequency.
-    least_deg
-        Smallest jump reported, at the harmonic that shows it best.
-    strength
-        Smallest jump relative to the clip's own phase noise, all harmonics together.
+    samples
+        (n,) sound at 1 kHz.
+    highest_hz
+        No harmonic above this is looked at.
+    looked
+        Harmonics to look at, by nominal frequency; without it, all up to the eighth of both.
 
     Returns
     -------
-    breaks, testable
-        `testable`: one value a second, whether a jump could have been seen there.
+    Family
+        Of the nominal that stands out more; `why` is empty where it is hum.
     """
     import numpy as np
 
-    tables = [_jump(line) for line in lines]
-    weights = np.stack([w for _, w in tables])
-    jumps = np.stack([j for j, _ in tables])
-    noise = np.array(
-        [
-            1.4826 * np.median(np.abs(j[w > 0.25])) if (w > 0.25).sum() > 40 else np.pi
-            for j, w in tables
-        ]
-    )
-    noise = np.maximum(noise, 0.02)
-    relative = np.where(weights > 0.25, np.abs(jumps) / noise[:, None], 0)
-    # Harmonics that agree count together; as many of them as could be heard share the chance.
-    heard_many = np.maximum(np.sqrt((weights > 0.25).sum(axis=0)), 1)
-    rank = np.sqrt((weights * relative**2).sum(axis=0) / heard_many)
-    usable = np.asarray((weights > 0.25).any(axis=0))
-    seconds = len(rank) // BASE_HZ
-    testable = usable[: seconds * BASE_HZ].reshape(seconds, BASE_HZ).mean(axis=1) > 0.5
-    found: list[Break] = []
-    near = round(2 * (_QUARTER_S + _GAP_S) * BASE_HZ)
-    rest = rank.copy()
-    while True:
-        at = int(np.argmax(rest))
-        if rest[at] < strength or len(found) >= 200:
-            break
-        rest[max(0, at - near) : at + near] = 0
-        heard = np.flatnonzero(weights[:, at] > 0.25)
-        # The harmonic that shows it best: a low one turns less, a high one is noisier.
-        lead = int(heard[np.argmax(weights[heard, at] * relative[heard, at])])
-        degrees = float(np.degrees(jumps[lead, at]))
-        if abs(degrees) < least_deg:
-            continue
-        shift, period = _shift([lines[k] for k in heard], jumps[heard, at], weights[heard, at])
-        found.append(
-            Break(
-                at / BASE_HZ, degrees, shift, period, float(rank[at]),
-                tuple(lines[k].harmonic for k in heard),
+    top = min(highest_hz, HIGHEST_HZ)
+    if looked is None:
+        looked = {n: [h for h in range(1, 9) if n * h <= top] for n in NOMINALS}
+    own: dict[int, list[Floats]] = {n: [] for n in looked}
+    beside: dict[int, list[Floats]] = {n: [] for n in looked}
+    for power in _powers(samples):
+        for n, harmonics in looked.items():
+            own[n].append(np.stack([_score(power, float(n * h), h) for h in harmonics]))
+            beside[n].append(
+                np.stack([sum(_score(power, n * h + d, h) for h in harmonics) for d in DECOYS_HZ])
             )
-        )  # fmt: skip
-    return sorted(found, key=lambda b: b.time_s), testable
+    families = [
+        _family(n, looked[n], np.concatenate(own[n], axis=1), np.concatenate(beside[n], axis=1),
+                len(samples) // RATE_HZ)
+        for n in looked
+    ]  # fmt: skip
+    return max(families, key=lambda f: (not f.why, f.score / max(f.decoy, 1e-9)))
 
 
-def _shift(lines: list[Line], jumps: Floats, weights: Floats) -> tuple[float, float]:
-    """The time by which the hum runs ahead after the jump, modulo its period, from all lines."""
-    import math
+def _family(
+    nominal: int, harmonics: list[int], own: Floats, beside: Floats, seconds: int
+) -> Family:
+    """`own` (harmonics, rows, offsets); `beside` (decoys, rows, offsets), harmonics summed."""
+    import numpy as np
+    from scipy.ndimage import uniform_filter1d
 
+    joint = own.sum(axis=0)
+    path = _follow(joint)
+    rows = np.arange(len(path))
+    decoys = np.array([table[rows, _follow(table)].mean() for table in beside])
+    values = joint[rows, path]
+    lifts = own[:, rows, path].mean(axis=1)
+    heard = [k for k, lift in enumerate(lifts) if lift >= HEARD]
+    # The frequency itself from the harmonics that are heard, finer than the grid.
+    table = own[heard].sum(axis=0) if heard else joint
+    last = table.shape[1] - 1
+    left, mid, right = (table[rows, np.clip(path + d, 0, last)] for d in (-1, 0, 1))
+    bend = left - 2 * mid + right
+    fine = np.where(bend < -1e-6, 0.5 * (left - right) / np.where(bend < -1e-6, bend, -1), 0)
+    frequency = nominal + _offsets()[path] + np.clip(fine, -1, 1) * _GRID_HZ
+    # Followed where the score is nearer to its usual height than to what chance gives.
+    middle = 0.5 * (decoys.mean() + values.mean())
+    followed = uniform_filter1d(values, 3, mode="nearest") >= middle * 0.8
+    at = np.arange(seconds) / STEP_S
+    return Family(
+        nominal, np.interp(at, rows, frequency).astype(np.float32),
+        np.asarray(followed[np.minimum(at.round().astype(int), len(rows) - 1)], np.bool_),
+        tuple(harmonics[k] for k in heard), tuple(float(lifts[k]) for k in heard),
+        float(values.mean()), float(decoys.max()),
+        float((values.mean() - decoys.mean()) / max(float(decoys.std()), 0.02 * decoys.mean())),
+    )  # fmt: skip
+
+
+def _smooth(track: Floats) -> Floats:
+    """The slow part, carried on in a straight line at both ends: a flat one bends the phase."""
+    import numpy as np
+    from scipy.ndimage import median_filter, uniform_filter1d
+    from scipy.stats import theilslopes
+
+    edge, reach = 15, min(41, len(track))
+    out = np.arange(1, edge + 1)
+    # Robust, so that a jump of the phase near an end does not bend the line.
+    first = theilslopes(track[:reach], np.arange(reach))
+    last = theilslopes(track[-reach:], np.arange(reach))
+    padded = np.concatenate(
+        [first[1] - first[0] * out[::-1], track, last[1] + last[0] * (reach - 1 + out)]
+    )
+    smooth = uniform_filter1d(median_filter(padded, 21), 9)[edge:-edge]
+    return np.asarray(smooth, np.float32)
+
+
+def measure_phasors(samples: Floats, family: Family) -> Phasors:
+    """Heard harmonics (h, n) at 20 Hz, the slow part of the mains' own wandering taken out.
+
+    A fast track would swallow a jump of the phase; a slow one leaves it.
+    """
     import numpy as np
 
-    nominal = lines[0].nominal
-    shared = math.gcd(*(line.harmonic for line in lines))
-    period = 1 / (nominal * shared)
-    trial = np.linspace(0, period, 720, endpoint=False)
-    score = sum(
-        w * np.cos(j - 2 * np.pi * nominal * line.harmonic * trial)
-        for line, j, w in zip(lines, jumps, weights, strict=True)
-    )
-    return float(trial[int(np.argmax(score))]), period
+    slow = _smooth(family.frequency - family.nominal)
+    out = [np.zeros(0, np.complex64)] if not family.harmonics else []
+    for harmonic in family.harmonics:
+        phasors = demodulate(samples, float(family.nominal * harmonic))
+        at = np.arange(len(phasors)) / BASE_HZ
+        turn = np.cumsum(np.interp(at, np.arange(len(slow)), slow)) / BASE_HZ
+        out.append(phasors * np.exp(-2j * np.pi * harmonic * turn))
+    return np.stack(out).astype(np.complex64)
+
+
+def measure_power(phasors: Phasors) -> float:
+    """Mean power of the lines in phasors (h, n): what four seconds in a row agree on."""
+    import numpy as np
+    from scipy.ndimage import uniform_filter1d
+
+    if not phasors.size:
+        return 0.0
+    size = 4 * BASE_HZ
+    steady = uniform_filter1d(phasors.real, size, axis=1) ** 2
+    steady += uniform_filter1d(phasors.imag, size, axis=1) ** 2
+    # The median second: a burst of speech on the line is none of it.
+    return float(np.median(steady, axis=1).sum() / 2)
