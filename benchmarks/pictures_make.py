@@ -3,9 +3,10 @@
     python benchmarks/pictures_make.py WORK
 
 For each source: the file as it is, a first generation as a recorder writes it (x264, key frame
-every 2 s, no B-frames), then from that first generation every edit, encoded in three ways. Clips,
-truth and measurements stay in WORK: where only the measurements changed (`FEATURES`), only they
-are taken again.
+every 2 s, no B-frames), then from that first generation every edit, encoded in three ways; then
+the same edits at other places (`FRESH`), on which nothing is ever tuned or grown. Clips, truth and
+measurements stay in WORK: where only the measurements changed (`FEATURES`), only they are taken
+again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensics import open_clip, scan
-from forensics.edits_make import PROFILES, Edit, Plan, plan_edits, write_clip
+from forensics.edits_make import PROFILES, Edit, Plan, Profile, plan_edits, write_clip
 from forensics.video_look import measure_detail, measure_peak
 from forensics.video_measure import FEATURES, FrameRows, frame_rate_hz
 
@@ -66,6 +67,12 @@ EDITS = {
     "delete 0.5 s": ("deletion", 0.5), "cover-up 1.5 s": ("cover-up", 1.5),
     "loop 1 s": ("loop", 1.0), "reorder 2 s": ("reorder", 2.0), "freeze 0.6 s": ("freeze", 0.6),
 }  # fmt: skip
+
+
+#: Made once more at other places, encoded in these ways.
+FRESH = ("delete 2 s", "delete 0.5 s", "cover-up 1.5 s", "loop 1 s", "reorder 2 s", "freeze 0.6 s")
+FRESH_PROFILES: tuple[Profile, ...] = ("crf23", "platform")
+FRESH_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -177,9 +184,33 @@ def make_source(name: str, relative: str, work: Path, static: bool, foreign: str
     target.write_bytes(pickle.dumps(made))
 
 
-def measure_source(name: str, work: Path) -> list[Sample]:
+def make_fresh(name: str, work: Path) -> None:
+    """The edits of a source once more, at other places."""
+    target = work / f"{name} fresh.recipes"
+    if target.exists():
+        return
+    first = pickle.loads((work / f"{name}.recipes").read_bytes())[0]
+    exact = Fraction(first.rate_hz).limit_denominator(1001)
+    recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
+    frames, _ = scan.read_stretch(recorded, 0, 1500)
+    shown, made = frames[:MOST_FRAMES], []
+    for profile in FRESH_PROFILES:
+        for edit in FRESH:
+            kind, length_s = EDITS[edit]
+            seed = FRESH_SEED + len(name) + len(edit)
+            plan = plan_edits(kind, len(shown), first.rate_hz, length_s=length_s, gap_s=3.0,
+                              seed=seed)  # type: ignore[arg-type]  # fmt: skip
+            if not plan.edits:
+                continue
+            path = work / "clips" / f"{name} fresh {edit} {profile}.mp4"
+            write_clip(path, shown, plan.order, exact, profile=profile)
+            seen = tuple(visibility(frames, plan, e) for e in plan.edits)
+            made.append(Recipe(name, edit, profile, first.rate_hz, plan, seen, path, True))
+    target.write_bytes(pickle.dumps(made))
+
+
+def measure_source(label: str, work: Path) -> list[Sample]:
     """The measurements of everything made of one source, taken once for each `FEATURES`."""
-    label = name.split(maxsplit=1)[0]
     target = work / f"{label}.{FEATURES}"
     if not target.exists():
         samples = []
@@ -216,10 +247,12 @@ def main() -> None:
             foreign = STATIC[names[(number + 3) % len(names)]]
             make_source(name, relative, work, True, foreign)
             measure_source(name, work)
+            make_fresh(name, work)
+            measure_source(f"{name} fresh", work)
     for name, relative in NEGATIVES.items():
         if not only or only & {name, "negatives"}:
             make_source(name, relative, work, False, STATIC["vtest"])
-            measure_source(name, work)
+            measure_source(name.split()[0], work)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ There are minutes of real footage from fixed cameras, not hours. So that alarms 
 counted at all, figures cut out of real recordings move through the empty view of a real recording,
 under light that drifts, with sensor noise, for as long as asked. No stretch of motion ever comes
 twice. What is known to look like an edit happens at known times (`nuisances`): light switched,
-exposure that jumps, a knocked camera, headlights, a flickering lamp, rain. Every scene is encoded
-as a recorder would and then again in three ways; clips and measurements stay in WORK.
+exposure that jumps, gain that pops, a knocked camera, wind in its mast, an insect before the lens,
+headlights, a flickering lamp, mains beat, rain; and some recorders code so coarsely that the view
+pops at every key frame. Pictures are small (288 pixels wide). Every scene is encoded as a recorder
+would and then as a platform would, every second one in two more ways; clips and measurements stay
+in WORK.
 
 The figures neither walk nor turn as people do: alarms here say how the detectors bear light, noise,
 coding and traffic, not how they bear everything that people do. Reported apart from real footage.
@@ -36,6 +39,9 @@ from forensics import open_clip, scan
 from forensics.video_measure import FEATURES
 
 LENGTH_S = 360.0
+#: Another number makes other scenes of the same kinds; the figures are those of scenes that nothing
+#: was tuned on.
+TAKE = 200
 #: scene -> (view, seconds between arrivals, noise in grey levels, frames a second, nuisances)
 SCENES: dict[str, tuple[str, float, float, int, tuple[str, ...]]] = {
     "yard, busy": ("vtest", 2.0, 1.5, 15, ()),
@@ -50,10 +56,22 @@ SCENES: dict[str, tuple[str, float, float, int, tuple[str, ...]]] = {
     "road": ("highway", 1.0, 2.0, 15, ()),
     "road, night": ("highway", 5.0, 4.5, 12, ("headlights",)),
     "room": ("friday", 10.0, 1.5, 15, ("flicker", "camera knocked")),
+    "yard, rain": ("vtest", 6.0, 2.0, 12, ("rain", "exposure")),
+    "kitchen": ("pancake", 12.0, 1.5, 15, ("gain", "camera knocked")),
+    "kitchen, mains beat": ("pancake", 8.0, 2.0, 12, ("mains beat",)),
+    "hall, coarse": ("one-by-one", 6.0, 2.0, 15, ("light switched",)),
+    "gate, wind": ("car", 10.0, 2.0, 15, ("wind",)),
+    "desk, insects": ("bottle", 15.0, 3.0, 12, ("insect",)),
+    "road, rain": ("highway", 2.0, 2.5, 15, ("rain", "headlights")),
+    "room, coarse": ("friday", 6.0, 3.0, 12, ("exposure",)),
+    "crossing, night": ("traffic", 3.0, 4.5, 15, ("headlights", "insect")),
+    "yard, mains beat": ("vtest", 5.0, 2.0, 15, ("mains beat", "gain")),
 }
 #: Recordings that figures are cut out of.
 FIGURES = ("vtest", "one-by-one", "car", "traffic", "highway")
 NIGHT = 0.35
+#: A recorder short of room: coarse pictures between key frames, a second apart, that are not.
+COARSE = {"crf": "32", "x264-params": "ipratio=2.2"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +162,7 @@ class _Walk:
         """x, y and shear, or nothing once it is through."""
         t = time_s - self.start_s
         begin, length = self.halt
-        moved = t - min(max(0.0, t - begin), length)
+        moved = t - _eased(t - begin) + _eased(t - begin - length)
         swing = np.sin(2 * np.pi * self.gait_hz * moved)
         share = (moved * self.speed + 0.02 * np.sin(0.9 * moved)) / 1.0
         if share > 1:
@@ -153,6 +171,13 @@ class _Walk:
         bow = 0.05 * np.sin(np.pi * share)
         x, y = x0 + (x1 - x0) * share, y0 + (y1 - y0) * share + bow
         return x, y + 0.004 * abs(swing), 0.08 * swing
+
+
+def _eased(time_s: float, over_s: float = 0.6) -> float:
+    """Seconds stood still so far: nobody stops, or starts, from one frame to the next."""
+    if time_s <= 0:
+        return 0.0
+    return time_s**2 / (2 * over_s) if time_s < over_s else time_s - over_s / 2
 
 
 def walks(rng: np.random.Generator, every_s: float, figures: list[Figure]) -> list[_Walk]:
@@ -165,11 +190,14 @@ def walks(rng: np.random.Generator, every_s: float, figures: list[Figure]) -> li
             flipped = tuple(np.ascontiguousarray(p[:, ::-1]) for p in figure.planes)
             figure = Figure(flipped, np.ascontiguousarray(figure.mask[:, ::-1]))
         low, high = rng.uniform(0.25, 0.95, 2)
-        way = (-0.15, float(low), 1.15, float(high))
-        if rng.random() < 0.5:
-            way = (1.15, float(low), -0.15, float(high))
+        there = rng.random() < 0.5
         halt = (float(rng.uniform(1, 8)), float(rng.uniform(2, 15)) if rng.random() < 0.3 else 0.0)
         pace, size, gait = rng.uniform(4, 18), rng.uniform(0.7, 1.3), rng.uniform(0.7, 2.0)
+        # Wholly outside at both ends: what pops up at the edge would be an edit of ours.
+        tall, wide = figure.mask.shape
+        out = 0.02 + float(size) * (wide + 0.2 * tall) / (2 * WIDTH)
+        ends = (1 + out, -out) if there else (-out, 1 + out)
+        way = (ends[0], float(low), ends[1], float(high))
         found.append(_Walk(figure, at, 1 / float(pace), way, float(size), float(gait), halt))
     return found
 
@@ -180,7 +208,8 @@ def plan_nuisances(
     """Each kind three times, in places of its own."""
     slots = rng.permutation(np.linspace(20, LENGTH_S - 20, max(1, 3 * len(kinds))))
     length = {"light switched": 2, "exposure": 8, "camera knocked": 8, "headlights": 4 * rate,
-              "flicker": 6 * rate, "rain": 40 * rate}  # fmt: skip
+              "flicker": 6 * rate, "rain": 40 * rate, "gain": rate, "wind": 40 * rate,
+              "insect": 5, "mains beat": 30 * rate}  # fmt: skip
     found = []
     for number, at in enumerate(slots[: 3 * len(kinds)]):
         what = kinds[number % len(kinds)]
@@ -245,7 +274,7 @@ def pictures(name: str, seed: int) -> Iterator[tuple[NDArray[np.uint8], tuple[Nu
                 paste(canvas, walk, t)
         luma = canvas[0]
         light = 1 + 0.06 * float(np.sin(6.28 * slow * t + phase).sum())
-        jolt = 0.0
+        jolt = (0.0, 0.0)
         for one in trouble:
             if not one.first <= n < one.last:
                 continue
@@ -255,9 +284,24 @@ def pictures(name: str, seed: int) -> Iterator[tuple[NDArray[np.uint8], tuple[Nu
             elif one.what == "exposure":
                 exposure += 0.03 if one.first % 2 else -0.03
             elif one.what == "camera knocked":
-                jolt = 4.0 * np.exp(-4 * share) * np.cos(9.4 * share)
+                # No two knocks are alike.
+                side, high, _, bend = beams[one]
+                swing = (3 + 2 * side) * np.exp(-4 * share) * np.cos((8 + 2 * bend) * share)
+                jolt = (swing, (high - 0.2) * swing)
+            elif one.what == "wind":
+                gust = 1.2 * np.sin(np.pi * share)
+                jolt = (gust * np.sin(4.4 * t), 0.5 * gust * np.sin(5.7 * t + 1))
+            elif one.what == "gain":
+                light *= 1.15
             elif one.what == "flicker" and rng.random() < 0.3:
                 light *= float(rng.uniform(0.8, 1.0))
+            elif one.what == "mains beat":
+                light = light * (1 + 0.1 * np.sin(9.4 * rows / height + 8.0 * t * beams[one][3]))
+            elif one.what == "insect":
+                side, high, wide, bend = beams[one]
+                x, y = width * (0.5 + side * (0.4 - share)), height * (high - 0.4 + share * bend)
+                away = (columns - x) ** 2 + (rows - y) ** 2
+                luma += 90 * np.exp(-away / (wide * width) ** 2)
             elif one.what == "headlights":
                 side, high, wide, bend = beams[one]
                 along = share**bend if side > 0 else 1 - share**bend
@@ -271,8 +315,8 @@ def pictures(name: str, seed: int) -> Iterator[tuple[NDArray[np.uint8], tuple[Nu
         exposure = float(np.clip(exposure, 0.7, 1.3))
         lit = np.where(columns < 0.6 * width, 1.0, lamp_on) if lamp_on < 1 else 1.0
         luma = 16 + (luma - 16) * light * exposure * night * lit
-        if jolt:
-            move = np.array([[1, 0, jolt], [0, 1, 0.6 * jolt]], np.float32)
+        if any(jolt):
+            move = np.array([[1, 0, jolt[0]], [0, 1, jolt[1]]], np.float32)
             luma = cv2.warpAffine(luma, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
         dx, dy = rng.integers(0, 64, 2)
         luma = luma + grain[dy : dy + height, dx : dx + width]
@@ -293,6 +337,8 @@ def record(name: str, path: Path, seed: int) -> tuple[Nuisance, ...]:
     trouble: tuple[Nuisance, ...] = ()
     options = {"preset": "veryfast", "crf": "23", "g": str(2 * rate), "bf": "0", "threads": "1",
                "sc_threshold": "0"}  # fmt: skip
+    if "coarse" in name:
+        options |= COARSE | {"g": str(rate)}
     with av.open(str(path), "w") as out:
         stream: Any = None
         for number, (picture, planned) in enumerate(pictures(name, seed)):
@@ -317,16 +363,23 @@ AGAIN = {
 }  # fmt: skip
 
 
+def encodes(name: str) -> tuple[str, ...]:
+    """The encodings of a scene: all for every second one, the hardest for the others."""
+    every = list(SCENES).index(name) % 2 == 0
+    return ("recorder", *AGAIN) if every else ("recorder", "platform")
+
+
 def make_scene(name: str, work: Path) -> None:
-    """Record a scene and encode it again in three ways."""
+    """Record a scene and encode it again."""
     target = work / f"scene {name}.recipe"
     if target.exists():
         return
     folder = work / "clips"
     folder.mkdir(parents=True, exist_ok=True)
     first = folder / f"scene {name} recorder.mp4"
-    trouble = record(name, first, list(SCENES).index(name))
-    for profile, options in AGAIN.items():
+    trouble = record(name, first, TAKE + list(SCENES).index(name))
+    for profile in encodes(name)[1:]:
+        options = AGAIN[profile]
         path = folder / f"scene {name} {profile}.mp4"
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-i", str(first)]
         subprocess.run([*command, *options, "-threads", "1", str(path)], check=True)
@@ -339,7 +392,7 @@ def measure_scene(name: str, work: Path) -> list[SceneSample]:
     if not target.exists():
         trouble = pickle.loads((work / f"scene {name}.recipe").read_bytes())
         samples = []
-        for profile in ("recorder", *AGAIN):
+        for profile in encodes(name):
             measured, rate = measure(work / "clips" / f"scene {name} {profile}.mp4")
             view = SCENES[name][0]
             samples.append(SceneSample(name, view, profile, rate, trouble, measured))

@@ -15,7 +15,7 @@ from forensics.model import Clip, Coverage, Discontinuity, Examination, Progress
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, one_thread, read_stretch, scan
 from forensics.video import find_discontinuities
-from forensics.video_judge import Seen, judge_frames
+from forensics.video_judge import Seen, is_remark, judge_frames
 from forensics.video_measure import FrameRows, frame_rate_hz, measure_frames
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ TOLERANCE = 2
 def boundaries_found(edit: Edit, seen: list[Seen], tolerance: int = TOLERANCE) -> int:
     """How many of an edit's boundaries lie within `tolerance` frames of something reported."""
     marks = [
-        b for one in seen if one.kind != "doubled-frames"
+        b for one in seen if not is_remark(one)
         for b in (*one.boundaries, one.first, one.last)
     ]  # fmt: skip
     return sum(any(abs(b - m) <= tolerance for m in marks) for b in edit.boundaries)
@@ -47,7 +47,7 @@ def edit_found(edit: Edit, seen: list[Seen], tolerance: int = TOLERANCE) -> bool
         return True
     return any(
         one.kind == edit.kind and min(one.last, edit.last) > max(one.first, edit.first)
-        for one in seen
+        for one in seen if not is_remark(one)
     )
 
 
@@ -159,7 +159,7 @@ def measure_power(
             found += sum(edit_found(edit, seen) for edit in plan.edits)
             made += len(plan.edits)
         if kind == "untouched":
-            alarms = [s for s in seen if s.kind != "doubled-frames"]
+            alarms = [s for s in seen if not is_remark(s)]
             minutes = len(frames) / rate / 60
             measures["alarms"] = Quantity.exact(
                 len(alarms), "alarms", note=f"in {minutes:.1f} minutes encoded without an edit"

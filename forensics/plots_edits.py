@@ -255,6 +255,10 @@ def _thumbnail(content: bytes, width: int, height: int) -> NDArray[np.uint8]:
     return np.asarray(page)
 
 
+def _counted(number: int) -> str:
+    return f"{number} keyframe{'' if number == 1 else 's'}"
+
+
 def draw_keyframes(
     clip: Clip, examination: Examination, *, columns: int = 4, folder: Path | None = None,
     unredacted: bool = False,
@@ -296,7 +300,7 @@ def draw_keyframes(
             content = _shown(artefact, folder, unredacted)
             axes.imshow(_thumbnail(content, 480, round(480 * shape)), aspect="equal")
             axes.set_title(_caption(key), fontsize=8, loc="left", pad=2)
-    figure.suptitle(f"{clip.name}: {len(pairs)} keyframes", x=0.01, ha="left", fontsize=11,
+    figure.suptitle(f"{clip.name}: {_counted(len(pairs))}", x=0.01, ha="left", fontsize=11,
                     fontweight="bold")  # fmt: skip
     figure.supxlabel(UNREDACTED if unredacted else say_what_is_covered(), x=0.01, ha="left",
                      fontsize=8)  # fmt: skip
@@ -401,7 +405,7 @@ def _page(
     name = html.escape(clip.name)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
-        f"<style>{_STYLE}</style><h1>{name}: {len(pairs)} keyframes</h1>"
+        f"<style>{_STYLE}</style><h1>{name}: {_counted(len(pairs))}</h1>"
         f"<p><small>clip SHA-256</small> <code>{clip.digest}</code><br>"
         "<small>Under each picture: the SHA-256 of its decoded pixels, as "
         "<code>ffmpeg -noautorotate -f framehash -hash sha256</code> prints it.</small></p>"

@@ -88,7 +88,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
 
 
 @method(
-    "video-discontinuities", version="2",
+    "video-discontinuities", version="3",
     references=(
         "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
     ),
@@ -100,18 +100,20 @@ def find_discontinuities(
     """Find where the pictures of a continuous view do not continue: removed, copied, frozen.
 
     Steps are held against every other step within a second, in the picture, in its cells, against
-    what motion predicts and against who stood in the view before and after; copied stretches are
-    found by their motion at a lag; freezes by a standstill that begins and ends at once inside a
-    moving view. Stretches where a deletion could not have been seen are
-    listed in ``coverage.not_testable``.
+    what motion predicts and against who stood in the view before and after; what light, a fresh
+    key picture (of this or an older encoding), a knock or somebody at the edge explains is no
+    step. Copied stretches are found by the seam at which pictures begin to agree with others, and
+    by their motion at a lag; freezes by a standstill that begins and ends at once inside a moving
+    view. Stretches where a deletion could not have been seen are listed in
+    ``coverage.not_testable``.
 
     Parameters
     ----------
     clip
         An opened clip.
     least_score
-        Leave out bare steps below this score (0 to 1); by default the threshold that allowed five
-        alarms an hour when the model was fitted, see ``measures``.
+        Leave out bare steps below this score (0 to 1); by default the threshold that allowed
+        less than one alarm an hour when the model was fitted, see ``measures``.
     removed_s
         Length of the deletion the not-testable map imagines, in seconds.
     progress
@@ -131,15 +133,17 @@ def find_discontinuities(
 
     When it errs
     ------------
-    Calls it wrongly when a recorder drops frames or stalls, a camera is hit, a light is switched
-    in part of the view, or something large comes in or crosses the view within one frame interval:
-    these are real steps of another cause (ASTM E3016: misinterpretation). Calls a copy what a
-    machine in view repeats exactly. Misses a deletion when nothing moves at that place (see the
-    not-testable map), when few frames are removed, in the first and last six frames of a file, or
-    behind constant fast motion; a freeze that ends as gently as a view fills again; an insert of up
-    to four frames, which it takes for a flash; a copy when less than 0.8 s of it moves, or when it
-    was mirrored, slowed down or relit (incompleteness). Says nothing about edits inside a picture,
-    and nothing about who cut or why.
+    Calls it wrongly when a recorder drops frames or stalls, an insect crosses the lens, a coarse
+    re-encoding leaps at its key pictures while something moves, or something large comes in or
+    crosses the view within one frame interval: these are real steps of another cause (ASTM E3016:
+    misinterpretation). Motion that stands in three places without a seam is a remark of its own
+    (score 0.4 at most), as a machine's would be. Misses a deletion when nothing moves at that place
+    (see the not-testable map), when few frames are removed, in the first and last six frames of a
+    file, at a regular key picture, at the edge of the view alone, or behind constant fast motion; a
+    freeze that ends as gently as a view fills again; whatever is over within 0.6 seconds, which it
+    takes for a flash or an insect; a copy when less than 0.3 s of it moves (0.8 s where no step
+    shows at its ends), or when it was mirrored or slowed down (incompleteness). Says nothing about
+    edits inside a picture, and nothing about who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)

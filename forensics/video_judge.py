@@ -12,8 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
-from forensics.video_cuts import find_shots, same_structure, same_view
-from forensics.video_repeats import Freeze, Repeat, find_doubles, find_freezes, find_repeats
+from forensics.video_cuts import find_shots, same_place, same_structure, same_view
+from forensics.video_freezes import Freeze, find_doubles, find_freezes
+from forensics.video_fresh import find_fresh
+from forensics.video_harmless import came_back
+from forensics.video_repeats import Repeat, find_repeats
+from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
 
 if TYPE_CHECKING:
@@ -22,10 +26,12 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["Seen", "explain", "judge_frames", "observe"]
+__all__ = ["Seen", "explain", "is_remark", "judge_frames", "observe"]
 
 #: What a copy's supports say when its motion stands in more than two places, with no seam.
 PERIODIC = "the same motion in three places or more, without a seam"
+#: A step of this score counts only together with something else: a copy's end, another order.
+WEAK = 0.15
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class Seen:
     boundaries: tuple[int, ...] = ()
     source: tuple[int, int] | None = None
     strength: float = 0.0
+
+
+def is_remark(seen: Seen) -> bool:
+    """Whether it is said for the record only: doubled frames, and motion that comes again."""
+    return seen.kind == "doubled-frames" or PERIODIC in seen.supports
 
 
 def judge_frames(
@@ -65,6 +76,7 @@ def judge_frames(
     count = len(thumbs)
     model = model or shipped_model()
     least_score = model.least_score if least_score is None else least_score
+    fresh = find_fresh(measured.key, columns["detail"], columns["peak"])
     steps = measure_candidates(measured, rate_hz)
     scores = score_steps(steps, model)
     odds = dict(zip(steps.frames.tolist(), scores.tolist(), strict=True))
@@ -75,7 +87,10 @@ def judge_frames(
     # A still picture that somebody put in is already named, and is no freeze of this view.
     foreign = [(seen.first, seen.last) for seen in found]
     freezes = [
-        f for f in find_freezes(columns["diff"], rate_hz)[0]
+        f for f in find_freezes(
+            columns["diff"], rate_hz, fresh=fresh, peak=columns["peak"],
+            cells=measured.planes["cells"],
+        )[0]
         if not any(low - 2 <= f.first and f.last <= high + 2 for low, high in foreign)
     ]  # fmt: skip
     found += [_freeze(f, odds) for f in freezes]
@@ -83,13 +98,15 @@ def judge_frames(
     frozen = np.zeros(count, dtype=bool)
     for freeze in freezes:
         frozen[freeze.first : freeze.last] = True
-    for repeat in find_repeats(thumbs, rate_hz):
+    # Only what may be a step can be a seam: there are few, and the rest need no search.
+    seams = np.array(sorted(f for f, s in odds.items() if s >= WEAK), dtype=np.int64)
+    for repeat in _each_once(find_seamed(thumbs, seams, rate_hz), find_repeats(thumbs, rate_hz)):
         if frozen[repeat.first : repeat.last].mean() < 0.5:
             found.append(_copy(repeat, odds))
     found = _doubt_the_periodic(found)
     for seen in found:
         taken.update(seen.boundaries)
-    for frame in [f for f in odds if _returns(thumbs, f)]:
+    for frame in [f for f in odds if came_back(thumbs, f, rate_hz)]:
         del odds[frame]
     left = []
     # What stands out right beside a boundary already named is part of it.
@@ -100,12 +117,13 @@ def judge_frames(
         if score >= least_score and not near_taken and not in_slow:
             left.append((frame, score))
     left = _strongest_of_each(left, max(2, round(rate_hz / 8)))
-    produced = [v for v in views if v not in taken]
+    # Somebody who fills a fixed view at once makes a cut of the step, but not of the place.
+    produced = [v for v in views if v not in taken and not same_place(thumbs, v, rate_hz)]
     bare = [(f, s) for f, s in left if all(abs(f - v) > 2 for v in produced)]
     # A weak step counts when putting the stretches back makes it vanish together with others.
     weak = [
         (f, s) for f, s in odds.items()
-        if s >= 0.15 and all(abs(f - b) > 2 for b in (*taken, *produced))
+        if s >= WEAK and all(abs(f - b) > 2 for b in (*taken, *produced))
     ]  # fmt: skip
     found += _order(thumbs, _strongest_of_each(weak, max(2, round(rate_hz / 8))), least_score)
     taken = {b for seen in found for b in seen.boundaries}
@@ -114,28 +132,6 @@ def judge_frames(
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
     found += _doubles(columns["diff"], frozen)
     return sorted(found, key=lambda seen: (seen.first, seen.last))
-
-
-def _returns(thumbs: NDArray[np.uint8], frame: int) -> bool:
-    """A flash, a knock or a damaged picture: within four frames all is as it was before.
-
-    Looked at from both ends, so that the way back is recognised like the way there.
-    """
-    import numpy as np
-
-    def apart(one: int, others: range) -> float:
-        inside = [n for n in others if 0 <= n < len(thumbs)]
-        if not inside:
-            return np.inf
-        change = thumbs[inside].astype(np.float32) - thumbs[one]
-        change -= np.median(change, axis=(1, 2), keepdims=True)
-        flat = np.sort(np.abs(change).reshape(len(inside), -1), axis=1)
-        return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
-
-    step = apart(frame - 1, range(frame, frame + 1))
-    ahead = apart(frame - 1, range(frame + 1, frame + 5))
-    behind = apart(frame, range(frame - 5, frame - 1))
-    return min(ahead, behind) < 0.5 * step
 
 
 def _strongest_of_each(steps: list[tuple[int, float]], near: int) -> list[tuple[int, float]]:
@@ -183,19 +179,33 @@ def _freeze(freeze: Freeze, odds: dict[int, float]) -> Seen:
                 strength=math.log(freeze.contrast))  # fmt: skip
 
 
+def _each_once(seamed: list[Repeat], moving: list[Repeat]) -> list[Repeat]:
+    """Copies told by their seams, and those told by motion alone that are not among them."""
+    return seamed + [
+        one for one in moving
+        if not any(abs(one.lag - other.lag) <= 4
+                   and min(one.last, other.last) > max(one.first, other.first) for other in seamed)
+    ]  # fmt: skip
+
+
 def _copy(repeat: Repeat, odds: dict[int, float]) -> Seen:
     """Which of the two is the copy: the one with steps at its ends."""
     early, late = repeat.first, repeat.first + repeat.lag
     length = repeat.last - repeat.first
 
     def edge(frame: int) -> tuple[int, float]:
-        best = max(range(frame - 4, frame + 5), key=lambda f: (odds.get(f, 0.0), -abs(f - frame)))
-        return (best, odds[best]) if odds.get(best, 0.0) > 0.3 else (frame, 0.0)
+        # A seam is known to the frame; motion looks back half a second and may be some frames off.
+        for reach in (1, 4) if repeat.seamed else (4,):
+            around = range(frame - reach, frame + reach + 1)
+            best = max(around, key=lambda f: (odds.get(f, 0.0), -abs(f - frame)))
+            if odds.get(best, 0.0) > 0.3:
+                return best, odds[best]
+        return frame, 0.0
 
     (a, at_a), (b, at_b) = edge(early), edge(repeat.last)
     (c, at_c), (d, at_d) = edge(late), edge(late + length)
     adjoining = abs(repeat.lag - length) <= 4
-    supports = ["repeated motion"]
+    supports = ["repeated pictures", "seam"] if repeat.seamed else ["repeated motion"]
     if adjoining:
         first, last, source, ends = c, d, (early, c), at_c
         kind: DiscontinuityKind = "loop"
@@ -234,17 +244,22 @@ def _doubt_the_periodic(found: list[Seen]) -> list[Seen]:
         )  # fmt: skip
 
     kept: list[Seen] = []
+    doubted: list[Seen] = []
     for seen in found:
         if seen.source is None or "step" in seen.supports:
             kept.append(seen)
-            continue
         # A stretch longer than its lag overlaps what it was copied from.
-        if lag(seen) < seen.last - seen.first - 4 or any(
+        elif lag(seen) < seen.last - seen.first - 4 or any(
             abs(lag(other) - lag(seen)) > 4 and share(seen, other) >= 0.5 for other in copies
         ):
-            supports = (*seen.supports, PERIODIC)
-            seen = replace(seen, supports=supports, score=min(seen.score, 0.6))
-        kept.append(seen)
+            doubted.append(seen)
+        else:
+            kept.append(seen)
+    if doubted:
+        # Once is enough to remark on it, and it hides no step that happens to lie at its ends.
+        most = max(doubted, key=lambda seen: seen.strength)
+        supports = (*most.supports, PERIODIC)
+        kept.append(replace(most, supports=supports, score=min(most.score, 0.4), boundaries=()))
     return kept
 
 

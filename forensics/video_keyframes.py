@@ -123,10 +123,24 @@ def pick_frames(
     return sorted(unique.values(), key=lambda p: p.row)
 
 
-def _limit(picks: list[Pick], most: int) -> list[Pick]:
-    """The worthiest, shots first; the sheet stays in order of time."""
-    ranked = sorted(picks, key=lambda p: (p.reason != "shot", -p.worth, p.row))
-    return sorted(ranked[:most], key=lambda p: p.row)
+def _limit(picks: list[Pick], most: int, count: int) -> list[Pick]:
+    """Shots first, then the worthiest, all spread over the clip; the sheet is in order of time.
+
+    Ten looks at one minute are worth less than one at each: what lies nearer to a frame already
+    chosen than an even spread of `most` frames over `count` rows counts for less.
+    """
+    apart = max(1.0, count / most)
+    chosen: list[Pick] = []
+    left = list(picks)
+    while left and len(chosen) < most:
+        def value(pick: Pick) -> tuple[bool, float, int]:
+            gap = min((abs(pick.row - other.row) for other in chosen), default=count)
+            return (pick.reason == "shot", pick.worth * min(1.0, 0.2 + gap / apart), -pick.row)
+
+        best = max(left, key=value)
+        left.remove(best)
+        chosen.append(best)
+    return sorted(chosen, key=lambda pick: pick.row)
 
 
 def _every(seconds: NDArray[np.float64], sharpness: NDArray[np.float64], every_s: float
@@ -153,7 +167,7 @@ def _jpeg(picture: Picture, width_px: int | None) -> bytes:
     return buffer.getvalue()
 
 
-@method("video-keyframes", version="1")
+@method("video-keyframes", version="2")
 def find_keyframes(
     clip: Clip, *, max_count: int | None = None, every_s: float | None = None,
     key_frames_only: bool = False, width_px: int | None = None, progress: Progress | None = None,
@@ -170,7 +184,8 @@ def find_keyframes(
     clip
         An opened clip.
     max_count
-        At most so many, shots first, then by how much they show that no other does.
+        At most so many: shots first, then by how much they show that no other does, spread over
+        the clip.
     every_s
         One frame at least every so many seconds instead of a choice by content.
     key_frames_only
@@ -215,7 +230,7 @@ def find_keyframes(
         ordinals = list(range(len(measured)))
     picks = _choose(measured, every_s)
     if max_count is not None:
-        picks = _limit(picks, max_count)
+        picks = _limit(picks, max_count, len(measured))
     wanted = [(int(ordinals[p.row]), int(measured.pts[p.row])) for p in picks]
     pictures = read_pictures(clip, wanted, progress=progress)
     seen = [

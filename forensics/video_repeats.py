@@ -1,4 +1,4 @@
-"""Pictures that come twice: stretches copied elsewhere, frozen pictures, doubled frames.
+"""Pictures that come twice: stretches that stand elsewhere too.
 
 Pure functions of the thumbnails and frame rows of `video_measure`. A copy is told by its motion:
 each frame is described by how it differs from the one half a second before, so what stands still
@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forensics.video_measure import largest_around
+from forensics.video_light import without_light
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Freeze", "Repeat", "find_doubles", "find_freezes", "find_repeats"]
+__all__ = ["Repeat", "find_repeats"]
 
 #: Components kept of each frame's motion for the search; the check uses the whole thumbnail.
 COMPONENTS = 20
@@ -34,22 +34,15 @@ LEAST_SHARPNESS = 2.0
 class Repeat:
     """Frames `first` to `last` (left out) show again what is `lag` frames later.
 
-    `sharpness`: how many times better they agree at this lag than at lags next to it.
+    `sharpness`: how many times better they agree at this lag than at lags next to it. `seamed`:
+    agreement begins or ends with a step of the picture, to the frame.
     """
 
     first: int
     last: int
     lag: int
     sharpness: float
-
-
-@dataclass(frozen=True)
-class Freeze:
-    """Frames `first` to `last` (left out) show one picture; `contrast` motion around / inside."""
-
-    first: int
-    last: int
-    contrast: float
+    seamed: bool = False
 
 
 def _motion(
@@ -58,12 +51,9 @@ def _motion(
     import numpy as np
 
     index = np.arange(len(thumbs))[rows]
-    now = thumbs[index].astype(np.float32)
-    then = thumbs[np.maximum(index - step, 0)].astype(np.float32)
-    change = (now - then).reshape(len(index), -1)
-    # A change of light is no motion.
-    change -= change.mean(axis=1, keepdims=True)
-    return change
+    # A change of light is no motion, and the bands of a lamp's beat come again and again.
+    change = without_light(thumbs[np.maximum(index - step, 0)], thumbs[index])
+    return change.reshape(len(index), -1)
 
 
 def _principal(moves: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -229,14 +219,15 @@ def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.
 
 
 def _apart(
-    thumbs: NDArray[np.uint8], low: int, high: int, lag: int, step: int
+    here: NDArray[np.float32], there: NDArray[np.float32], begin: int
 ) -> NDArray[np.float64]:
-    """Mean absolute difference of the motion at each frame and at that frame + lag."""
+    """Mean absolute difference of each row and the one of `there` that far on, while there is."""
     import numpy as np
 
-    index = np.arange(low, high)
-    one, other = _motion(thumbs, index, step), _motion(thumbs, index + lag, step)
-    distance: NDArray[np.float64] = np.abs(one - other).mean(axis=1).astype(np.float64)
+    inside = max(0, min(len(here), len(there) - begin))
+    distance: NDArray[np.float64] = np.abs(
+        here[:inside] - there[begin : begin + inside]
+    ).mean(axis=1).astype(np.float64)  # fmt: skip
     return distance
 
 
@@ -253,15 +244,16 @@ def _extend(
         low, high = max(0, first - room), min(count - lag, first + room)
         if high - low < least:
             return None
-        own = _apart(thumbs, low, high, lag, step)
+        # The motion at the lags beside is that of the same frames, some earlier or later.
+        base, top = max(0, low + lag - 6), min(count, high + lag + 6)
+        here = _motion(thumbs, np.arange(low, high), step)
+        there = _motion(thumbs, np.arange(base, top), step)
+        own = _apart(here, there, low + lag - base)
         beside = np.full(high - low, np.inf)
         for away in (-6, -4, -3, 3, 4, 6):
-            near = lag + away
-            inside = max(0, min(high, count - near) - low)
-            if near <= 0 or not inside:
-                continue
-            others = _apart(thumbs, low, low + inside, near, step)
-            beside[:inside] = np.minimum(beside[:inside], others)
+            if lag + away > 0:
+                others = _apart(here, there, low + lag + away - base)
+                beside[: len(others)] = np.minimum(beside[: len(others)], others)
         beside[~np.isfinite(beside)] = 0
         # The noise of two encodings, in grey levels: below it agreement says nothing.
         ratio = (beside + 0.05) / (own + 0.25)
@@ -348,90 +340,3 @@ def _without_echoes(found: list[Repeat], most: int) -> list[Repeat]:
         if not clash:
             kept.append(one)
     return sorted(kept[:most], key=lambda r: r.first)
-
-
-def find_freezes(
-    diff: NDArray[np.float64], rate_hz: float, *, least_s: float = 0.4
-) -> tuple[list[Freeze], list[tuple[int, int]]]:
-    """Runs in which the picture stands still although it moves right before and after.
-
-    Parameters
-    ----------
-    diff
-        (n,) mean absolute grey difference to the frame before.
-    rate_hz
-        Frames a second.
-    least_s
-        Shortest freeze.
-
-    Returns
-    -------
-    tuple
-        Freezes; and the still runs about which nothing can be said, as (first, last) frames.
-    """
-    import numpy as np
-
-    count = len(diff)
-    least = max(3, round(least_s * rate_hz))
-    around = max(3, round(rate_hz))
-    moving = diff[1:][diff[1:] > 0.02]
-    typical = float(np.median(moving)) if len(moving) else 0.0
-    quiet = diff <= max(0.03, 0.08 * typical)
-    quiet[0] = False
-    # One key frame may freshen a frozen picture without moving it.
-    for t in np.flatnonzero(~quiet[1:-1]) + 1:
-        if quiet[t - 1] and quiet[t + 1] and diff[t] <= max(0.6, 0.5 * typical):
-            quiet[t] = True
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
-    freezes: list[Freeze] = []
-    still: list[tuple[int, int]] = []
-    for low, high in zip(edges[::2], edges[1::2], strict=True):
-        first, last = int(low), int(high)
-        if last - first < least - 1:
-            continue
-        before, after = diff[max(1, first - around) : first], diff[last : last + around]
-        inside = float(np.mean(diff[first:last]))
-        if len(before) < 3 or len(after) < 3:
-            still.append((first, last))
-            continue
-        outside = min(float(np.median(before)), float(np.median(after)))
-        contrast = (outside + 0.01) / (inside + 0.01)
-        # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
-        quietest = min(float(np.percentile(before, 20)), float(np.percentile(after[1:], 20)) if
-                       len(after) > 1 else 0.0)  # fmt: skip
-        typical_here = float(np.median(np.concatenate([before, after])))
-        if (contrast >= 6 and quietest > 3 * inside + 0.03 and typical_here >= 0.1
-                and _sudden(before, after, typical_here)):  # fmt: skip
-            freezes.append(Freeze(first - 1, last, contrast))
-        else:
-            still.append((first, last))
-    assert count == len(quiet)
-    return freezes, still
-
-
-def _sudden(
-    before: NDArray[np.float64], after: NDArray[np.float64], typical: float
-) -> bool:
-    """Whether a standstill begins and ends at once, as no view that empties and fills does.
-
-    What was held back shows as a leap at the end; where nothing was, motion still stops and
-    resumes in full.
-    """
-    import numpy as np
-
-    leap = float(after[:3].max()) / max(0.05, float(np.median(after[3:9]))) if len(after) > 5 else 0
-    stops, resumes = float(before[-3:].max()), float(after[:2].max())
-    return leap >= 1.5 or min(stops, resumes) >= 0.5 * typical
-
-
-def find_doubles(diff: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Frames that repeat the one before while the picture moves on both sides of them."""
-    import numpy as np
-
-    before, after = largest_around(diff, 2)
-    alone = (diff < 0.03) & (diff < 0.05 * np.minimum(before, after))
-    alone[:2] = False
-    alone[-2:] = False
-    # Two still frames in a row are a short freeze, not a doubled frame.
-    alone[1:] &= ~alone[:-1]
-    return np.flatnonzero(alone)

@@ -19,6 +19,8 @@ import msgspec
 
 from forensics.errors import RecordInvalid
 from forensics.model import from_json
+from forensics.video_fresh import codes_only, find_fresh
+from forensics.video_harmless import at_the_edge, only_light, was_knocked
 from forensics.video_measure import SECOND_LOOK, largest_around, window_frames
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ CONTEXT = 6
 #: Where the middling cell changes more than this share of the strongest (logarithm), the picture
 #: changed all over: a knocked camera, a fresh coding, other light. A cut moves figures alone.
 ALL_OVER = -1.2
+#: The share of the picture that must move for the camera itself to have been knocked.
+MOVED_WHOLE = 0.5
 #: Seconds over which the empty view is taken, for telling who stands in it.
 BACKGROUND_S = 10.0
 
@@ -61,7 +65,7 @@ class Steps:
 
 
 def measure_candidates(measured: Measurements, rate_hz: float) -> Steps:
-    """Features of every frame that got a second look.
+    """Features of every frame that got a second look, but for what is plainly harmless.
 
     Parameters
     ----------
@@ -77,6 +81,8 @@ def measure_candidates(measured: Measurements, rate_hz: float) -> Steps:
     frames = np.flatnonzero(np.isfinite(columns["flow_ahead"]))
     # Where a file begins or ends nothing is known yet of what is usual.
     frames = frames[(frames >= CONTEXT) & (frames < len(measured) - CONTEXT)]
+    if len(frames):
+        frames = frames[~_harmless(measured, frames, rate_hz)]
     if not len(frames):
         return Steps(frames, np.zeros((0, len(STEP_FEATURES))))
     ratios = []
@@ -108,6 +114,24 @@ def measure_candidates(measured: Measurements, rate_hz: float) -> Steps:
          _stalled(columns["diff"], frames), *look]
     )  # fmt: skip
     return Steps(frames, table)
+
+
+def _harmless(
+    measured: Measurements, frames: NDArray[np.int64], rate_hz: float
+) -> NDArray[np.bool_]:
+    """Candidates that `video_harmless` knows the cause of."""
+    import numpy as np
+
+    columns, thumbs = measured.columns, measured.planes["thumbs"]
+    fresh = find_fresh(measured.key, columns["detail"], columns["peak"])
+    known = codes_only(fresh, measured.key, columns["detail"], columns["peak"], frames)
+    known |= at_the_edge(_edge(measured.planes["cells"], frames))
+    for row in np.flatnonzero(~known):
+        known[row] = only_light(thumbs, int(frames[row]))
+    # Only where motion fills the view can it be the view that moved.
+    for row in np.flatnonzero(~known & (columns["flow_area"][frames] > MOVED_WHOLE)):
+        known[row] = was_knocked(thumbs, int(frames[row]), rate_hz)
+    return known
 
 
 def _beside_third(

@@ -15,8 +15,9 @@ from forensics import Ledger, open_clip, video
 from forensics.model import Cut, Discontinuity, Examination, Keyframe
 from forensics.provenance import artefact_bytes, check_replay, replay
 from forensics.video_cuts import find_shots, same_structure
+from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_measure import FrameRows, largest_around
-from forensics.video_repeats import find_doubles, find_freezes, find_repeats
+from forensics.video_repeats import find_repeats
 from forensics.video_testable import map_not_testable
 
 

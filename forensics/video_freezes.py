@@ -1,0 +1,154 @@
+"""Pictures that stand still though the view moves, and single frames shown twice.
+
+Pure functions of the frame rows of `video_measure`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forensics.video_measure import largest_around
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Freeze", "find_doubles", "find_freezes"]
+
+#: Noise changes the three strongest cells by less than 2 grey levels; what moves, by 8 and more.
+LEAST_PEAK = 4.0
+#: Frames before a standstill in which a fresh coding may have begun it: B-frames spread it.
+FRESH_BEFORE = 4
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """Frames `first` to `last` (left out) show one picture; `contrast` motion around / inside."""
+
+    first: int
+    last: int
+    contrast: float
+
+
+def find_freezes(
+    diff: NDArray[np.float64], rate_hz: float, *, least_s: float = 0.4,
+    fresh: NDArray[np.bool_] | None = None, peak: NDArray[np.float64] | None = None,
+    cells: NDArray[np.float16] | None = None,
+) -> tuple[list[Freeze], list[tuple[int, int]]]:  # fmt: skip
+    """Runs in which the picture stands still although it moves right before and after.
+
+    Parameters
+    ----------
+    diff
+        (n,) mean absolute grey difference to the frame before.
+    rate_hz
+        Frames a second.
+    least_s
+        Shortest freeze.
+    fresh
+        (n,) which frames are coded afresh, where known. After one a sparing encoder adds nothing
+        for a while, and the next is no leap.
+    peak
+        (n,) mean of the three strongest cells of each step, where known: a view in which nothing
+        but noise moves does not freeze.
+    cells
+        (n, rows, columns) change of each cell, where known. What was only held goes on where it
+        stopped; one who goes out and one who comes in later are two.
+
+    Returns
+    -------
+    tuple
+        Freezes; and the still runs about which nothing can be said, as (first, last) frames.
+    """
+    import numpy as np
+
+    fresh = np.zeros(len(diff), dtype=bool) if fresh is None else fresh.copy()
+    # What B-frames make of a fresh coding shows a frame early or late.
+    fresh[:-1] |= fresh[1:].copy()
+    fresh[1:] |= fresh[:-1].copy()
+    least = max(3, round(least_s * rate_hz))
+    around = max(3, round(rate_hz))
+    moving = diff[1:][diff[1:] > 0.02]
+    typical = float(np.median(moving)) if len(moving) else 0.0
+    quiet = diff <= max(0.03, 0.08 * typical)
+    quiet[0] = False
+    # One key frame may freshen a frozen picture without moving it.
+    for t in np.flatnonzero(~quiet[1:-1]) + 1:
+        if quiet[t - 1] and quiet[t + 1] and diff[t] <= max(0.6, 0.5 * typical):
+            quiet[t] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
+    freezes: list[Freeze] = []
+    still: list[tuple[int, int]] = []
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        first, last = int(low), int(high)
+        if last - first < least - 1:
+            continue
+        near, far = np.arange(max(1, first - around), first), np.arange(last, min(
+            last + around, len(diff)))  # fmt: skip
+        before, after = diff[near[~fresh[near]]], diff[far[~fresh[far]]]
+        inside = float(np.mean(diff[first:last]))
+        beside = np.concatenate([near, far])
+        moves = peak is None or float(np.percentile(peak[beside], 75)) >= LEAST_PEAK
+        if len(before) < 3 or len(after) < 3 or not moves:
+            still.append((first, last))
+            continue
+        outside = min(float(np.median(before)), float(np.median(after)))
+        contrast = (outside + 0.01) / (inside + 0.01)
+        # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
+        quietest = min(float(np.percentile(before, 20)), float(np.percentile(after[1:], 20)) if
+                       len(after) > 1 else 0.0)  # fmt: skip
+        typical_here = float(np.median(np.concatenate([before, after])))
+        coded = bool(fresh[max(0, first - FRESH_BEFORE) : first].any())
+        held = not coded and (cells is None or _goes_on(cells, first, last))
+        if (contrast >= 6 and quietest > 3 * inside + 0.03 and typical_here >= 0.1
+                and _sudden(before, after, typical_here, held=held)):  # fmt: skip
+            freezes.append(Freeze(first - 1, last, contrast))
+        else:
+            still.append((first, last))
+    return freezes, still
+
+
+def _sudden(
+    before: NDArray[np.float64], after: NDArray[np.float64], typical: float, *, held: bool
+) -> bool:
+    """Whether a standstill begins and ends at once, as no view that empties and fills does.
+
+    What was held back shows as a leap at the end. Where nothing was held back, motion still stops
+    and resumes in full; that counts only if it can have been the same motion (`held`).
+    """
+    import numpy as np
+
+    leap = float(after[:3].max()) / max(0.05, float(np.median(after[3:9]))) if len(after) > 5 else 0
+    stops, resumes = float(before[-3:].max()), float(after[:2].max())
+    return leap >= 1.5 or (held and min(stops, resumes) >= 0.5 * typical)
+
+
+def _goes_on(cells: NDArray[np.float16], first: int, last: int) -> bool:
+    """Whether what moves right after a standstill moves where it did right before."""
+    import numpy as np
+
+    one = cells[max(1, first - 3) : first].astype(np.float32).max(axis=0)
+    other = cells[last : last + 3].astype(np.float32).max(axis=0)
+    # Only what stands out of the noise, and one cell on: it moves while it moves.
+    one, other = one > 0.3 * one.max(), other > 0.3 * other.max()
+    wide = one.copy()
+    wide[1:] |= one[:-1]
+    wide[:-1] |= one[1:]
+    near = wide.copy()
+    near[:, 1:] |= wide[:, :-1]
+    near[:, :-1] |= wide[:, 1:]
+    return bool((near & other).sum() >= 0.5 * other.sum())
+
+
+def find_doubles(diff: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Frames that repeat the one before while the picture moves on both sides of them."""
+    import numpy as np
+
+    before, after = largest_around(diff, 2)
+    alone = (diff < 0.03) & (diff < 0.05 * np.minimum(before, after))
+    alone[:2] = False
+    alone[-2:] = False
+    # Two still frames in a row are a short freeze, not a doubled frame.
+    alone[1:] &= ~alone[:-1]
+    return np.flatnonzero(alone)

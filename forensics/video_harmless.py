@@ -1,0 +1,115 @@
+"""Steps that are not edits, told by their cause: a fresh key picture, someone going out, a knock.
+
+Pure functions of what `video_measure` kept. Each names a cause that is seen every day and that no
+ratio to the neighbouring steps tells from a cut; what they take out is never scored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forensics.video_light import strongest, without_light
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["at_the_edge", "came_back", "only_light", "was_knocked"]
+
+#: More of the change than this in the outermost cells: someone comes in or goes out.
+EDGE_SHARE = 0.8
+#: Where other light explains a step, less than this share of its strongest part is left; where
+#: figures moved, two thirds and more were.
+LIGHT_LEAVES = 0.55
+#: Seconds within which a flash, an insect or a damaged picture is over.
+OVER_S = 0.6
+#: A whole view shifted by this much (pixels of the thumbnail) was knocked…
+KNOCK_PX = 0.3
+#: …and stands again where it stood, to so many pixels.
+BACK_PX = 0.12
+#: What is left of the change, once shifted back; where figures moved, all of it is.
+SHIFT_LEAVES = 0.88
+
+
+def at_the_edge(share: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Steps whose change lies nearly all in the outermost cells, where people come and go."""
+    return share > EDGE_SHARE
+
+
+def only_light(thumbs: NDArray[np.uint8], frame: int) -> bool:
+    """A lamp, a gain or a beat: what changed with this frame is the light on what stood there."""
+    import numpy as np
+
+    one, other = thumbs[frame - 1 : frame], thumbs[frame : frame + 1]
+    change = other.astype(np.float32) - one
+    whole = float(strongest(change - np.median(change))[0])
+    return float(strongest(without_light(one, other))[0]) < LIGHT_LEAVES * whole
+
+
+def came_back(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
+    """A flash, an insect or a damaged picture: half a second later all is as it was before.
+
+    Looked at from both ends, so that the way back is recognised like the way there.
+    """
+    import numpy as np
+
+    def apart(one: int, others: range) -> float:
+        inside = [n for n in others if 0 <= n < len(thumbs)]
+        if not inside:
+            return np.inf
+        change = thumbs[inside].astype(np.float32) - thumbs[one]
+        change -= np.median(change, axis=(1, 2), keepdims=True)
+        flat = np.sort(np.abs(change).reshape(len(inside), -1), axis=1)
+        return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
+
+    reach = max(4, round(OVER_S * rate_hz))
+    step = apart(frame - 1, range(frame, frame + 1))
+    ahead = apart(frame - 1, range(frame + 1, frame + reach + 1))
+    behind = apart(frame, range(frame - reach - 1, frame - 1))
+    return min(ahead, behind) < 0.5 * step
+
+
+def was_knocked(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
+    """The whole view jumped aside here and swung back within a second: somebody hit the camera.
+
+    A view that stays where it jumped to is left to be judged: a recording that was stopped, and
+    started again from a camera that had been turned, does the same.
+    """
+    import numpy as np
+
+    moved, left = _shift(thumbs[frame - 1], thumbs[frame])
+    if moved < KNOCK_PX or left > SHIFT_LEAVES:
+        return False
+    reach = max(6, round(rate_hz))
+    before = thumbs[max(0, frame - reach) : max(1, frame - reach // 2)]
+    after = thumbs[frame + reach // 2 : frame + reach]
+    if not len(after):
+        return False
+    rest = np.median(before, axis=0).astype(np.uint8)
+    then = np.median(after, axis=0).astype(np.uint8)
+    return _shift(rest, then)[0] < BACK_PX
+
+
+def _shift(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[float, float]:
+    """How far a picture as a whole moved (pixels), and the share of the change that this leaves."""
+    import numpy as np
+
+    first, second = one.astype(np.float32), other.astype(np.float32)
+    change = second - first
+    change -= np.median(change)
+    down, across = np.gradient((first + second) / 2)
+    slopes, wanted = np.stack([across.ravel(), down.ravel()], axis=1), change.ravel()
+    weight: NDArray[Any] = np.ones(len(wanted), np.float32)
+    move: NDArray[Any] = np.zeros(2, np.float32)
+    rest: NDArray[Any] = wanted
+    # Figures that walk are outliers: least squares that trusts them less each time.
+    for _ in range(4):
+        scaled = slopes * weight[:, None]
+        move = np.linalg.solve(
+            scaled.T @ scaled + 1e-3 * np.eye(2, dtype=np.float32), scaled.T @ (wanted * weight)
+        )
+        rest = wanted - slopes @ move
+        size = 3 * (float(np.median(np.abs(rest))) + 0.5)
+        weight = 1 / np.sqrt(1 + (rest / size) ** 2)
+    left = float(np.abs(rest).sum() / (np.abs(wanted).sum() + 1e-6))
+    return float(np.hypot(*move)), left

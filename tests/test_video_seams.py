@@ -1,0 +1,202 @@
+"""Copies told by their seams, and steps that everyday causes leave: made pictures, both ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from forensics.video_cuts import same_place
+from forensics.video_freezes import find_freezes
+from forensics.video_fresh import codes_only, find_fresh
+from forensics.video_harmless import at_the_edge, came_back, only_light, was_knocked
+from forensics.video_keyframes import Pick, _limit
+from forensics.video_light import strongest, without_light
+from forensics.video_repeats import find_repeats
+from forensics.video_seams import find_seamed
+
+RATE = 10.0
+
+
+def room(seed: int = 0) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    return np.kron(rng.uniform(60, 180, (6, 10)), np.ones((4, 4)))[:22]
+
+
+def walk(count: int, seed: int = 0, *, size: float = 6.0) -> NDArray[np.uint8]:
+    """A dark figure that wanders through a room, never the same way twice, in noise."""
+    rng = np.random.default_rng(seed)
+    speed = np.array([1.6, 0.9]) + rng.normal(0, 0.5, (count, 2))
+    place = np.cumsum(speed, axis=0)
+    place = np.abs((place + np.array([20, 11])) % (80, 44) - (40, 22))
+    rows, columns = np.mgrid[:22, :40]
+    away = ((columns - place[:, :1, None]) ** 2 + (rows - place[:, 1:, None]) ** 2) / size
+    pictures = room() - 50 * np.exp(-away)
+    return np.clip(pictures + rng.normal(0, 0.8, pictures.shape), 0, 255).astype(np.uint8)
+
+
+def noisy(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    return np.clip(pictures + rng.normal(0, 0.8, pictures.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_loop_of_one_second_at_ten_frames_is_told_to_the_frame(seed: int) -> None:
+    source = walk(200, seed)
+    shown = noisy(np.concatenate([source[:90], source[80:]]), seed)
+    found = find_seamed(shown, np.array([30, 90, 150]), RATE)
+    assert [(r.first, r.last, r.lag, r.seamed) for r in found] == [(80, 90, 10, True)]
+    assert find_seamed(noisy(source, seed), np.array([30, 90, 150]), RATE) == []
+
+
+def test_a_stretch_from_elsewhere_is_told_at_both_its_ends() -> None:
+    source = walk(300, 5)
+    shown = source.copy()
+    shown[200:215] = source[60:75]
+    shown = noisy(shown, 1)
+    for seams in ([200], [215], [200, 215]):
+        found = find_seamed(shown, np.array(seams), RATE)
+        assert [(r.first, r.last, r.lag) for r in found] == [(60, 75, 140)]
+
+
+def test_a_machine_that_repeats_itself_has_no_seam() -> None:
+    one = walk(40, 7)
+    turns = noisy(np.concatenate([one, one[::-1]] * 4), 2)
+    assert find_seamed(turns, np.arange(20, 300, 17), RATE) == []
+
+
+def beat(pictures: NDArray[np.uint8], depth: float = 0.1) -> NDArray[np.uint8]:
+    """The bands of a lamp's beat against a rolling shutter."""
+    rows = np.arange(pictures.shape[1])[None, :, None]
+    time = np.arange(len(pictures))[:, None, None]
+    bands = 1 + depth * np.sin(9.4 * rows / 22 + 0.9 * time)
+    return np.clip(pictures * bands, 0, 255).astype(np.uint8)
+
+
+def test_light_on_every_row_is_taken_out_and_a_figure_stays() -> None:
+    source = walk(60, 3)
+    lit = beat(source)
+    left = strongest(without_light(lit[:-8], lit[8:]))
+    moved = strongest(without_light(source[:-8], source[8:]))
+    assert np.abs(left - moved).mean() < 3
+    still = noisy(np.repeat(source[:1], 60, axis=0), 1)
+    lit = beat(still)
+    assert strongest(without_light(lit[:-8], lit[8:])).mean() < 6
+    assert strongest(lit[8:].astype(np.float32) - lit[:-8]).mean() > 12
+
+
+def test_the_beat_of_a_lamp_is_no_copied_motion() -> None:
+    still = noisy(np.repeat(room()[None].astype(np.uint8), 400, axis=0), 4)
+    assert find_repeats(beat(still), RATE) == []
+    copied = walk(400, 9)
+    copied[300:320] = copied[100:120]
+    assert any(abs(r.lag - 200) <= 1 for r in find_repeats(beat(noisy(copied, 1), 0.0), RATE))
+
+
+def test_a_gain_that_jumps_is_light_and_a_figure_that_jumps_is_not() -> None:
+    shown = noisy(np.repeat(walk(1, 2), 40, axis=0), 1).astype(float)
+    shown[20:] *= 1.15
+    assert only_light(np.clip(shown, 0, 255).astype(np.uint8), 20)
+    cut = walk(200, 2)
+    apart = [t for t in range(30, 150) if strongest(without_light(cut[t - 1 : t],
+             cut[t + 20 : t + 21]))[0] > 20]  # fmt: skip
+    joined = np.concatenate([cut[: apart[0]], cut[apart[0] + 20 :]])
+    assert not only_light(joined, apart[0])
+
+
+def test_who_passes_before_the_lens_is_gone_again_and_who_was_cut_out_is_not() -> None:
+    shown = walk(80, 4)
+    moth = shown.copy()
+    moth[40:45, 4:14, 10:24] = 220
+    assert came_back(moth, 40, RATE) and came_back(moth, 45, RATE)
+    stays = shown.copy()
+    stays[40:, 4:14, 10:24] = 220
+    assert not came_back(stays, 40, RATE)
+
+
+def smooth_room() -> NDArray[np.float64]:
+    import cv2
+
+    return cv2.GaussianBlur(room(8), (0, 0), 1.2)
+
+
+def test_a_knocked_camera_swings_back_and_a_turned_one_does_not() -> None:
+    import cv2
+
+    view = smooth_room()
+    swing = np.zeros(60)
+    swing[30:36] = [0.8, 0.5, -0.4, 0.3, -0.2, 0.1]
+
+    def film(moves: NDArray[np.float64]) -> NDArray[np.uint8]:
+        pictures = [
+            cv2.warpAffine(view, np.array([[1, 0, m], [0, 1, 0.4 * m]]), (40, 22),
+                           borderMode=cv2.BORDER_REPLICATE) for m in moves
+        ]  # fmt: skip
+        return noisy(np.clip(pictures, 0, 255).astype(np.uint8), 6)
+
+    assert was_knocked(film(swing), 30, RATE)
+    assert not was_knocked(film(np.where(np.arange(60) < 30, 0.0, 0.8)), 30, RATE)
+    assert not was_knocked(walk(60, 5), 30, RATE)
+
+
+def test_key_pictures_of_an_older_encoding_are_known_by_their_beat() -> None:
+    rng = np.random.default_rng(1)
+    detail = rng.gamma(8, 0.05, 1200)
+    key = np.zeros(1200, bool)
+    key[::250] = True
+    peak = 3 * detail
+    assert np.flatnonzero(find_fresh(key, detail, peak)).tolist() == [0, 250, 500, 750, 1000]
+    detail[7::24] *= 3
+    fresh = find_fresh(key, detail, 3 * detail)
+    assert set(range(7, 1200, 24)) <= set(np.flatnonzero(fresh))
+    # One that changes no more than its like is coding; one at which a figure jumps is not.
+    peak = 12 + 3 * detail
+    peak[7 + 24 * 20] = 80
+    frames = np.array([7 + 24 * 10, 7 + 24 * 20, 300])
+    assert codes_only(fresh, key, detail, peak, frames).tolist() == [True, False, False]
+
+
+def test_change_at_the_edge_alone_is_somebody_going_out() -> None:
+    assert at_the_edge(np.array([0.9, 0.5])).tolist() == [True, False]
+
+
+def test_somebody_who_fills_the_view_changes_no_place() -> None:
+    rng = np.random.default_rng(3)
+    here, there = room(1), room(2)
+    shown = np.repeat(here[None], 200, axis=0)
+    shown[100:110, :, 8:] = rng.uniform(0, 255, (10, 22, 32))
+    assert same_place(noisy(shown.astype(np.uint8), 1), 100, RATE)
+    shown[100:] = there
+    assert not same_place(noisy(shown.astype(np.uint8), 1), 100, RATE)
+
+
+def test_noise_that_a_sparing_encoder_leaves_out_is_no_freeze() -> None:
+    diff = np.full(100, 0.25)
+    diff[50], diff[51:58] = 2.0, 0.0
+    key = np.arange(100) == 50
+    assert len(find_freezes(diff, 15.0)[0]) == 1
+    assert find_freezes(diff, 15.0, fresh=key)[0] == []
+    assert find_freezes(diff, 15.0, peak=np.full(100, 1.5))[0] == []
+    diff[58] = 3.0
+    assert len(find_freezes(diff, 15.0, fresh=key, peak=np.full(100, 9.0))[0]) == 1
+
+
+def test_one_who_goes_out_and_another_who_comes_in_are_no_freeze() -> None:
+    diff = np.full(100, 1.0)
+    diff[50:60] = 0.0
+    same = np.zeros((100, 4, 6), np.float16)
+    same[:, 2, 2] = 9
+    assert len(find_freezes(diff, 15.0, cells=same)[0]) == 1
+    other = same.copy()
+    other[60:] = 0
+    other[60:, 0, 5] = 9
+    assert find_freezes(diff, 15.0, cells=other)[0] == []
+
+
+def test_few_keyframes_are_spread_over_the_clip() -> None:
+    picks = [Pick(0, "shot", 1.0), Pick(500, "newcomer", 0.9), Pick(510, "newcomer", 0.88),
+             Pick(520, "newcomer", 0.86), Pick(200, "newcomer", 0.5)]  # fmt: skip
+    assert [p.row for p in _limit(picks, 3, 600)] == [0, 200, 500]
+    shots = [Pick(row, "shot", 1.0) for row in range(0, 1000, 10)]
+    kept = [p.row for p in _limit(shots, 5, 1000)]
+    assert max(np.diff([*kept, 1000])) < 400
