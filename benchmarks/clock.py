@@ -217,6 +217,7 @@ def plans(half: str, clips_per_source: int) -> dict[str, list[dict[str, Any]]]:
     shows figures of its own.
     """
     quiet = plan(half, 2, seed=99, fresh=True)
+    quiet = quiet[::2] + quiet[1::2]  # every source once before any comes again
     for job in quiet:
         job["fps"], job["width"], job["size"] = 8, 320, min(job["size"], 16)
     return {"seen": plan(half, clips_per_source), "untouched": quiet,
