@@ -206,8 +206,7 @@ def main() -> None:
     if not part:
         sets = {kind: [done[f"{kind} {i}"] for i in range(len(jobs)) if f"{kind} {i}" in done]
                 for kind, jobs in planned.items()}  # fmt: skip
-        complete = all(len(sets[kind]) == len(planned[kind]) for kind in ("fresh", "untouched"))
-        report(given, sets, each / 3600, began, complete)
+        report(given, sets, began, len(sets["fresh"]) == len(planned["fresh"]))
 
 
 def plans(half: str, clips_per_source: int) -> dict[str, list[dict[str, Any]]]:
@@ -277,13 +276,13 @@ def figures(results: list[dict[str, Any]], name: str, hours: float) -> dict[str,
 
 
 def report(
-    given: Any, sets: dict[str, list[dict[str, Any]]], hours_each: float, began: float,
-    complete: bool,
+    given: Any, sets: dict[str, list[dict[str, Any]]], began: float, complete: bool
 ) -> None:  # fmt: skip
     """Print the figures and write them."""
     used = sorted({r["job"]["source"] for rows in sets.values() for r in rows})
-    hours = {kind: len(rows) * (hours_each if kind == "untouched" else LENGTH_S / 3600)
-             for kind, rows in sets.items()}  # fmt: skip
+    # Untouched clips show one second a second.
+    hours = {kind: sum(r["given"]["seconds"] if kind == "untouched" else LENGTH_S for r in rows)
+             / 3600 for kind, rows in sets.items()}  # fmt: skip
     out: dict[str, Any] = {
         "half": given.half, "sources": used, "complete": complete,
         "clips": {kind: len(rows) for kind, rows in sets.items()},
