@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 __all__ = [
-    "DAY_S", "figures_of", "follow_course", "guess_offsets", "settle_readings",
-    "spread_readings", "support_of",
+    "DAY_S", "figures_of", "follow_course", "guess_offsets", "place_changes",
+    "settle_readings", "spread_readings", "support_of",
 ]  # fmt: skip
 
 DAY_S = 86_400
@@ -59,6 +59,42 @@ def support_of(scores: Floats, shown: Integers, twelve: bool) -> Floats:
     figures = figures_of(shown % DAY_S, twelve)
     rows = np.arange(len(shown)).reshape(-1, *([1] * (figures.ndim - 1)))
     out: Floats = scores[rows, np.arange(6), figures].sum(axis=-1, dtype=np.float32)
+    return out
+
+
+def place_changes(
+    scores: Floats, times: Floats, shown: Integers, twelve: bool, *, reach_s: float = 0.25,
+    gain: float = 1.0,
+) -> Integers:  # fmt: skip
+    """The course `shown` (n,) with every change of seconds where the frames themselves place it.
+
+    A course prefers even seconds, so beside a cut it moves a change by some frames.
+
+    Parameters
+    ----------
+    scores, times, shown, twelve
+        As for, and from, `follow_course`.
+    reach_s, gain
+        How far a change is moved at most, and by how many nats that must fit better.
+    """
+    import numpy as np
+
+    out = shown.copy()
+    change = np.flatnonzero(np.diff(shown) != 0) + 1
+    bounds = np.r_[0, change, len(shown)]
+    for i, at in enumerate(change.tolist(), start=1):
+        first = max(int(bounds[i - 1]) + 1, int(np.searchsorted(times, times[at] - reach_s)))
+        last = min(int(bounds[i + 1]) - 1, int(np.searchsorted(times, times[at] + reach_s)))
+        if last <= first:
+            continue
+        part, size = scores[first:last], last - first
+        before = support_of(part, np.full(size, shown[at - 1]), twelve)
+        after = support_of(part, np.full(size, shown[at]), twelve)
+        total = np.r_[0.0, np.cumsum(before - after, dtype=np.float64)]
+        best = int(total.argmax())
+        if total[best] - total[at - first] >= gain:
+            out[first : first + best], out[first + best : last] = shown[at - 1], shown[at]
+            bounds[i] = first + best
     return out
 
 

@@ -18,6 +18,7 @@ from forensics.clock_course import (
     figures_of,
     follow_course,
     guess_offsets,
+    place_changes,
     settle_readings,
     spread_readings,
 )
@@ -415,6 +416,7 @@ def read_track(track: Track, reader: Reader | None) -> Reading | None:
                             units=track.units)  # fmt: skip
     shown = follow_course(track.scores, track.times, offsets, twelve=track.twelve,
                           units=track.units)  # fmt: skip
+    shown = place_changes(track.scores, track.times, shown, track.twelve)
     return _reading(shown, track.times, track.scores, not track.units, False)
 
 

@@ -16,7 +16,13 @@ import overlay
 from forensics import clock, clock_gather
 from forensics.clip import open_clip
 from forensics.clock_cells import follow_digit
-from forensics.clock_course import figures_of, follow_course, guess_offsets, settle_readings
+from forensics.clock_course import (
+    figures_of,
+    follow_course,
+    guess_offsets,
+    place_changes,
+    settle_readings,
+)
 from forensics.clock_figures import learn_figures
 from forensics.clock_sure import Evidence, judge, steady_rate
 from forensics.clock_text import is_clock_like, read_time_text
@@ -186,6 +192,17 @@ def test_the_course_follows_a_second_that_stands_and_half_a_second_cut_out() -> 
     scores = shows(second)
     course = follow_course(scores, times, guess_offsets(scores, times, False, {}))
     assert (course == second).mean() > 0.995
+
+
+def test_a_second_cut_short_changes_where_its_frames_do() -> None:
+    times = np.arange(600) / 30 + 1e-4
+    second = np.floor(times + 50_000.2).astype(int)
+    second[285:] = np.floor(times[285:] + 50_000.7).astype(int)  # half a second is cut out
+    scores = np.full((600, 6, 10), -0.53)
+    np.put_along_axis(scores, figures_of(second, False)[..., None], 0.0, axis=2)
+    course = follow_course(scores, times, guess_offsets(scores, times, False, {}))
+    assert (course[280:290] != second[280:290]).sum() > 1
+    assert (place_changes(scores, times, course, False)[280:290] == second[280:290]).all()
 
 
 def test_the_course_runs_on_where_nothing_is_seen_and_where_one_figure_is_misread() -> None:
