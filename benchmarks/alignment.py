@@ -12,7 +12,7 @@ system's temporary folder): a run that was stopped goes on where it was; ``DRAWS
 ``HALF=tune`` draws from
 the other recordings and writes no result: what is tuned is tuned there. ``PEERS`` names a folder
 with one virtual environment per peer (and ``bin/ffmpeg``); peers that are not there are left out
-and named. Results go to results/alignment.json.
+and named; chromaprint is its own program ``fpcalc``. Results go to results/alignment.json.
 """
 
 from __future__ import annotations

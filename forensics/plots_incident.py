@@ -92,14 +92,17 @@ def _draw_clip(
 ) -> None:  # fmt: skip
     start = place.offset.value
     length = float(clip.duration or 0)
-    for low, high, shift in _stretches(result, clip, length):
+    moved = _stretches(result, clip, length)
+    # The placement holds on one side of a gap; what is drawn first may lie on the other.
+    ahead = moved[0][2] if moved else 0.0
+    for low, high, shift in moved:
         axes.barh(
             row, high - low, left=start + low + shift, height=0.86, color="#e8edf3",
             edgecolor=_BASIS[place.basis],
         )  # fmt: skip
     if place.offset.low is not None and place.offset.high is not None:
-        axes.plot([place.offset.low, place.offset.high], [row - 0.47] * 2, color="black", lw=2)
-    moved = _stretches(result, clip, length)
+        ends = [place.offset.low + ahead, place.offset.high + ahead]
+        axes.plot(ends, [row - 0.47] * 2, color="black", lw=2)
     shots = [
         (what, o.artefacts[0])
         for exam in result.of(clip, "video-keyframes")
@@ -123,8 +126,10 @@ def _draw_clip(
             fontsize=8, weight="bold", bbox={"fc": "#b3261e", "ec": "none", "pad": 1.5}, zorder=6,
         )  # fmt: skip
     told = f"{place.basis}, {place.offset}"
+    if ahead:
+        told += f", and {ahead:+.2f} s before the gap"
     axes.text(
-        start + 0.1, row - 0.44, told, fontsize=7, va="bottom", zorder=7,
+        start + ahead + 0.1, row - 0.44, told, fontsize=7, va="bottom", zorder=7,
         bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.8},
     )  # fmt: skip
 

@@ -25,6 +25,11 @@ def test_the_alignment_notebook_runs(media: Path, monkeypatch: pytest.MonkeyPatc
     told = "\n".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
+    pictures = [
+        o for cell in notebook.cells for o in cell.get("outputs", [])
+        if "image/png" in o.get("data", {})
+    ]  # fmt: skip
+    assert len(pictures) == 2, "the timeline and the contact sheet are shown, not only named"
     assert "timbl_2.mp3" in told
     assert "12.254" in told
     assert "the offset jumps by +0.7" in told
