@@ -1,6 +1,6 @@
 """Mains hum and lamps: cuts, what has no hum, dating and its false matches; by source recording.
 
-    python benchmarks/hum.py [--part hum|dating|lamp] [--tune] [--quick]
+    python benchmarks/hum.py [--part hum|hum_free|dating|lamp] [--tune] [--quick]
 
 Real mains (``FORENSICS_MEDIA``) under real speech, or as the lamp of real footage, cut at known
 places. Thresholds were set on the first half of the mains, voices and footage; only the second
@@ -12,6 +12,7 @@ Writes ``benchmarks/results/sound_PART.json`` and rows of ``benchmarks/results/r
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import tempfile
@@ -39,9 +40,11 @@ LEVELS = (0, -10, -20, -30)
 SPEEDS = ((40, 41), (200, 193))
 AMI = "audio_events/pyannote_ami/tests/data/"
 VOICES = {
-    "tune": [AMI + "trn01.wav", "audio_events/jfk/jfk.flac", HALVES["tune"][6]],
-    "test": ["pocketsphinx", AMI + "trn02.wav", AMI + "trn03.wav", "audio_multi/bbc/timbl_2.mp3",
-             "audio_multi/bbc/r4_excerpt.ogg", "audio_events/librosa_data/198-209-0000.hq.ogg"],
+    "tune": [AMI + "trn01.wav", "audio_events/jfk/jfk.flac", HALVES["tune"][6],
+             "audio_multi/bbc/timbl_1.mp3", "audio_multi/bbc/timbl_3.mp3"],
+    "test": ["pocketsphinx", AMI + "trn02.wav", AMI + "trn03.wav", "audio_multi/bbc/r4_excerpt.ogg",
+             AEC + "DLhjtuwiEkS-68TsUVvW5g_nearend_singletalk_mic.wav",
+             "audio_events/librosa_data/198-209-0000.hq.ogg"],
 }  # fmt: skip
 #: Beside those of `HALVES`: reported only, never looked at while the method was made.
 MORE_FREE = [
@@ -98,10 +101,16 @@ def sound_of(files: list[Path], seconds: float, rate: int) -> np.ndarray:
     return np.resize(data, max(round(seconds * rate), 1)).astype(np.float32)
 
 
+@functools.lru_cache
+def _talk(name: str, rate: int) -> np.ndarray:
+    # Some of the voices hold a hum of their own, which would break where they begin again.
+    return resample_poly(sound_of(files_of(name), 91.0, rate)[: 300 * rate], *SPEEDS[0])
+
+
 def voice(seconds: float, which: int, rate: int) -> np.ndarray:
     """Speech without a pause of ours; another start each time."""
     names = VOICES[half()]
-    data = sound_of(files_of(names[which % len(names)]), min(seconds, 90.0) + 1, rate)
+    data = _talk(names[which % len(names)], rate)
     return np.resize(np.roll(data, which * 17_003), round(seconds * rate))
 
 
@@ -169,6 +178,7 @@ def cuts(bench: Bench, rates: list) -> dict:
     answer["removed length modulo the period inside its interval"] = share(covered, shifted)
     hours = alarms = 0.0
     refused = 0
+    by_voice: dict[str, int] = {}
     for number, line in enumerate(lines):
         for k in range(len(VOICES[half()])):
             talk = voice(line.length_s - 31, k + number, 2000)
@@ -181,7 +191,10 @@ def cuts(bench: Bench, rates: list) -> dict:
                 refused += exam.outcome == "not-applicable"
                 hours += len(samples) / 2000 / 3600
                 alarms += len(exam.observations)
+                name = VOICES[half()][(k + number) % len(VOICES[half()])]
+                by_voice[name] = by_voice.get(name, 0) + len(exam.observations)
     per_hour = calibration.hourly_rate(int(alarms), hours)
+    answer["by_voice_alarms"] = by_voice
     answer["alarms on uncut, hum at -20 dB or more"] = {
         "alarms": int(alarms), "hours": round(hours, 3), "refused": refused,
         "per_hour_95": [round(per_hour.low, 3), round(per_hour.high, 2)],
@@ -219,8 +232,9 @@ def free_sources() -> list[tuple[str, list[Path]]]:
     return named[:: int(SIZE["every"])]
 
 
-def without(bench: Bench) -> dict:
+def without(bench: Bench, rates: list) -> dict:
     """Recordings whose own hum, if any, was moved off the mains: is "not measurable" said?"""
+    del rates
     said, n, measured, heard = 0, 0, [], []
     named = free_sources()
     for k, (name, files) in enumerate(named):
@@ -249,11 +263,6 @@ def without(bench: Bench) -> dict:
     }  # fmt: skip
 
 
-def hum(bench: Bench, rates: list) -> dict:
-    """Cuts, hours uncut, and what has no hum."""
-    return cuts(bench, rates) | without(bench)
-
-
 # -- dating -------------------------------------------------------------------------------------
 
 
@@ -278,12 +287,12 @@ def dating(bench: Bench, rates: list) -> dict:
         tracks[path] = (family.frequency, family.present)
     asked: list[tuple[Path, tuple[np.ndarray, np.ndarray]]] = []
     totals = {"right": 0, "n": 0}
-    for level in (0, -10, -20):
+    for level in (0, -20):
         cell = {"right": 0, "refused": 0, "wrong": 0, "n": 0}
-        for k in range(3 * len(files)):
+        for k in range(2 * len(files)):
             file = files[k % len(files)]
             line = Mains(file)
-            start = 5.0 + (line.length_s - 435) * (0.1, 0.5, 0.9)[k // len(files)]
+            start = 5.0 + (line.length_s - 435) * (0.2, 0.8)[k // len(files)]
             samples = mixed(voice(420.0, k, 2000), line.hum(420.0, start, 2000), level, rng)
             clip = bench.clip(samples, 2000)
             exam = enf.match_reference(clip, reference=clips[file], surrogates=1000)
@@ -302,7 +311,7 @@ def dating(bench: Bench, rates: list) -> dict:
     for path, (frequency, seen) in tracks.items():
         asked += [
             (path, (frequency[s : s + 420], seen[s : s + 420]))
-            for s in range(5, len(frequency) - 425, 40)
+            for s in range(5, len(frequency) - 425, 15)
         ]
     false = trials = 0
     by_kind = {"another recording's mains": [0, 0], "mirrored mains": [0, 0]}
@@ -323,7 +332,7 @@ def dating(bench: Bench, rates: list) -> dict:
     answer["false matches"] = share(false, trials) | {
         "pieces": len(asked), "recordings": len(tracks),
         "by_kind": {name: share(*cell) for name, cell in by_kind.items()},
-        "note": "every piece of 420 s (clean, and as heard at 0 to -20 dB) against every wrong "
+        "note": "every piece of 420 s (clean, and as heard at 0 and -20 dB) against every wrong "
         "reference as it is, backwards, upside down and both; the pieces overlap and come from "
         f"{len(tracks)} recordings, so the trials are not independent",
     }  # fmt: skip
@@ -331,7 +340,7 @@ def dating(bench: Bench, rates: list) -> dict:
         calibration.Row(
             "hum-reference", "2", "", totals["right"], totals["n"] - totals["right"], false,
             float(trials), False, f"{len(tracks)} WHU mains references, 7 minutes under speech at "
-            "0 to -20 dB", digest([p.name for p in tracks]), len(tracks), TODAY,
+            "0 and -20 dB", digest([p.name for p in tracks]), len(tracks), TODAY,
             "benchmarks/hum.py", "negatives: wrong and mirrored references; refusals are misses",
         )
     )  # fmt: skip
@@ -359,10 +368,10 @@ def lamp(bench: Bench, rates: list) -> dict:
             ("exposure changed, 4 %", 0.04, "exposure"), ("headlights, 4 %", 0.04, "headlights"),
             ("no lamp, cut", 0.0, "cut"),
         ):  # fmt: skip
-            at, gone = rng.uniform(15, 32), rng.uniform(0.4, 3.0)
+            at, gone = rng.uniform(12, 24), rng.uniform(0.4, 3.0)
             path = hum_lamps.film(
                 bench.path(), shots, lambda s, a=line, b=start: a.at(s + b), rate=rate,
-                seconds=45.0, depth=depth, cut=(at, gone) if event == "cut" else None,
+                seconds=36.0, depth=depth, cut=(at, gone) if event == "cut" else None,
                 event=event, crf=(22, 26)[k % 2], seed=k,
             )  # fmt: skip
             exam = enf.find_phase_breaks(forensics.open_clip(path))
@@ -386,7 +395,7 @@ def lamp(bench: Bench, rates: list) -> dict:
                 hits[0] += bool(near)
                 hits[1] += 1
             if not refused:
-                hours += 45 / 3600
+                hours += 36 / 3600
                 alarms += len(exam.observations) - len(near)
     answer: dict = {"sources": len(named), "by_case": table}
     per_hour = calibration.hourly_rate(int(alarms), hours)
@@ -395,7 +404,7 @@ def lamp(bench: Bench, rates: list) -> dict:
         "per_hour_95": [round(per_hour.low, 3), round(per_hour.high, 2)],
     }  # fmt: skip
     dated = {"right": 0, "refused": 0, "wrong": 0, "false_match": 0, "against_wrong": 0, "n": 0}
-    for k, (file, line) in enumerate(zip(files, lines, strict=True)):
+    for k, (file, line) in enumerate(zip(files[:2], lines[:2], strict=True)):
         shots = hum_lamps.pictures(named[k % len(named)], 300)
         start = 5.0 + 0.5 * (line.length_s - 435)
         path = hum_lamps.film(
@@ -427,7 +436,7 @@ def lamp(bench: Bench, rates: list) -> dict:
     return answer
 
 
-PARTS = {"hum": hum, "dating": dating, "lamp": lamp}
+PARTS = {"hum": cuts, "hum_free": without, "dating": dating, "lamp": lamp}
 
 
 def write_rates(rows: list[calibration.Row]) -> None:

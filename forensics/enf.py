@@ -204,7 +204,8 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
     When it errs
     ------------
     Calls it wrongly when an engine, a fan or a note holds a frequency within 0.25 Hz of a multiple
-    of 50 or 60 Hz for the whole recording (inaccuracy: association); two harmonics that agree make
+    of 50 or 60 Hz for the whole recording, or something is struck exactly ten times a second, which
+    sounds at all of them (inaccuracy: association); two harmonics that agree make
     this unlikely. Misses it when speech covers it: below about -25 dB (incompleteness).
     """
     return _describe(read_hum_sound(clip, progress=progress))[0]
@@ -301,7 +302,7 @@ def _observe(found: Break, source: _Source, strength: float) -> Observation:
     strong = (
         found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap and not source.lamp
     )
-    period = f"modulo {found.period_s * 1000:.2f} ms"
+    period = f"modulo {found.period_s * 1000:.3f} ms"
     numbers = ", ".join(str(h * sound.family.nominal) for h in found.harmonics)
     return Observation(
         Discontinuity(
