@@ -70,10 +70,10 @@ def test_a_short_film_is_too_short(tmp_path: Path) -> None:
 
 
 def test_a_cut_is_seen_in_the_lamp_where_there_is_no_sound(tmp_path: Path) -> None:
-    clip = film(tmp_path / "c.mp4", lamp_hz=100.04, seconds=24.0, cut=(13.0, 1.2343))
+    clip = film(tmp_path / "c.mp4", lamp_hz=100.04, seconds=22.0, cut=(11.0, 1.2343))
     exam = enf.find_phase_breaks(clip)
     (found,) = exam.observations
-    assert found.span is not None and float(found.span.start) < 13 < float(found.span.end)
+    assert found.span is not None and float(found.span.start) < 11 < float(found.span.end)
     assert isinstance(found.what, Discontinuity) and found.what.removed is not None
     # Another exposure time would look the same: a lamp alone decides nothing.
     assert found.what.verdict == "inconclusive" and "lamp at 100 Hz" in found.note
@@ -85,13 +85,11 @@ def test_a_cut_is_seen_in_the_lamp_where_there_is_no_sound(tmp_path: Path) -> No
 
 
 def test_an_untouched_lamp_that_is_dimmed_does_not_jump(tmp_path: Path) -> None:
-    clip = film(tmp_path / "u.mp4", lamp_hz=100.04, seconds=24.0, dimmed_at=12.0)
+    clip = film(tmp_path / "u.mp4", lamp_hz=100.04, seconds=21.0, dimmed_at=11.0)
     exam = enf.find_phase_breaks(clip)
     assert exam.outcome == "nothing-found" and "lamp_frequency" in exam.measures
 
 
-def test_daylight_and_a_standing_lamp_are_not_measurable(tmp_path: Path) -> None:
-    for name, rate, depth in (("d", 30, 0.0), ("s", 25, 0.05)):
-        clip = film(tmp_path / f"{name}.mp4", rate=rate, depth=depth, seconds=22.0)
-        exam = enf.find_phase_breaks(clip)
-        assert exam.outcome == "not-applicable" and "not measurable" in exam.reason
+def test_daylight_is_not_measurable(tmp_path: Path) -> None:
+    exam = enf.find_phase_breaks(film(tmp_path / "d.mp4", depth=0.0, seconds=21.0))
+    assert exam.outcome == "not-applicable" and "not measurable" in exam.reason
