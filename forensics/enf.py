@@ -261,7 +261,9 @@ def find_phase_breaks(
     association).
     Misses it when a whole number of mains periods was removed: 1 cut in 20 moves the phase by less
     than the mains itself wanders, 1 in 10 where only even harmonics are heard. Misses it under
-    continuous speech from about -30 dB of hum down (incompleteness).
+    continuous speech that lies on the lines: of 24 cuts each, 24 were found with hum at 0 dB to the
+    speech, 18 at -10 dB (4 more not measurable), 12 at -20 dB (8 more not measurable)
+    (incompleteness).
     Says nothing about what was removed; the length is known modulo one period only.
     """
     sources = _sources(clip, lamp, progress)
