@@ -59,7 +59,7 @@ def film(
     rng = np.random.default_rng(seed)
     lines = np.arange(HEIGHT) / HEIGHT * READOUT_S
     period = 2 * len(shots) - 2
-    with av.open(str(path), "w") as file:
+    with av.open(str(path), "w", format="mp4") as file:
         stream: Any = file.add_stream(
             "libx264", rate=Fraction(rate).limit_denominator(1001),
             options={"crf": str(crf), "preset": "veryfast"},

@@ -1,6 +1,6 @@
-"""Is this sound one recording: cuts under codecs, hum, copies, dating; by source recording.
+"""Is this sound one recording: cuts under codecs, copies; by source recording.
 
-    python benchmarks/sound.py [--part grid|mp3|real|hum|dating|copies|speed] [--tune]
+    python benchmarks/sound.py [--part grid|mp3|real|copies|speed] [--tune]
 
 Everything is made by known operations on the recordings of the media folder
 (``FORENSICS_MEDIA``). Thresholds were set on sources of the first half (see `HALVES`); only the
@@ -34,18 +34,14 @@ from sound_material import (
     Bench,
     digest,
     load,
-    mains,
     negatives,
     own,
-    references,
     share,
     sources,
-    speech,
 )  # fmt: skip
 
 import forensics
-from forensics import calibration, continuity, enf, enf_hum, events
-from forensics.enf_match import match_tracks
+from forensics import calibration, continuity, enf, events
 from forensics.model import to_builtins
 from forensics.scan_sound import read_sound
 
@@ -56,7 +52,6 @@ REAL_AAC = ["containers/gopro/hero7.mp4", "shots/mdn/friday.mp4", "shots/mdn/str
             "containers/torchcodec/nasa_13013.mp4", "containers/mp4ff/mp4/testdata/prog_8s.mp4",
             "containers/mp4ff/mp4/testdata/cbcs_audiodec.mp4",
             "containers/wpt/test-boxes-audio.mp4"]  # fmt: skip
-
 
 
 def shifts(exam) -> list:
@@ -242,144 +237,6 @@ def real(bench: Bench) -> dict:
     return answer
 
 
-# -- hum --------------------------------------------------------------------------------------
-
-
-def hum(bench: Bench, rates: list) -> dict:
-    """Cuts in real mains under real speech, by the hum's level; and sound without hum."""
-    rng = np.random.default_rng(3)
-    rate, clips = 8000, 2 * int(SIZE["clips"])
-    answer: dict = {}
-    files = references()
-    hours = alarms = 0.0
-    hits = {"at": 0, "n": 0, "weak": 0, "weak_n": 0}
-    for level in (0, -10, -20, -30):
-        cell = {"n": 0, "found": 0, "refused_cut": 0, "alarms": 0, "refused": 0, "missed": []}
-        for k in range(clips):
-            voice = speech(90.0, k, rate)
-            line = mains(files[k % len(files)], 95.0, 20 + 30 * k, rate)
-            line *= voice.std() / line.std() * 10 ** (level / 20)
-            at, gone = rng.uniform(30, 60), rng.uniform(0.4, 3.0)
-            # Only the hum jumps in what is left of the talk: the words go on after the cut.
-            cut = np.concatenate([line[: round(at * rate)], line[round((at + gone) * rate) :]])
-            size = min(len(cut), len(voice))
-            for which, hum_part in (("cut", cut[:size]), ("uncut", line[:size])):
-                samples = (voice[:size] + hum_part) * 0.3 / max(voice.std() * 4, 1e-6)
-                samples = np.clip(samples + 1e-4 * rng.standard_normal(size), -1, 1)
-                codec = "libmp3lame" if k % 2 else "pcm_s16le"
-                exam = enf.find_phase_breaks(bench.clip(samples, rate, codec))
-                if which == "cut":
-                    near = [
-                        o for o in exam.observations
-                        if abs(float(o.span.start + o.span.end) / 2 - at) <= 1
-                    ]  # fmt: skip
-                    cell["n"] += 1
-                    cell["found"] += bool(near)
-                    cell["refused_cut"] += exam.outcome == "not-applicable"
-                    cell["alarms"] += len(exam.observations) - len(near)
-                    if not near:
-                        # Turn of the 100 Hz line, the strongest, by the mains' nominal.
-                        turn = (gone * 100 + 0.5) % 1 - 0.5
-                        cell["missed"].append(f"{k}: turned by {360 * turn:.0f} degrees")
-                else:
-                    cell["alarms"] += len(exam.observations)
-                    cell["refused"] += exam.outcome == "not-applicable"
-                    if level >= -20:
-                        hours += size / rate / 3600
-                        alarms += len(exam.observations)
-        key = ("at", "n") if level >= -10 else ("weak", "weak_n")
-        if level >= -20:
-            hits[key[0]] += cell["found"]
-            hits[key[1]] += cell["n"]
-        cell["found"] = share(cell["found"], cell["n"])
-        answer[f"{level} dB"] = cell
-    without: dict = {"n": 0, "said": 0, "measured": []}
-    for k, name in enumerate(sources()):
-        for which in ("itself", "under speech"):
-            sound = load(name, 60.0)
-            if which == "under speech":
-                voice = speech(60.0, k, RATE)
-                sound = voice / voice.std() + 0.3 * sound / max(1e-6, sound.std())
-            clip = bench.clip(0.3 * sound / max(1e-6, np.abs(sound).max()))
-            said = enf.find_phase_breaks(clip).outcome == "not-applicable"
-            without["n"] += 1
-            without["said"] += said
-            if not said:
-                without["measured"].append(f"{name}, {which}")
-    answer["not measurable, said where there is no hum"] = share(without["said"], without["n"])
-    answer["called measurable"] = without["measured"]
-    per_hour = calibration.hourly_rate(int(alarms), hours)
-    answer["alarms on uncut, hum at -20 dB or more"] = {
-        "alarms": int(alarms), "hours": round(hours, 3),
-        "per_hour_95": [round(per_hour.low, 3), round(per_hour.high, 2)],
-    }  # fmt: skip
-    for stratum, hit, of in (
-        ("hum at -15 dB or more", "at", "n"), ("hum from -25 to -15 dB", "weak", "weak_n"),
-    ):  # fmt: skip
-        rates.append(
-            calibration.Row(
-                "hum-phase-breaks", "2", stratum, hits[hit], hits[of] - hits[hit], int(alarms),
-                round(hours, 4), True, "4 WHU mains references under 4 speech sources",
-                digest([p.name for p in files]), 4, TODAY, "benchmarks/sound.py",
-                "cuts of a whole number of periods are counted as misses",
-            )
-        )  # fmt: skip
-    return answer
-
-
-def dating(bench: Bench, rates: list) -> dict:
-    """7 minutes of hum and speech against the right reference and against wrong ones."""
-    del rates
-    rate = 2000
-    files = references()
-    answer: dict[str, dict] = {}
-    clips = {p: forensics.open_clip(p) for p in files}
-    for level in (0, -20):
-        cell = {"right": 0, "refused": 0, "wrong": 0, "n": 0, "false_match": 0, "against_wrong": 0}
-        for k in range(2 * len(files)):
-            file = files[k % len(files)]
-            length = float(clips[file].duration or 0)
-            start = 40.0 + (length - 480) * (0.2 if k < len(files) else 0.8)
-            voice = np.tile(speech(60.0, k, 2000), 7)
-            line = mains(file, 420.0, start, rate)
-            line *= voice.std() / line.std() * 10 ** (level / 20)
-            clip = bench.clip(np.clip((voice + line) * 0.1 / voice.std(), -1, 1), rate)
-            for other in (file, files[(k + 1) % len(files)]):
-                exam = enf.match_reference(clip, reference=clips[other], surrogates=1000)
-                if other == file:
-                    cell["n"] += 1
-                    near = [o for o in exam.observations if abs(o.what.offset.value - start) < 5]
-                    cell["right"] += bool(near)
-                    cell["refused"] += not exam.observations
-                    cell["wrong"] += len(exam.observations) > len(near)
-                else:
-                    cell["against_wrong"] += 1
-                    cell["false_match"] += bool(exam.observations)
-        cell["right_or_refused"] = share(cell["right"] + cell["refused"], cell["n"])
-        answer[f"{level} dB"] = cell
-    answer["false matches of clean tracks"] = _strangers(clips)
-    return answer
-
-
-def _strangers(clips: dict) -> dict:
-    """Every 420 s piece of each reference on every other one: how often is a place accepted?"""
-    tracks = {}
-    for path, clip in clips.items():
-        sound = read_sound(clip, rate_hz=1000, mono=True).mono
-        line = enf_hum.follow_line(enf_hum.demodulate(sound, 50.0), 50, 1)
-        tracks[path] = (line.frequency, line.present)
-    said = {"n": 0, "accepted": 0}
-    for one, (frequency, seen) in tracks.items():
-        for start in range(30, len(frequency) - 450, 60):
-            piece = (frequency[start : start + 420], seen[start : start + 420])
-            for other, track in tracks.items():
-                if other != one and len(track[0]) > 450:
-                    result = match_tracks(piece, track, surrogates=1000)
-                    said["n"] += 1
-                    said["accepted"] += result.false_match <= 1e-3 and result.correlation >= 0.5
-    return share(said["accepted"], said["n"])
-
-
 # -- copies, room, speed ------------------------------------------------------------------------
 
 
@@ -498,7 +355,7 @@ def speed(bench: Bench) -> dict:
     return answer
 
 
-PARTS = ("grid", "mp3", "real", "hum", "dating", "copies", "speed")
+PARTS = ("grid", "mp3", "real", "copies", "speed")
 
 
 def main() -> None:
@@ -519,8 +376,6 @@ def main() -> None:
             "grid": lambda: grid(bench, rates),
             "mp3": lambda: mp3(bench, rates),
             "real": lambda: real(bench),
-            "hum": lambda: hum(bench, rates),
-            "dating": lambda: dating(bench, rates),
             "copies": lambda: copies(bench, rates),
             "speed": lambda: speed(bench),
         }

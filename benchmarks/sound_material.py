@@ -1,4 +1,4 @@
-"""Recordings, coders, mains and innocent changes that the sound benchmark is made of."""
+"""Recordings, coders and innocent changes that the sound benchmark is made of."""
 
 from __future__ import annotations
 
@@ -130,42 +130,6 @@ def share(events: int, trials: int) -> dict:
         "low_95": round(rate.low, 3),
         "high_95": round(rate.high, 3),
     }
-
-
-def mains(reference: Path, seconds: float, at: float, rate: int) -> np.ndarray:
-    """Real mains from a 400 Hz reference, with its harmonics as a phone would hear them."""
-    sound = read_sound(forensics.open_clip(reference)).mono
-    piece = sound[round(at * 400) : round((at + seconds) * 400)]
-    from scipy.signal import hilbert
-
-    phase = np.unwrap(np.angle(hilbert(_band(piece, 400, 46, 54))))
-    fine = np.interp(np.arange(round(seconds * rate)) / rate, np.arange(len(phase)) / 400, phase)
-    return sum(np.sin(h * fine + h) * a for h, a in ((1, 0.1), (2, 1.0), (4, 0.6), (6, 0.3)))
-
-
-def _band(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
-    from scipy.signal import butter, sosfiltfilt
-
-    return sosfiltfilt(butter(4, (low, high), "band", fs=rate, output="sos"), x)
-
-
-def references() -> list[Path]:
-    """Mains recordings: the first half set the thresholds, the second is reported."""
-    files = sorted((MEDIA / "enf/whu/ENF-WHU-Dataset/H1_ref").glob("*.wav"))
-    return files[:4] if SIZE["half"] == "tune" else files[4:]
-
-
-def speech(seconds: float, which: int, rate: int) -> np.ndarray:
-    """Voices from recordings without hum; another start each time."""
-    from scipy.signal import resample_poly
-
-    ami = "audio_events/pyannote_ami/tests/data/"
-    names = ["pocketsphinx", ami + "trn02.wav", ami + "trn03.wav", "audio_multi/bbc/timbl_2.mp3"]
-    if SIZE["half"] == "tune":
-        names = [ami + "trn01.wav", "audio_events/jfk/jfk.flac", HALVES["tune"][6]]
-    data = load(names[which % len(names)], seconds + 1)
-    data = np.roll(data, which * 97_003)[: round(seconds * RATE)]
-    return resample_poly(data, rate // 100, RATE // 100)
 
 
 def negatives(source: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

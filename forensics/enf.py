@@ -204,7 +204,8 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
     When it errs
     ------------
     Calls it wrongly when an engine, a fan or a note holds a frequency within 0.25 Hz of a multiple
-    of 50 or 60 Hz for the whole recording (inaccuracy: association); two harmonics that agree make
+    of 50 or 60 Hz for the whole recording, or something is struck exactly ten times a second, which
+    sounds at all of them (inaccuracy: association); two harmonics that agree make
     this unlikely. Misses it when speech covers it: below about -25 dB (incompleteness).
     """
     return _describe(read_hum_sound(clip, progress=progress))[0]
@@ -260,7 +261,9 @@ def find_phase_breaks(
     association).
     Misses it when a whole number of mains periods was removed: 1 cut in 20 moves the phase by less
     than the mains itself wanders, 1 in 10 where only even harmonics are heard. Misses it under
-    continuous speech from about -30 dB of hum down (incompleteness).
+    continuous speech that lies on the lines: of 24 cuts each, 24 were found with hum at 0 dB to the
+    speech, 18 at -10 dB (4 more not measurable), 12 at -20 dB (8 more not measurable)
+    (incompleteness).
     Says nothing about what was removed; the length is known modulo one period only.
     """
     sources = _sources(clip, lamp, progress)
@@ -301,7 +304,7 @@ def _observe(found: Break, source: _Source, strength: float) -> Observation:
     strong = (
         found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap and not source.lamp
     )
-    period = f"modulo {found.period_s * 1000:.2f} ms"
+    period = f"modulo {found.period_s * 1000:.3f} ms"
     numbers = ", ".join(str(h * sound.family.nominal) for h in found.harmonics)
     return Observation(
         Discontinuity(
@@ -381,8 +384,10 @@ def match_reference(
     When it errs
     ------------
     Calls it wrongly when the reference is from another grid or another time and the mains happened
-    to run alike: the false-match probability is for this reference, not for all the past searched
-    (misinterpretation). Misses it when hum is weaker than the speech or the clip shorter than about
+    to run alike (misinterpretation): the surrogates' probability is too small for that. At 1 in
+    1,000, 1 of 791 strange references was accepted, and 20 of 2,712 made by turning real ones
+    round or upside down: six times as often as stated. It is for this reference, not for all the
+    past searched. Misses it when hum is weaker than the speech or the clip shorter than about
     7 minutes (incompleteness).
     """
     sources = _sources(clip, lamp, progress)

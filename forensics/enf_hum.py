@@ -44,14 +44,16 @@ DEVIATION_HZ = 0.25
 _GRID_HZ = 0.005
 #: A line is held against the median of what is within this (Hz).
 _BESIDE_HZ = 2.5
-#: Where the same search finds no mains (Hz beside every harmonic).
-DECOYS_HZ = (-8.5, -7.0, -5.5, -4.0, -2.5, 2.5, 4.0, 5.5, 7.0, 8.5)
+#: Where the same search finds no mains (Hz beside every harmonic); 4, 5 and 6 also meet the comb
+#: of lines that something struck so often a second leaves everywhere.
+DECOYS_HZ = (-8.5, -6.0, -5.0, -4.0, -2.5, 2.5, 4.0, 5.0, 6.0, 8.5)
 #: The mains score must exceed every decoy's by this factor, and their mean by so many deviations.
 LEAST_FACTOR, LEAST_DEVIATIONS = 1.35, 7.0
 #: A harmonic is heard from this score on (nats); noise gives 0.7.
 HEARD = 1.5
-#: A lone harmonic must stand this high (nats over the median beside it) to be called mains.
-_ALONE = 4.0
+#: One harmonic at least must stand this high (nats over the median beside it), a lone one more:
+#: a ticking clock stands a little out everywhere.
+_LEAST_LIFT, _ALONE = 2.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Family:
         """Why this is not called hum; empty where it is."""
         if self.score < LEAST_FACTOR * self.decoy or self.deviations < LEAST_DEVIATIONS:
             return "the harmonics of 50 and 60 Hz stand no higher than what is heard beside them"
-        if not self.harmonics or (len(self.harmonics) == 1 and max(self.lifts) < _ALONE):
+        alone = len(self.harmonics) == 1
+        if max(self.lifts, default=0.0) < (_ALONE if alone else _LEAST_LIFT):
             return "no harmonic of 50 or 60 Hz is steady enough to follow"
         if self.present.mean() < 0.5:
             return "the hum can be followed in less than half of the recording"
@@ -229,12 +232,13 @@ def _family(
     middle = 0.5 * (decoys.mean() + values.mean())
     followed = uniform_filter1d(values, 3, mode="nearest") >= middle * 0.8
     at = np.arange(seconds) / STEP_S
+    spread = max(float(decoys.std()), 0.02 * float(decoys.mean()), 1e-9)
     return Family(
         nominal, np.interp(at, rows, frequency).astype(np.float32),
         np.asarray(followed[np.minimum(at.round().astype(int), len(rows) - 1)], np.bool_),
         tuple(harmonics[k] for k in heard), tuple(float(lifts[k]) for k in heard),
         float(values.mean()), float(decoys.max()),
-        float((values.mean() - decoys.mean()) / max(float(decoys.std()), 0.02 * decoys.mean())),
+        float((values.mean() - decoys.mean()) / spread),
     )  # fmt: skip
 
 

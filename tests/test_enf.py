@@ -110,6 +110,55 @@ def test_a_cut_of_whole_periods_stays_unseen(tmp_path: Path) -> None:
     assert exam.outcome == "nothing-found"
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "channel"),
+    [(1.0, -1.0, "left minus right"), (0.0, 1.0, "right"), (1.0, 1.0, "mean of all")],
+)
+def test_the_channel_with_the_hum_is_taken_and_named(
+    tmp_path: Path, left: float, right: float, channel: str
+) -> None:
+    both = hum(mains(60)) + 0.2 * noise(60)
+    talk = noise(60, 7)
+    at, less = 31 * RATE, round(1.0037 * RATE)
+    stereo = np.stack([left * both, right * both], axis=1)
+    # The dead channel is not silent, and what is said reaches both microphones alike.
+    stereo += (0.3 * talk)[:, None] + (0.02 * noise(60, 8))[:, None] * (left == 0)
+    stereo = np.concatenate([stereo[:at], stereo[at + less :]])
+    exam = enf.find_phase_breaks(write_wav(tmp_path / "s.wav", stereo))
+    (found,) = exam.observations
+    assert found.span is not None and float(found.span.start) < 31 < float(found.span.end)
+    assert channel in exam.reason and channel in found.note
+
+
+def test_a_speaking_voice_whose_pitch_crosses_the_hum_is_no_jump(tmp_path: Path) -> None:
+    # Harmonics of 90 to 130 Hz that sweep over the line, three times as loud, in words of 0.6 s.
+    rng = np.random.default_rng(2)
+    time = np.arange(60 * RATE) / RATE
+    pitch = 110 + 20 * np.sin(2 * np.pi * 0.37 * time)
+    words = np.repeat(rng.random(100) < 0.6, round(0.6 * RATE))[: len(time)]
+    talk = 0.06 * words * np.sin(2 * np.pi * np.cumsum(pitch) / RATE)
+    line = hum(mains(64)) + 0.1 * noise(64)
+    whole = enf.find_phase_breaks(write_wav(tmp_path / "w.wav", line[: len(talk)] + talk))
+    assert whole.outcome == "nothing-found"
+    cut = np.concatenate([line[: 31 * RATE], line[round(33.0043 * RATE) :]])[: len(talk)]
+    exam = enf.find_phase_breaks(write_wav(tmp_path / "c.wav", cut + talk))
+    (found,) = exam.observations
+    assert found.span is not None and float(found.span.start) < 31 < float(found.span.end)
+
+
+def test_hum_beside_the_mains_is_not_mains(tmp_path: Path) -> None:
+    # The same recording played 2.5 % faster: its hum is still there, but no longer at the mains.
+    moved = hum(1.025 * mains(60)) + noise(60)
+    assert not enf.measure_hum(write_wav(tmp_path / "m.wav", moved)).measurable
+
+
+def test_a_clock_that_ticks_is_not_mains(tmp_path: Path) -> None:
+    ticks = np.zeros(60 * RATE)
+    ticks[:: round(RATE / 5.0)] = 0.5
+    clip = write_wav(tmp_path / "t.wav", ticks + 0.3 * noise(60))
+    assert not enf.measure_hum(clip).measurable
+
+
 def test_too_short_is_not_applicable(tmp_path: Path) -> None:
     exam = enf.find_phase_breaks(write_wav(tmp_path / "s.wav", noise(5)))
     assert exam.outcome == "not-applicable" and "SignalTooShort" in exam.reason
