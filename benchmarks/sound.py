@@ -1,6 +1,7 @@
 """Is this sound one recording: cuts under codecs, hum, copies, dating; by source recording.
 
-    python benchmarks/sound.py [--part grid|mp3|real|hum|dating|copies|speed|memory] [--tune]
+    python benchmarks/sound.py [--tune]
+        [--part grid|mp3|real|hum|dating|copies|stereo|speed|memory]
 
 Everything is made by known operations on the recordings of the media folder
 (``FORENSICS_MEDIA``). Thresholds were set on sources of the first half (see `HALVES`); only the
@@ -41,6 +42,7 @@ from sound_material import (
     share,
     sources,
     speech,
+    two_channels,
     write_long,
 )  # fmt: skip
 
@@ -97,7 +99,7 @@ def _judge(cell: dict, exam, rate: int, at: int, gone: int, hop: int, what: str)
 
 
 #: Shifts by multiples of 128 are said to be Vorbis's own and counted apart.
-MEASURED = ("AAC grid", "MP3 grid")
+MEASURED = ("AAC grid", "MP3 grid", "AAC grid, one channel", "MP3 grid, one channel")
 
 
 def grid(bench: Bench, rates: list) -> dict:
@@ -456,6 +458,45 @@ def copies(bench: Bench, rates: list) -> dict:
     }  # fmt: skip
 
 
+def stereo(bench: Bench, rates: list) -> dict:
+    """A cut in one of two channels that hold different recordings, saved as WAV; and uncut."""
+    import soundfile
+
+    rng = np.random.default_rng(12)
+    cell: dict = {"n": 0, "found": 0, "exact": 0, "misplaced": 0, "missed": []}
+    by_mean = alarms = 0
+    hours = 0.0
+    names = sources()
+    for one, other in zip(names[::2], names[1::2], strict=True):
+        for first, second in ((one, other), (other, one)):
+            both = two_channels(bench, load(first, 20.0), load(second, 20.0), 128_000)
+            cut, at, gone = _cut(both[:, 1], RATE, 1024, rng)
+            for changed, left in ((True, both[: len(cut), 0]), (False, both[:, 0])):
+                path = bench.path()
+                right = cut if changed else both[:, 1]
+                soundfile.write(path, np.stack([left, right], axis=1), RATE, format="WAV")
+                exam = continuity.find_splices(forensics.open_clip(path))
+                if changed:
+                    _judge(cell, exam, RATE, at, gone, 1024, f"{second} beside {first}")
+                    by_mean += any("alone" not in o.note for o in shifts(exam))
+                else:
+                    alarms += len(shifts(exam))
+                    hours += len(left) / RATE / 3600
+    rates.append(
+        calibration.Row(
+            "sound-continuity", "3", "AAC grid, one channel", cell["exact"],
+            cell["n"] - cell["exact"], alarms, round(hours, 4), True,
+            f"media folder, {len(names)} sources in pairs, AAC 128k stereo, as WAV",
+            digest(names), len(names), TODAY, "benchmarks/sound.py", "negatives: uncut",
+        )
+    )  # fmt: skip
+    return {
+        **cell, "found": share(cell["found"], cell["n"]), "exact": share(cell["exact"], cell["n"]),
+        "seen in the mean of the channels": by_mean, "alarms": alarms,
+        "hours_untouched": round(hours, 3),
+    }  # fmt: skip
+
+
 _MEMORY = """
 import resource, sys, forensics
 exam = forensics.continuity.find_splices(forensics.open_clip(sys.argv[1]))
@@ -513,7 +554,7 @@ def memory(bench: Bench) -> dict:
     return answer
 
 
-PARTS = ("grid", "mp3", "real", "hum", "dating", "copies", "speed", "memory")
+PARTS = ("grid", "mp3", "real", "hum", "dating", "copies", "stereo", "speed", "memory")
 
 
 def main() -> None:
@@ -537,6 +578,7 @@ def main() -> None:
             "hum": lambda: hum(bench, rates),
             "dating": lambda: dating(bench, rates),
             "copies": lambda: copies(bench, rates),
+            "stereo": lambda: stereo(bench, rates),
             "speed": lambda: speed(bench),
             "memory": lambda: memory(bench),
         }
