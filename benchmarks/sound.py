@@ -1,6 +1,6 @@
 """Is this sound one recording: cuts under codecs, copies; by source recording.
 
-    python benchmarks/sound.py [--part grid|mp3|real|copies|speed] [--tune]
+    python benchmarks/sound.py [--part grid|mp3|real|copies|stereo|speed|memory] [--tune]
 
 Everything is made by known operations on the recordings of the media folder
 (``FORENSICS_MEDIA``). Thresholds were set on sources of the first half (see `HALVES`); only the
@@ -38,6 +38,8 @@ from sound_material import (
     own,
     share,
     sources,
+    two_channels,
+    write_long,
 )  # fmt: skip
 
 import forensics
@@ -91,7 +93,7 @@ def _judge(cell: dict, exam, rate: int, at: int, gone: int, hop: int, what: str)
 
 
 #: Shifts by multiples of 128 are said to be Vorbis's own and counted apart.
-MEASURED = ("AAC grid", "MP3 grid")
+MEASURED = ("AAC grid", "MP3 grid", "AAC grid, one channel", "MP3 grid, one channel")
 
 
 def grid(bench: Bench, rates: list) -> dict:
@@ -147,7 +149,7 @@ def grid(bench: Bench, rates: list) -> dict:
     first = table["WAV"]
     rates.append(
         calibration.Row(
-            "sound-continuity", "2", "AAC grid", first["exact"], first["n"] - first["exact"],
+            "sound-continuity", "3", "AAC grid", first["exact"], first["n"] - first["exact"],
             alarms, round(hours, 4), True,
             f"media folder, {len(sources())} sources, AAC at 1.5 to 3.6 bits a sample, as WAV",
             digest(sources()), len(sources()), TODAY, "benchmarks/sound.py",
@@ -198,7 +200,7 @@ def mp3(bench: Bench, rates: list) -> dict:
     exact, n = sum(c["exact"] for c in first), sum(c["n"] for c in first)
     rates.append(
         calibration.Row(
-            "sound-continuity", "2", "MP3 grid", exact, n - exact, int(alarms), round(hours, 4),
+            "sound-continuity", "3", "MP3 grid", exact, n - exact, int(alarms), round(hours, 4),
             True, f"media folder, {len(sources())} sources, MP3 as WAV", digest(sources()),
             len(sources()), TODAY, "benchmarks/sound.py", "negatives: uncut through MP3",
         )
@@ -297,7 +299,7 @@ def copies(bench: Bench, rates: list) -> dict:
     first = made["WAV"]
     rates.append(
         calibration.Row(
-            "sound-continuity", "2", "copy-move", first["found"], first["n"] - first["found"],
+            "sound-continuity", "3", "copy-move", first["found"], first["n"] - first["found"],
             int(alarms), round(hours, 4), True,
             f"media folder, {len(sources())} sources, copies of 0.6-1.8 s", digest(sources()),
             first["n"], TODAY, "benchmarks/sound.py",
@@ -312,15 +314,56 @@ def copies(bench: Bench, rates: list) -> dict:
     }  # fmt: skip
 
 
+def stereo(bench: Bench, rates: list) -> dict:
+    """A cut in one of two channels that hold different recordings, saved as WAV; and uncut."""
+    import soundfile
+
+    rng = np.random.default_rng(12)
+    cell: dict = {"n": 0, "found": 0, "exact": 0, "misplaced": 0, "missed": []}
+    by_mean = alarms = 0
+    hours = 0.0
+    names = sources()
+    for one, other in zip(names[::2], names[1::2], strict=True):
+        for first, second in ((one, other), (other, one)):
+            both = two_channels(bench, load(first, 20.0), load(second, 20.0), 128_000)
+            cut, at, gone = _cut(both[:, 1], RATE, 1024, rng)
+            for changed, left in ((True, both[: len(cut), 0]), (False, both[:, 0])):
+                path = bench.path()
+                right = cut if changed else both[:, 1]
+                soundfile.write(path, np.stack([left, right], axis=1), RATE, format="WAV")
+                exam = continuity.find_splices(forensics.open_clip(path))
+                if changed:
+                    _judge(cell, exam, RATE, at, gone, 1024, f"{second} beside {first}")
+                    by_mean += any("alone" not in o.note for o in shifts(exam))
+                else:
+                    alarms += len(shifts(exam))
+                    hours += len(left) / RATE / 3600
+    rates.append(
+        calibration.Row(
+            "sound-continuity", "3", "AAC grid, one channel", cell["exact"],
+            cell["n"] - cell["exact"], alarms, round(hours, 4), True,
+            f"media folder, {len(names)} sources in pairs, AAC 128k stereo, as WAV",
+            digest(names), len(names), TODAY, "benchmarks/sound.py", "negatives: uncut",
+        )
+    )  # fmt: skip
+    return {
+        **cell, "found": share(cell["found"], cell["n"]), "exact": share(cell["exact"], cell["n"]),
+        "seen in the mean of the channels": by_mean, "alarms": alarms,
+        "hours_untouched": round(hours, 3),
+    }  # fmt: skip
+
+
 _MEMORY = """
 import resource, sys, forensics
-forensics.continuity.find_splices(forensics.open_clip(sys.argv[1]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+exam = forensics.continuity.find_splices(forensics.open_clip(sys.argv[1]))
+used = resource.getrusage(resource.RUSAGE_SELF)
+shifts = sum(o.what.kind == "frame-grid-shift" for o in exam.observations)
+print(used.ru_maxrss // 1024, shifts, used.ru_utime + used.ru_stime)
 """
 
 
 def speed(bench: Bench) -> dict:
-    """Processor time for 5 minutes of sound, and what four times the length adds to the memory."""
+    """Processor time for 5 minutes of sound."""
     data = np.concatenate([load(n, 60.0) for n in HALVES["test"][:5]])
     clip = bench.clip(data, RATE, "aac", 96000)
     plain = bench.clip(data[: 150 * RATE])
@@ -345,17 +388,29 @@ def speed(bench: Bench) -> dict:
             per_second += spent / length
         answer[name] = {"x_real_time": round(length / spent, 1), "seconds_of_sound": round(length)}
     answer["all three, AAC, x_real_time"] = round(1 / per_second, 1)
-    # A fresh process each, so that making the sound is not counted.
-    for name, seconds in (("5 minutes", 300), ("20 minutes", 1200)):
-        long = bench.clip(np.resize(data[: 300 * RATE : 2], seconds * RATE // 2), RATE // 2)
-        said = subprocess.run(
-            [sys.executable, "-c", _MEMORY, str(long.path)], capture_output=True, check=True
-        )  # fmt: skip
-        answer[f"{name} at 22 kHz, peak_mib"] = int(said.stdout)
     return answer
 
 
-PARTS = ("grid", "mp3", "real", "copies", "speed")
+def memory(bench: Bench) -> dict:
+    """Largest resident set of `find_splices`, each length in a process of its own."""
+    answer: dict = {}
+    for name, seconds in (("20 minutes", 1200), ("1 hour", 3600), ("3 hours", 10800)):
+        long = write_long(bench, seconds)
+        begin = time.perf_counter()
+        said = subprocess.run(
+            [sys.executable, "-c", _MEMORY, str(long)], capture_output=True, check=True
+        )  # fmt: skip
+        spent = time.perf_counter() - begin
+        peak, shifts_found, cpu = said.stdout.split()
+        answer[name] = {
+            "peak_mib": int(peak), "grid_shifts": int(shifts_found), "cpu_s": round(float(cpu), 1),
+            "wall_s": round(spent, 1), "rate_hz": RATE // 2,
+        }  # fmt: skip
+        long.unlink()
+    return answer
+
+
+PARTS = ("grid", "mp3", "real", "copies", "stereo", "speed", "memory")
 
 
 def main() -> None:
@@ -377,7 +432,9 @@ def main() -> None:
             "mp3": lambda: mp3(bench, rates),
             "real": lambda: real(bench),
             "copies": lambda: copies(bench, rates),
+            "stereo": lambda: stereo(bench, rates),
             "speed": lambda: speed(bench),
+            "memory": lambda: memory(bench),
         }
         for name, run in parts.items():
             if args.part in (None, name):

@@ -147,6 +147,55 @@ def negatives(source: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     return [source, np.clip(bang, -1, 1), source * (1 - fade) + 0.6 * other * fade]
 
 
+def two_channels(bench: Bench, left: np.ndarray, right: np.ndarray, bit_rate: int) -> np.ndarray:
+    """Two sounds as the channels of one AAC file and back, (n, 2)."""
+    import av
+
+    path = bench.path()
+    both = np.stack([left, right]).astype(np.float32)
+    with av.open(str(path), "w", format="mp4") as file:
+        stream = file.add_stream("aac", rate=RATE, layout="stereo")
+        stream.bit_rate = bit_rate
+        stream.codec_context.open(strict=False)
+        for first in range(0, both.shape[1], 1024):
+            piece = np.zeros((2, 1024), np.float32)
+            part = both[:, first : first + 1024]
+            piece[:, : part.shape[1]] = part
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = RATE, first
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return read_sound(forensics.open_clip(path)).samples
+
+
+def write_long(bench: Bench, seconds: int) -> Path:
+    """A WAV of 22 kHz: all sources, coded as AAC, each cut and joined to the next, over and over.
+
+    A round takes longer than repeats are looked for, so that no stretch is a copy of another.
+    """
+    import wave
+
+    from scipy.signal import resample_poly
+
+    rate, rng = RATE // 2, np.random.default_rng(4)
+    pieces = []
+    for name in (n for half in HALVES.values() for n in half):
+        half_rate = resample_poly(load(name, 40.0), 1, 2).astype(np.float32)
+        coded = bench.coded(half_rate, "aac", 48000, rate)
+        pieces.append((np.clip(coded, -1, 1) * 32767).astype("<i2"))
+    path = bench.path()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        left, number = seconds * rate, 0
+        while left:
+            piece = pieces[number % len(pieces)][int(rng.integers(1, 20_000)) :][:left]
+            file.writeframes(piece.tobytes())
+            left, number = left - len(piece), number + 1
+    return path
+
+
 def digest(names: list[str]) -> str:
     """A short name for the set of sources."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()

@@ -202,7 +202,11 @@ def listen(
 
     with with_progress() as progress:
         written = continuity.write_listening_copy(open_clip(clip), out=out, progress=progress)
-    show_table([{"written": str(written)}], json=json, out=None)
+    row = {
+        "written": str(written), "record": f"{written}.json",
+        "mark": "a derivative for listening only: not evidence, refused by every method",
+    }  # fmt: skip
+    show_table([row], json=json, out=None)
 
 
 @app.command()

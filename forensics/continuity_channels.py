@@ -144,7 +144,7 @@ def find_relation_changes(relations: Floats, rate_hz: int) -> list[RelationChang
     import numpy as np
 
     heard = [k for k in range(len(relations)) if relations[k, 0] != QUIET]
-    found = []
+    found: list[RelationChange] = []
     for place in range(_LASTS_S, len(heard) - _LASTS_S + 1):
         # The second of the change itself belongs to neither side.
         for skipped in (0, 1):

@@ -48,11 +48,6 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("microphone-change", True, "a second microphone was switched, plugged or covered"),
         ("cut", False, "the parts before and after come from different sources"),
     ),
-    "sync-break": (
-        ("retimed", False, "sound or picture alone was cut, inserted or shifted from here on"),
-        ("moved", True, "the scene moved nearer or farther: sound takes 2.9 ms for each metre"),
-        ("recorder", True, "the recorder lost frames or sound, or changed its frame rate"),
-    ),
     "bandwidth-change": (
         ("codec-adapts", True, "the coder or the network call changed its rate"),
         ("microphone-change", True, "the phone changed or covered its microphone, or a headset"),

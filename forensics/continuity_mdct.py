@@ -8,6 +8,7 @@ log magnitude: low where coefficients vanish. Pure functions of arrays.
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -112,8 +113,11 @@ def _rows(view: Floats, starts: Ints, kind: str) -> Floats:
     for first in range(0, len(starts), _ROWS):
         part = starts[first : first + _ROWS]
         rows = windowed[: len(part)]
-        if part[-1] - part[0] == len(part) - 1:  # one after the other: nothing to gather
-            np.multiply(view[part[0] : part[-1] + 1], window, out=rows)
+        runs = [0, *(np.flatnonzero(np.diff(part) != 1) + 1).tolist(), len(part)]
+        if len(runs) <= len(part) // 6:  # mostly one after the other: nothing to gather
+            for low, high in itertools.pairwise(runs):
+                at = int(part[low])
+                np.multiply(view[at : at + high - low], window, out=rows[low:high])
         else:
             np.multiply(view[part], window, out=rows)
         fold = folded[: len(rows)]

@@ -43,7 +43,7 @@ class _Level:
     function: str
 
 
-#: What `find_edits` asks, in this order: level, module, function.
+#: What `find_edits` can ask, in this order: level, module, function.
 LEVEL_METHODS: tuple[tuple[str, str, str], ...] = (
     ("container", "forensics.container", "find_discontinuities"),
     ("frame", "forensics.video", "find_discontinuities"),
@@ -51,6 +51,7 @@ LEVEL_METHODS: tuple[tuple[str, str, str], ...] = (
     ("clock", "forensics.clock", "find_clock_breaks"),
     ("audio", "forensics.continuity", "find_splices"),
     ("hum", "forensics.enf", "find_phase_breaks"),
+    ("sync", "forensics.sync", "find_sync_breaks"),
 )
 
 
@@ -153,7 +154,8 @@ def find_edits(
         An opened clip.
     levels
         Which levels to ask: any of ``container``, ``frame``, ``compression``, ``clock``, ``audio``,
-        ``hum``.
+        ``hum``; and ``sync``, sound against visible impacts, which is asked only if named: how
+        often it errs on real impacts has not been measured.
     least_score
         Leave out merged findings below this score (0 to 1).
     tolerance_s

@@ -38,7 +38,8 @@ _TELLING = (
 
 #: Kinds whose span says where to look, not where it happened: the break lies somewhere inside.
 _SOMEWHERE = frozenset(
-    {"gop-phase-break", "hum-phase-break", "clock-missing-seconds", "offset-jump"}
+    {"gop-phase-break", "hum-phase-break", "clock-missing-seconds", "offset-jump",
+     "reverberation-change", "sync-break"}
 )
 
 #: Facts about the file as a whole; they coincide with nothing at any one moment.

@@ -124,18 +124,22 @@ def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
     for part in exam.coverage.not_testable:
         axes.axvspan(float(part.span.start), float(part.span.end), color="0.88", lw=0)
     written: dict[str, float] = {}
+    # Words that lie beside each other go on two lines, each as far as the one before it reaches.
+    reached = {0.56: low - 1, 0.78: low - 1}
     for seen in exam.observations:
         if seen.span is None:
             continue
         start, length = float(seen.span.start), max(least, float(seen.span.length))
         axes.broken_barh(
-            [(start, length)], (0.1, 0.5), color=_colour(seen), edgecolor="white", linewidth=0.5
+            [(start, length)], (0.06, 0.44), color=_colour(seen), edgecolor="white", linewidth=0.5
         )
         text = _text(seen)
         # The same word twice in one place cannot be read; the bars themselves are all drawn.
-        if start - written.get(text, -high) > 0.05 * (high - low):
-            axes.text(start, 0.68, text, fontsize=5.5, rotation=0, clip_on=True)
+        line = next((y for y, end in reached.items() if start > end), None)
+        if line is not None and start - written.get(text, -high) > 0.05 * (high - low):
+            axes.text(start, line, text, fontsize=5.5, rotation=0, clip_on=True)
             written[text] = start
+            reached[line] = start + 0.0048 * len(text) * (high - low)
 
 
 def _colour(seen: Observation) -> str:

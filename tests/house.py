@@ -25,6 +25,7 @@ FLOORS = (
     "scan gallery",
     "detector",
     "container video clock events continuity enf insignia vehicles redact",
+    "sync",
     "edits audio copies",
     "incident",
     "catalogue plots player exchange",
