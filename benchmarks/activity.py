@@ -245,6 +245,7 @@ def staged(folder: Path) -> dict[str, Any]:
         seen = [float(o.what.time) for o in find_flashes(clip).observations]
         hits = matched(times, seen, 0.13)
         row["flashes"] = {"n": len(times), "found": hits, "false": len(seen) - hits}
+        row["hours"] = round(float(clip.duration or 0) / 3600, 4)
         out[name] = row
     return out
 
@@ -424,6 +425,23 @@ def main() -> None:
             "six people one after another in one room", digest, 1, today,
             "benchmarks/activity.py", "one view")
     )  # fmt: skip
+    if "staged" in out:
+        seen = [out["staged"][name] for name in ("untouched", "cut")]
+        fell = [row[key] for row in seen for key in row if key.startswith("falls ")]
+        ran = [row["runs picture"] for row in seen]
+        nobody = c["falls where nobody falls"]
+        for kind, met, false, hours in (
+            ("falls", fell, nobody["falls"], nobody["hours"]),
+            ("runs", ran, sum(r["false"] for r in ran), sum(r["hours"] for r in seen)),
+        ):
+            found, n = sum(r["found"] for r in met), sum(r["n"] for r in met)
+            rows.append(
+                Row("video-activity", version, kind, found, n - found, false, hours, True,
+                    "one staged figure, in two encodings; false ones in " + (
+                        "real views in which nobody falls" if kind == "falls" else "the same"),
+                    digest, 1, today, "benchmarks/activity.py",
+                    "what a declared tree hides counts as missed here")
+            )  # fmt: skip
     rows.append(
         Row("flashes-seen", "1", "part of the picture", f["hits"], f["n"] - f["hits"], f["false"],
             f["hours"], True, "flashes composed onto real footage", digest, len(FLASH["report"]),

@@ -314,7 +314,8 @@ def find_activity(
     ------------
     It calls it wrongly when figures meet and part: what one box swallowed is followed as a group
     for up to 4 s and may come out exchanged, or as one too many (association); when a shadow, a
-    reflection or headlights move over a region; at night, when scraps of figures come and go;
+    reflection or headlights move over a region; at night, when scraps of figures come and go and
+    a trail that leaps between them seems to run;
     "falls" when something drives or walks quickly down the picture or someone bends down behind a
     thing that was not declared (misinterpretation). It misses figures as light as the ground
     behind them, what stands still for more than half of two minutes, and running straight towards
