@@ -1,11 +1,22 @@
 """What happens in regions of a fixed view, flashes, and silent clips placed without sound.
 
-Four questions: crossings of two regions of vtest.avi, labelled by hand frame by frame before the
-detector saw those regions; falls, on the staged incident and on footage in which nobody falls;
-flashes composed onto real footage; clips of one silent scene placed by movement. Prints what it
-writes to results/activity.json; rows go to results/rates_activity.json.
+Region crossings of four real views, labelled by hand; the staged incident; falls where nobody
+falls; flashes composed onto real footage; clips of one silent scene placed by movement.
 
-    python benchmarks/activity.py [--staged FOLDER]
+How the labels were made: the time at which the lowest foot (or the lowest edge of a vehicle)
+crosses the region's edge, read by eye off frame sheets (vtest: one frame a second, then finer
+around each crossing; the others 0.2 to 0.5 s apart); a crossing counts as found within a second.
+vtest was looked at while building: its first 40 s are for tuning, the rest is reported. The other
+three views were labelled before the detector first saw them. What version 1 made of them is in
+`VERSION_1`; its false entries of who stands on an edge, and its falls of whoever walks or drives
+down the picture, led to two rules of version 2, so these views are no longer unseen. Two
+crossings that the labeller of vtest had passed over came to light among the detector's extra
+answers; they stand in `PASSED_OVER` and do not count in the rates, nor do the answers beside them.
+
+    python benchmarks/activity.py [--staged FOLDER] [--only PART]
+
+FOLDER is what ``python samples/make.py FOLDER`` wrote. Prints what it writes to
+results/activity.json; rows go to results/rates_activity.json.
 """
 
 from __future__ import annotations
@@ -33,6 +44,7 @@ from forensics.audio_silent import pair_by_flash, pair_by_motion
 from forensics.calibration import Row, hourly_rate, item_rate
 from forensics.events_flash import find_flashes
 from forensics.model import Region, to_builtins
+from forensics.provenance import methods
 from forensics.scan import View, scan
 from forensics.video_activity import find_activity
 
@@ -52,8 +64,35 @@ CROSSINGS = {
 }  # fmt: skip
 #: Somebody stands on the region's edge here; neither answer would be wrong.
 UNDECIDED = {"east": (54.5, 62.0)}
-FALL_FREE = ("debian_opencv_doc/vtest.avi", "cctv_misc/intel/one-by-one-person-detection.mp4",
-             "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam01.mp4")  # fmt: skip
+#: Seen only when the extra answers were looked at: not in any figure.
+PASSED_OVER = {("east", "leaves"): (72.25,), ("east", "enters"): (72.9,)}
+TUNED_UNTIL_S = 40.0
+VTEST = "debian_opencv_doc/vtest.avi"
+#: Views on which nothing was tuned: regions, crossings, stretches of standing still.
+ROOM = "cctv_misc/intel/one-by-one-person-detection.mp4"
+ROAD = "cctv_misc/intel/car-detection.mp4"
+HIGHWAY = "cctv_misc/bgslibrary/dataset/video.avi"
+REGIONS_OF = {
+    VTEST: REGIONS,
+    ROOM: (Region("table", ((300, 300), (540, 300), (540, 405), (300, 405))),),
+    ROAD: (Region("lower half", ((0, 216), (768, 216), (768, 432), (0, 432))),),
+    HIGHWAY: (Region("right half", ((320, 0), (640, 0), (640, 360), (320, 360))),),
+}
+CROSSINGS_OF = {
+    VTEST: CROSSINGS,
+    ROOM: {("table", "enters"): (7.6, 23.8, 51.6, 75.9, 93.7, 125.0),
+           ("table", "leaves"): (18.8, 43.8, 68.8, 85.7, 118.8, 135.0)},
+    ROAD: {("lower half", "enters"): (4.5, 14.9, 15.75, 26.1),
+           ("lower half", "leaves"): (7.0, 17.55, 18.3, 27.8)},
+    HIGHWAY: {("right half", "enters"): (2.47, 3.98, 4.45, 6.97, 10.2),
+              ("right half", "leaves"): (4.3, 5.7, 6.1, 8.7)},
+}  # fmt: skip
+#: A car is at the picture's edge as the clip ends.
+UNDECIDED |= {"right half": (11.4, 13.0)}
+#: What version 1 made of the same labels, for comparison: n, found, extra; falls where none.
+VERSION_1 = {"enters": (26, 23, 8), "leaves": (24, 24, 6), "tuned part": (28, 23, 3), "falls": 10}
+STANDS = {ROOM: ((9, 18), (25, 43), (53, 67), (77.5, 84), (95, 117), (126.5, 134))}
+ALSO_FALL_FREE = "multicam_silent/Pose2Sim/Demo_SinglePerson/videos/cam01.mp4"
 FLASH = {
     "tune": ("debian_opencv_doc/vtest.avi", "cctv_misc/intel/car-detection.mp4"),
     "report": ("cctv_misc/intel/one-by-one-person-detection.mp4",
@@ -76,41 +115,86 @@ def matched(truth: list[float], found: list[float], tolerance_s: float) -> int:
 
 
 def crossings() -> dict[str, Any]:
-    """Region crossings of vtest.avi against the labels."""
-    exam = find_activity(clips.open_clip(MEDIA / "debian_opencv_doc/vtest.avi"), REGIONS)
-    out: dict[str, Any] = {"n": 0, "hits": 0, "extra": 0, "by": {}}
-    for (region, kind), truth in CROSSINGS.items():
-        low, high = UNDECIDED.get(region, (-1.0, -1.0))
-        found = [float(o.what.time) for o in exam.observations
-                 if o.what.region == region and o.what.kind == kind
-                 and not low <= float(o.what.time) <= high]  # fmt: skip
-        hits = matched(list(truth), found, 1.0)
-        out["by"][f"{region} {kind}"] = {"n": len(truth), "hits": hits, "found": len(found)}
-        out["n"] += len(truth)
-        out["hits"] += hits
-        out["extra"] += len(found) - hits
-    out["falls"] = sum(o.what.kind == "falls" for o in exam.observations)
-    return out
-
-
-def fall_free() -> dict[str, Any]:
-    """Falls reported in footage in which nobody falls, the whole picture watched."""
-    out: dict[str, Any] = {"hours": 0.0, "falls": 0}
-    for name in FALL_FREE:
-        clip = clips.open_clip(MEDIA / name)
+    """Region crossings, standing still and falls of the real views against the labels."""
+    out: dict[str, Any] = {"tolerance_s": 1.0, "labels": {}, "views": {}}
+    for source, regions in REGIONS_OF.items():
+        clip = clips.open_clip(MEDIA / source)
         stream = clip.video
         assert stream is not None
-        watch = Region.of_box("picture", 0, 0, stream.width, stream.height)
-        exam = find_activity(clip, (watch,))
-        falls = sum(o.what.kind == "falls" for o in exam.observations)
-        out[name] = falls
-        out["falls"] += falls
-        out["hours"] += float(clip.duration or 0) / 3600
+        # Falls and standing still are asked of the whole picture as well.
+        whole = Region.of_box("picture", 0, 0, stream.width, stream.height)
+        exam = find_activity(clip, (*regions, whole))
+        length = float(clip.duration or 0)
+        labels = CROSSINGS_OF[source]
+        out["labels"][source] = {f"{r} {k}": list(times) for (r, k), times in labels.items()}
+        parts = {"tuned": (-1.0, TUNED_UNTIL_S), "reported": (TUNED_UNTIL_S, 1e9)}
+        if source != VTEST:
+            parts = {"reported": (-1.0, 1e9)}
+        view: dict[str, Any] = {"seconds": round(length, 1)}
+        for part, (low, high) in parts.items():
+            view[part] = {
+                f"{region} {kind}": score(exam, region, kind, times, low, high)
+                for (region, kind), times in labels.items()
+            }
+        view["falls"] = sum(
+            o.what.kind == "falls" and o.what.region == "picture" for o in exam.observations
+        )
+        if source in STANDS:
+            seen = [(float(o.span.start), float(o.span.end)) for o in exam.observations
+                    if o.what.kind == "stands-still"
+                    and o.what.region == regions[0].name]  # fmt: skip
+            met = [any(min(b, d) - max(a, c) > 0.5 * (b - a) for c, d in seen)
+                   for a, b in STANDS[source]]  # fmt: skip
+            beside = [not any(min(b, d) > max(a, c) for a, b in STANDS[source]) for c, d in seen]
+            view["stands-still"] = {"n": len(met), "hits": sum(met), "extra": sum(beside),
+                                    "stretches": len(seen)}  # fmt: skip
+        out["views"][source] = view
+        print(source, json.dumps(view), flush=True)
+    clip = clips.open_clip(MEDIA / ALSO_FALL_FREE)
+    exam = find_activity(clip, ())
+    falls = sum(o.what.kind == "falls" for o in exam.observations)
+    out["views"][ALSO_FALL_FREE] = {"seconds": round(float(clip.duration or 0), 1), "falls": falls}
+    seconds = sum(view["seconds"] for view in out["views"].values())
+    out["falls where nobody falls"] = {
+        "hours": round(seconds / 3600, 4),
+        "falls": sum(view["falls"] for view in out["views"].values()),
+    }
+    for kind in ("enters", "leaves"):
+        rows = [v for view in out["views"].values() for k, v in view.get("reported", {}).items()
+                if k.endswith(kind)]  # fmt: skip
+        out[kind] = {key: sum(row[key] for row in rows) for key in ("n", "hits", "extra")}
+        low = {key: sum(v[key] for k, v in out["views"][VTEST]["tuned"].items()
+                        if k.endswith(kind)) for key in ("n", "hits", "extra")}  # fmt: skip
+        out[f"{kind}, tuned part"] = low
+    # Reported: the second half of vtest and all of the others.
+    used = sum(out["views"][source]["seconds"] for source in REGIONS_OF)
+    out["version 1 (n, found, extra)"] = VERSION_1
+    out["hours reported"] = round((used - TUNED_UNTIL_S) / 3600, 4)
+    for kind in ("enters", "leaves"):
+        row = out[kind]
+        row["found"] = str(item_rate(row["hits"], row["n"]))
+        row["extra an hour"] = str(hourly_rate(row["extra"], out["hours reported"]))
     return out
+
+
+def score(
+    exam: Any, region: str, kind: str, times: tuple[float, ...], low: float, high: float
+) -> dict[str, int]:
+    """Labels of one region and kind between two times, how many were found, and what is extra."""
+    a, b = UNDECIDED.get(region, (-9.0, -9.0))
+    found = [float(o.what.time) for o in exam.observations
+             if o.what.region == region and o.what.kind == kind
+             and low <= float(o.what.time) < high and not a <= float(o.what.time) <= b]  # fmt: skip
+    truth = [t for t in times if low <= t < high]
+    hits = matched(truth, found, 1.0)
+    passed = [t for t in PASSED_OVER.get((region, kind), ()) if low <= t < high]
+    beside = matched([*truth, *passed], found, 1.0) - hits
+    return {"n": len(truth), "hits": hits, "extra": len(found) - hits - beside,
+            "passed over by the labeller": beside}  # fmt: skip
 
 
 def staged(folder: Path) -> dict[str, Any]:
-    """The staged fixed view, cut and uncut: what happens at the bench, and the flashes."""
+    """The staged fixed view, cut and uncut: each event found, not testable or missed; extras."""
     truth = json.loads((folder / "truth.json").read_text())
     watch = tuple(Region(r["name"], tuple(map(tuple, r["polygon_px"])))
                   for r in truth["regions"] if r["kind"] == "watch")  # fmt: skip
@@ -122,27 +206,46 @@ def staged(folder: Path) -> dict[str, Any]:
     for name, path, cut in (("untouched", "controls/cctv_original.mp4", False),
                             ("cut", "evidence/cctv_cam04.mp4", True)):  # fmt: skip
         clip = clips.open_clip(folder / path)
-        exam = find_activity(clip, watch, occluders=hide)
-        row: dict[str, Any] = {}
+        stream = clip.video
+        assert stream is not None
+        whole = Region.of_box("picture", 0, 0, stream.width, stream.height)
+        exam = find_activity(clip, (*watch, whole), occluders=hide)
+        assert exam.coverage is not None
+        blind = " ".join(part.reason for part in exam.coverage.not_testable)
+        gone = removed[1] - removed[0]
+
+        def on_clip(story_s: float, *, cut: bool = cut, gone: float = gone) -> float:
+            t = story_s - offset
+            return t - gone if cut and t >= removed[1] else t
+
+        row: dict[str, Any] = {"said to be hidden": [r.name for r in hide if repr(r.name) in blind]}
         for kind in ("enters", "leaves", "falls"):
             for region in (r.name for r in watch):
-                times = [
-                    a["incident_s"] - offset for a in truth["activity"]
-                    if a["kind"] == kind and a["region"] == region
-                    and not (cut and a["in_removed_span"])
-                ]  # fmt: skip
-                if cut:
-                    gone = removed[1] - removed[0]
-                    times = [t - gone if t >= removed[1] else t for t in times]
+                times = [on_clip(a["incident_s"]) for a in truth["activity"]
+                         if a["kind"] == kind and a["region"] == region
+                         and not (cut and a["in_removed_span"])]  # fmt: skip
                 found = [float(o.what.time) for o in exam.observations
                          if o.what.kind == kind and o.what.region == region]  # fmt: skip
+                hits = matched(times, found, 1.0)
+                missed = len(times) - hits
+                hidden = f"region {region!r}" in blind
                 row[f"{kind} {region}"] = {
-                    "n": len(times), "hits": matched(times, found, 1.0), "found": len(found)
-                }
+                    "n": len(times), "found": hits, "not testable": missed if hidden else 0,
+                    "missed": 0 if hidden else missed, "false": len(found) - hits,
+                }  # fmt: skip
+        [ran] = [a for a in truth["activity"] if a["kind"] == "runs"]
+        [stood] = [a for a in truth["activity"] if a["kind"] == "stops-running"]
+        low, high = on_clip(ran["incident_s"]), on_clip(stood["incident_s"])
+        runs = [(float(o.span.start), float(o.span.end)) for o in exam.observations
+                if o.what.kind == "runs" and o.what.region == "picture"]  # fmt: skip
+        met = [a < high and b > low for a, b in runs]
+        row["runs picture"] = {"n": 1, "found": int(any(met)), "false": len(met) - sum(met)}
         key = "flash_edited_cctv_clip_s" if cut else "flash_original_cctv_clip_s"
         times = [s[key] for s in truth["shots"]]
         seen = [float(o.what.time) for o in find_flashes(clip).observations]
-        row["flashes"] = {"n": len(times), "hits": matched(times, seen, 0.13), "found": len(seen)}
+        hits = matched(times, seen, 0.13)
+        row["flashes"] = {"n": len(times), "found": hits, "false": len(seen) - hits}
+        row["hours"] = round(float(clip.duration or 0) / 3600, 4)
         out[name] = row
     return out
 
@@ -275,6 +378,11 @@ def silent() -> dict[str, Any]:
             "simulated flashes": made}  # fmt: skip
 
 
+def find_activity_version() -> str:
+    """The registered version of what is measured."""
+    return methods()["video-activity"].version
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -283,8 +391,7 @@ def main() -> None:
     given = parser.parse_args()
     began = time.time()
     parts: dict[str, Any] = {
-        "silent": silent, "flashes": lambda: flashes("report"), "crossings": crossings,
-        "fall_free": fall_free,
+        "crossings": crossings, "silent": silent, "flashes": lambda: flashes("report"),
     }  # fmt: skip
     if given.staged is not None:
         parts["staged"] = lambda: staged(given.staged)
@@ -296,21 +403,45 @@ def main() -> None:
     if given.only:
         return
     c, f = out["crossings"], out["flashes"]
-    print(f"crossings n = {c['n']}: found {item_rate(c['hits'], c['n'])}; not in the labels "
-          f"{c['extra']}")  # fmt: skip
+    for kind in ("enters", "leaves"):
+        print(kind, json.dumps(c[kind]))
     print(f"flashes n = {f['n']}: {item_rate(f['hits'], f['n'])}; false "
           f"{hourly_rate(f['false'], f['hours'])}")  # fmt: skip
     today = datetime.now(UTC).date().isoformat()
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    version = find_activity_version()
     rows = [
-        Row("video-activity", "1", kind,
-            sum(v["hits"] for k, v in c["by"].items() if k.endswith(kind)),
-            sum(v["n"] - v["hits"] for k, v in c["by"].items() if k.endswith(kind)),
-            sum(v["found"] - v["hits"] for k, v in c["by"].items() if k.endswith(kind)),
-            79.5 / 3600, True, "vtest.avi, region crossings labelled by hand", digest, 1, today,
-            "benchmarks/activity.py", "one source, which was looked at while building")
+        Row("video-activity", version, kind, c[kind]["hits"], c[kind]["n"] - c[kind]["hits"],
+            c[kind]["extra"], c["hours reported"], True,
+            "four real fixed views, region crossings labelled by hand", digest, len(REGIONS_OF),
+            today, "benchmarks/activity.py",
+            "pedestrians and vehicles; half of vtest.avi left out as tuned on; found within 1 s")
         for kind in ("enters", "leaves")
     ]  # fmt: skip
+    still = c["views"][ROOM]["stands-still"]
+    rows.append(
+        Row("video-activity", version, "stands-still", still["hits"], still["n"] - still["hits"],
+            still["extra"], c["views"][ROOM]["seconds"] / 3600, True,
+            "six people one after another in one room", digest, 1, today,
+            "benchmarks/activity.py", "one view")
+    )  # fmt: skip
+    if "staged" in out:
+        seen = [out["staged"][name] for name in ("untouched", "cut")]
+        fell = [row[key] for row in seen for key in row if key.startswith("falls ")]
+        ran = [row["runs picture"] for row in seen]
+        nobody = c["falls where nobody falls"]
+        for kind, met, false, hours in (
+            ("falls", fell, nobody["falls"], nobody["hours"]),
+            ("runs", ran, sum(r["false"] for r in ran), sum(r["hours"] for r in seen)),
+        ):
+            found, n = sum(r["found"] for r in met), sum(r["n"] for r in met)
+            rows.append(
+                Row("video-activity", version, kind, found, n - found, false, hours, True,
+                    "one staged figure, in two encodings; false ones in " + (
+                        "real views in which nobody falls" if kind == "falls" else "the same"),
+                    digest, 1, today, "benchmarks/activity.py",
+                    "what a declared tree hides counts as missed here")
+            )  # fmt: skip
     rows.append(
         Row("flashes-seen", "1", "part of the picture", f["hits"], f["n"] - f["hits"], f["false"],
             f["hours"], True, "flashes composed onto real footage", digest, len(FLASH["report"]),

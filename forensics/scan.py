@@ -236,6 +236,10 @@ def scan(
                 if progress is not None and length:
                     done = float(pts * stream.time_base) / length
                     progress(min(1.0, max(0.0, done)), "decoding")
+        log, failed, failures = decoder.log, decoder.failed, decoder.failures
+    # The decoder's own pictures go before the tables are made: at 1080p they are half of all.
+    frame = view.frame = view._grey = view._luma = None
+    del decoder
     for detector in detectors:
         if (finish := getattr(detector, "finish", None)) is not None:
             finish()
@@ -243,15 +247,15 @@ def scan(
     if not len(table):
         raise ClipUnreadable(
             f"not one frame of {clip.name} could be decoded", path=clip.path,
-            hint=decoder.failures[0] if decoder.failures else "the stream is empty",
+            hint=failures[0] if failures else "the stream is empty",
         )  # fmt: skip
-    values = np.array(rows, dtype=np.float64).reshape(len(table), len(names))
+    values = np.frombuffer(rows, dtype=np.float64).reshape(len(table), len(names))
     columns = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
     planes: dict[str, NDArray[Any]] = {}
     for detector in detectors:
         columns |= detector.late() if hasattr(detector, "late") else {}
         planes |= detector.planes() if hasattr(detector, "planes") else {}
-    packets = decoder.log.table()
+    packets = log.table()
     if keys_only:
         columns["ordinal"] = _ordinals(table[:, 0], packets)
     check_unchanged(clip)
@@ -259,7 +263,7 @@ def scan(
         clip=clip.digest, stream=stream, pts=table[:, 0].copy(),
         picture_type=table[:, 1].astype(np.uint8), key=table[:, 2] > 0,
         packet=table[:, 3].copy(), packets=packets, columns=columns, planes=planes,
-        decode_failures=decoder.failed, sizes=tuple(sizes), failures=tuple(decoder.failures),
+        decode_failures=failed, sizes=tuple(sizes), failures=tuple(failures),
     )  # fmt: skip
 
 

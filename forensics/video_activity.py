@@ -38,7 +38,9 @@ from forensics.video_tracks import (
     blobs,
     is_ghost,
     learn_ground,
+    learn_heights,
     moving_mask,
+    part_figures,
     repair_ground,
     smoothed,
 )
@@ -121,13 +123,23 @@ class _Small:
         self.thresholds.append(ground.threshold)
         least = (self._least or 0.05 * self.size[1]) * self.factor
         step = float(np.median(np.diff(self._times)))
+        seen: list[tuple[float, Bytes, list[tuple[float, float, float, float]]]] = []
         for frame, time in zip(stack, self._times, strict=True):
             mask, share = moving_mask(frame, ground)
             if share > FLOOD:
                 self.flooded.append((time - step / 2, time + step / 2))
                 continue
             boxes = blobs(mask, least_px=max(4.0, least))
-            self.tracker.add(time, [b for b in boxes if not is_ghost(frame, ground, mask, b)])
+            boxes = [b for b in boxes if not is_ghost(frame, ground, mask, b)]
+            seen.append((time, np.packbits(mask), boxes))
+        # What one figure looks like here is known only after all of them were seen.
+        size = (stack.shape[1], stack.shape[2])
+        heights = learn_heights([box for _, _, boxes in seen for box in boxes], size)
+        for time, packed, boxes in seen:
+            if heights is not None and boxes:
+                mask = np.unpackbits(packed, count=size[0] * size[1]).reshape(size)
+                boxes = [part for box in boxes for part in part_figures(mask, box, heights)]
+            self.tracker.add(time, boxes)
         self._watch_falls(stack)
         self._frames, self._times = [], []
 
@@ -266,7 +278,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="1")
+@method("video-activity", version="2")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,
@@ -300,8 +312,11 @@ def find_activity(
 
     When it errs
     ------------
-    It calls it wrongly when two figures meet and part, as trails may be exchanged (association);
-    when a shadow, a reflection or headlights move over a region; when someone bends down behind a
+    It calls it wrongly when figures meet and part: what one box swallowed is followed as a group
+    for up to 4 s and may come out exchanged, or as one too many (association); when a shadow, a
+    reflection or headlights move over a region; at night, when scraps of figures come and go and
+    a trail that leaps between them seems to run;
+    "falls" when something drives or walks quickly down the picture or someone bends down behind a
     thing that was not declared (misinterpretation). It misses figures as light as the ground
     behind them, what stands still for more than half of two minutes, and running straight towards
     the camera (incompleteness). It says nothing about what is hidden, how far away something is,
@@ -328,7 +343,7 @@ def find_activity(
             trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
         )
         found.extend((event, trail) for event in events)
-    found = _with_descents(found, small)
+    found = _with_descents(found, small, trails)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
     coverage = _cover(frames, areas, occluders, small)
     return conclude(
@@ -339,8 +354,35 @@ def find_activity(
     )  # fmt: skip
 
 
+def _travels(descent: Descent, trails: Sequence[Trail], factor: float) -> bool:
+    """Whether what sank went down the picture as a whole: a fall leaves the foot where it was."""
+    import numpy as np
+
+    t, x, y = (np.array([p[k] for p in descent.path]) for k in range(3))
+    x, y = x / factor, y / factor
+    for trail in trails:
+        times, boxes = np.array(trail.times), np.array(trail.boxes)
+        near = (times >= descent.start - 0.3) & (times <= descent.end + 0.3)
+        if near.sum() < 3:
+            continue
+        left, top, wide, high = boxes[near].T
+        at = np.interp(times[near], t, x), np.interp(times[near], t, y)
+        there = (at[0] > left - 0.2 * wide) & (at[0] < left + 1.2 * wide)
+        there &= (at[1] > top - 0.2 * high) & (at[1] < top + 1.2 * high)
+        if there.mean() < 0.6:
+            continue
+        feet, middle, sank = top + high, left + wide / 2, float(np.ptp(y)) + 1.0
+        down, aside, taller = (
+            float(np.median(part[-2:]) - np.median(part[:2])) for part in (feet, middle, high)
+        )
+        upright = taller > -0.25 * float(np.median(high[:2]))
+        if upright and (down > 0.6 * sank or abs(aside) > sank):
+            return True
+    return False
+
+
 def _with_descents(
-    found: list[tuple[Event, Trail]], small: _Small
+    found: list[tuple[Event, Trail]], small: _Small, trails: Sequence[Trail]
 ) -> list[tuple[Event, Trail]]:
     """Falls seen as sinking movement, where no trail already tells of them."""
     out = list(found)
@@ -349,7 +391,7 @@ def _with_descents(
             e.kind == "falls" and e.region == name and abs(e.start - descent.start) < 1.5
             for e, _ in out
         )
-        if twin:
+        if twin or _travels(descent, trails, small.factor):
             continue
         points = [(t, x / small.factor, y / small.factor) for t, x, y in descent.path]
         half = 0.25 * tall

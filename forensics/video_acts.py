@@ -5,6 +5,7 @@ Pure functions of arrays; the foot of the box decides what is inside.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["Event", "find_events_of_trail", "inside"]
+__all__ = ["Event", "edge_distance", "find_events_of_trail", "inside"]
+
+#: What neither comes from an edge of the picture nor goes there must last this long.
+_SCRAP_S = 1.5
 
 Kind = Literal["enters", "leaves", "falls", "runs", "stands-still"]
 
@@ -70,10 +74,50 @@ def _settled(flags: NDArray[np.bool_], times: Floats, hold_s: float) -> NDArray[
     return out
 
 
+def edge_distance(polygon: Sequence[tuple[float, float]], x: Floats, y: Floats) -> Floats:
+    """How far points are from a polygon's edge, in its pixels; negative outside."""
+    import numpy as np
+
+    away = np.full(np.shape(x), np.inf)
+    n = len(polygon)
+    for i in range(n):
+        (x0, y0), (x1, y1) = polygon[i], polygon[(i + 1) % n]
+        dx, dy = x1 - x0, y1 - y0
+        share = np.clip(((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
+        away = np.minimum(away, np.hypot(x - x0 - share * dx, y - y0 - share * dy))
+    signed: Floats = np.where(inside(polygon, x, y), away, -away)
+    return signed
+
+
+def _crossed(distance: Floats, least_px: float) -> NDArray[np.bool_]:
+    """Which points count as inside: a side is changed only by going `least_px` beyond the edge.
+
+    Who stands on the edge neither enters nor leaves with every step of the measurement. The change
+    is dated when the edge itself was last crossed.
+    """
+    import numpy as np
+
+    within = distance > 0
+    out = within.copy()
+    sure = np.flatnonzero(np.abs(distance) >= least_px)
+    if not len(sure):
+        return np.full(len(distance), bool(np.median(distance) > 0))
+    out[: sure[0]] = within[sure[0]]
+    for one, other in itertools.pairwise(sure.tolist()):
+        if within[one] == within[other]:
+            out[one:other] = within[one]
+        else:
+            # The last point still on the old side, between the two sure ones.
+            turn = one + int(np.flatnonzero(within[one:other] == within[one])[-1])
+            out[one : turn + 1], out[turn + 1 : other] = within[one], within[other]
+    out[sure[-1] :] = within[sure[-1]]
+    return out
+
+
 def find_events_of_trail(
     trail: Trail, regions: Sequence[Region], *, clip_start_s: float, clip_end_s: float,
-    frame_size: tuple[float, float], hold_s: float = 0.4, run_heights: float = 1.35,
-    still_heights: float = 0.18, still_s: float = 2.0,
+    frame_size: tuple[float, float], hold_s: float = 0.4, edge_heights: float = 0.1,
+    run_heights: float = 1.35, still_heights: float = 0.18, still_s: float = 2.0,
 ) -> list[Event]:  # fmt: skip
     """What one trail did in each region.
 
@@ -89,6 +133,9 @@ def find_events_of_trail(
         Width and height of the picture.
     hold_s
         How long something must stay on one side before it counts.
+    edge_heights
+        How far beyond the edge, in own heights, it must come before it counts as across; no more
+        than a twentieth of the region's smaller side.
     run_heights, still_heights
         Speed in own heights per second from which it runs, up to which it stands still.
     still_s
@@ -105,10 +152,19 @@ def find_events_of_trail(
     speed = _speed(times, foot_x, foot_y) / max(tall, 1.0)
     fall = _fall(times, boxes)
     margin = 0.02 * frame_size[0]
+    if times[-1] - times[0] < _SCRAP_S and not (
+        _at_border(boxes[0], frame_size, margin) or _at_border(boxes[-1], frame_size, margin)
+    ):
+        # Nothing comes from nowhere and goes nowhere in a moment: a scrap of something else.
+        return []
     events: list[Event] = []
     for region in regions:
-        raw = inside(region.polygon, foot_x, np.minimum(foot_y, frame_size[1] - 1))
-        within = _settled(raw, times, hold_s)
+        foot = np.minimum(foot_y, frame_size[1] - 1)
+        away = edge_distance(region.polygon, foot_x, foot)
+        # A narrow region leaves no room for a wide margin.
+        across = min(np.ptp([x for x, _ in region.polygon]), np.ptp([y for _, y in region.polygon]))
+        least_px = max(1.5, min(edge_heights * tall, 0.05 * float(across)))
+        within = _settled(_crossed(away, least_px), times, hold_s)
         for a, b in _runs(within):
             if times[b] - times[a] < hold_s:
                 continue

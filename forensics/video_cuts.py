@@ -327,7 +327,7 @@ def find_shots(
     # Cuts, discontinuities and keyframes ask in turn about the same measurements.
     digest = hashlib.sha256(repr((thumbs.shape, rate_hz)).encode())
     for array in (thumbs, level, chroma):
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     key = digest.digest()
     if key not in _known:
         _known.clear()

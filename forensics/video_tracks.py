@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 __all__ = [
-    "FLOOD", "Ground", "Trail", "Tracker", "blobs", "is_ghost", "learn_ground", "moving_mask",
-    "repair_ground", "smoothed",
+    "FLOOD", "Ground", "Trail", "Tracker", "blobs", "is_ghost", "learn_ground", "learn_heights",
+    "moving_mask", "part_figures", "repair_ground", "smoothed",
 ]  # fmt: skip
 
 #: Grey levels below which a difference is never movement, and multiples of a pixel's own noise.
@@ -28,6 +28,8 @@ _LEAST_LEVELS = 11.0
 _NOISE_TIMES = 4.5
 #: A frame with more than this share of moving pixels has changed its light, not its content.
 FLOOD = 0.45
+#: Boxes of upright figures from which their usual height is learned.
+_LEAST_UPRIGHT = 60
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Trail:
 
     times: list[float] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    #: How much of it was seen by itself; what follows is taken to be hidden in a group.
+    own: int = 1
 
     @property
     def last(self) -> tuple[float, float, float, float]:
@@ -246,6 +250,112 @@ def _joined(
     return boxes
 
 
+def learn_heights(
+    boxes: Sequence[tuple[float, float, float, float]], size: tuple[int, int]
+) -> tuple[float, float] | None:
+    """How tall an upright figure is where its foot stands: height = a + b * foot row.
+
+    Parameters
+    ----------
+    boxes
+        Every box (x, y, w, h) of a stretch; those that stand upright and touch no border count.
+    size
+        Height and width of the picture.
+
+    Returns
+    -------
+    tuple of float or None
+        a and b in pixels; None where too few stood upright to say.
+    """
+    import numpy as np
+
+    all_boxes = np.array(boxes, dtype=float).reshape(-1, 4)
+    x, y, w, h = all_boxes.T
+    upright = (h > 1.8 * w) & (h < 3.6 * w) & (y > 1) & (y + h < size[0] - 1)
+    upright &= (x > 1) & (x + w < size[1] - 1)
+    if upright.sum() < _LEAST_UPRIGHT:
+        return None
+    foot, tall = (y + h)[upright], h[upright]
+    usual = float(np.median(tall))
+    edges = np.quantile(foot, np.linspace(0, 1, 9))
+    where = np.clip(np.searchsorted(edges, foot, "right") - 1, 0, 7)
+    middles = [(float(np.median(foot[where == k])), float(np.median(tall[where == k])))
+               for k in range(8) if (where == k).sum() >= 5]  # fmt: skip
+    rows, heights = np.array(middles).T if middles else (foot, tall)
+    if len(rows) < 3 or float(np.ptp(rows)) < 0.5 * usual:
+        return usual, 0.0
+    i, j = np.triu_indices(len(rows), 1)
+    apart = np.abs(rows[j] - rows[i]) > 1
+    slopes = ((heights[j] - heights[i])[apart] / (rows[j] - rows[i])[apart]).tolist()
+    slope = float(np.clip(np.median(slopes), 0.0, 1.0))
+    return float(np.median(heights - slope * rows)), slope
+
+
+def part_figures(
+    mask: Bytes, box: tuple[float, float, float, float], heights: tuple[float, float]
+) -> list[tuple[float, float, float, float]]:
+    """The figures in one box: too wide or too tall for one, it is cut where it is thinnest.
+
+    Parameters
+    ----------
+    mask
+        (h, w) of 0 and 1.
+    box
+        Of connected movement.
+    heights
+        From `learn_heights`.
+
+    When it errs
+    ------------
+    Figures one behind the other stay one; someone with a cart or a bicycle may become two.
+    """
+    import numpy as np
+
+    x, y, w, h = (int(v) for v in box)
+    tall = max(6.0, heights[0] + heights[1] * (y + h))
+    part = mask[y : y + h, x : x + w] > 0
+    if h > 1.45 * tall:
+        # The lower figure is as tall as its place says; above its head begins the other.
+        low, high = int(max(1, h - 1.2 * tall)), int(min(h - 2, h - 0.85 * tall))
+        # Where it is thinnest; among equals, where the head should be.
+        rows = part.sum(axis=1) + 0.5 * np.abs(np.arange(h) - (h - tall)) / tall
+        cut = low + int(np.argmin(rows[low : high + 1])) if high > low else 0
+        above = max(6.0, heights[0] + heights[1] * (y + cut))
+        if cut > 0.5 * above:
+            pieces = _pieces(part, (slice(0, cut), slice(None)), (slice(cut, h), slice(None)))
+            return [(x + a, y + b, c, d) for a, b, c, d in pieces]
+    if w > 0.6 * tall and h > 0.6 * tall:
+        # Heads and shoulders; legs swing.
+        columns = part[: max(3, int(0.6 * h))].sum(axis=0).astype(float)
+        columns = np.convolve(columns, np.ones(3) / 3, "same")
+        side = max(2, int(0.2 * tall))
+        best, cut = 1.0, 0
+        for at in range(side, w - side):
+            least = min(columns[:at].max(), columns[at:].max())
+            depth = columns[at] / max(least, 1.0)
+            if least > 0.25 * tall and depth < best:
+                best, cut = float(depth), at
+        if best < 0.55:
+            pieces = _pieces(part, (slice(None), slice(0, cut)), (slice(None), slice(cut, w)))
+            return [(x + a, y + b, c, d) for a, b, c, d in pieces]
+    return [box]
+
+
+def _pieces(
+    part: NDArray[np.bool_], *places: tuple[slice, slice]
+) -> list[tuple[float, float, float, float]]:
+    """The tight box of what moves in each of two parts of a box."""
+    import numpy as np
+
+    found = []
+    for rows, columns in places:
+        ys, xs = np.nonzero(part[rows, columns])
+        if len(ys):
+            top, left = ys.min() + (rows.start or 0), xs.min() + (columns.start or 0)
+            found.append((float(left), float(top), float(np.ptp(xs) + 1), float(np.ptp(ys) + 1)))
+    return found
+
+
 class Tracker:
     """Strings boxes into trails, frame by frame; a trail ends when nothing continues it.
 
@@ -253,10 +363,12 @@ class Tracker:
     ----------
     lost_s
         How long a trail may go unseen.
+    group_s
+        How long it may stay hidden in a group, where one box has swallowed two trails.
     """
 
-    def __init__(self, *, lost_s: float = 1.0) -> None:
-        self.lost_s = lost_s
+    def __init__(self, *, lost_s: float = 1.0, group_s: float = 4.0) -> None:
+        self.lost_s, self.group_s = lost_s, group_s
         self.live: list[Trail] = []
         self.done: list[Trail] = []
 
@@ -267,19 +379,51 @@ class Tracker:
 
         live = self.live
         taken: set[int] = set()
+        matched: dict[int, Trail] = {}
         if live and boxes:
             cost = np.array([[self._cost(trail, time, box) for box in boxes] for trail in live])
-            for i, j in zip(*linear_sum_assignment(cost), strict=True):
+            # A trail that nothing continues must not push another off its own box.
+            for i, j in zip(*linear_sum_assignment(np.minimum(cost, 1.0)), strict=True):
                 if cost[i, j] < 1.0:
-                    live[int(i)].times.append(time)
-                    live[int(i)].boxes.append(boxes[int(j)])
+                    matched[int(j)] = live[int(i)]
                     taken.add(int(j))
+        self._group(time, boxes, matched)
+        for j, trail in matched.items():
+            trail.times.append(time)
+            trail.boxes.append(boxes[j])
+            trail.own = len(trail.times)
         self.live = []
         for trail in live:
             (self.live if time - trail.times[-1] <= self.lost_s else self.done).append(trail)
         for number, box in enumerate(boxes):
             if number not in taken:
                 self.live.append(Trail([time], [box]))
+
+    def _group(
+        self, time: float, boxes: Sequence[tuple[float, float, float, float]],
+        matched: dict[int, Trail],
+    ) -> None:  # fmt: skip
+        """Keep alive what stands in a group: one box has swallowed a trail beside its own."""
+        seen = {id(trail) for trail in matched.values()}
+        for trail in self.live:
+            if id(trail) in seen or time - trail.times[trail.own - 1] > self.group_s:
+                continue
+            x, y, w, h = trail.last
+            for j, mate in matched.items():
+                a, b, c, d = boxes[j]
+                across = min(x + w, a + c) - max(x, a)
+                down = min(y + h, b + d) - max(y, b)
+                # The box must have grown to hold both, unless it holds them already.
+                grown = c * d > 1.15 * mate.last[2] * mate.last[3]
+                held = trail.own < len(trail.times)
+                if across < 0.5 * w or down < 0.5 * h or not (grown or held):
+                    continue
+                right = x + w / 2 > mate.last[0] + mate.last[2] / 2
+                left = a + c - w if right else a
+                lift = max(0.0, min(mate.last[1] + mate.last[3] - y - h, d - h))
+                trail.times.append(time)
+                trail.boxes.append((left, b + d - h - lift, w, h))
+                break
 
     def _cost(
         self, trail: Trail, time: float, box: tuple[float, float, float, float]
@@ -299,6 +443,9 @@ class Tracker:
     def finish(self) -> list[Trail]:
         """All trails, in order of their start."""
         trails = self.done + self.live
+        for trail in trails:
+            # Who never parted from the group again was last seen where it joined it.
+            del trail.times[trail.own :], trail.boxes[trail.own :]
         return sorted(trails, key=lambda trail: trail.times[0])
 
 

@@ -19,7 +19,9 @@ from forensics.video_tracks import (
     blobs,
     is_ghost,
     learn_ground,
+    learn_heights,
     moving_mask,
+    part_figures,
     repair_ground,
 )
 
@@ -167,6 +169,66 @@ def test_what_stood_there_all_along_leaves_no_ghost() -> None:
     mask, _ = moving_mask(frames[-1], level)
     left = [b for b in blobs(mask, least_px=8) if 40 < b[0] + b[2] / 2 < 80]
     assert left == [] or all(is_ghost(frames[-1], level, mask, b) for b in left)
+
+
+def test_two_side_by_side_are_parted_and_one_is_not() -> None:
+    alone = [(20.0 * k, 100.0 - 40, 14.0, 40.0) for k in range(1, 20)] * 5
+    heights = learn_heights(alone, (240, 480))
+    assert heights is not None and heights[0] + 100 * heights[1] == pytest.approx(40, abs=1)
+    mask = np.zeros((240, 480), np.uint8)
+    mask[60:100, 100:114] = mask[62:100, 120:134] = 1
+    mask[80:84, 114:120] = 1  # they hold hands
+    one, other = part_figures(mask, (100, 60, 34, 40), heights)
+    assert one[0] == 100 and one[2] <= 20 and other[0] + other[2] == 134 and other[2] <= 20
+    mask[:] = 0
+    mask[60:100, 100:122] = 1
+    assert part_figures(mask, (100, 60, 22, 40), heights) == [(100, 60, 22, 40)]
+
+
+def test_one_behind_and_above_the_other_are_parted() -> None:
+    heights = (40.0, 0.0)
+    mask = np.zeros((240, 480), np.uint8)
+    mask[20:58, 104:116] = mask[58:100, 100:114] = 1
+    parts = part_figures(mask, (100, 20, 16, 80), heights)
+    assert [round(y + h) for _, y, _, h in parts] == [pytest.approx(60, abs=4), 100]
+    assert learn_heights([(5.0, 5.0, 10.0, 25.0)] * 20, (240, 480)) is None
+
+
+def test_two_that_pass_each_other_stay_two_trails() -> None:
+    tracker = Tracker()
+    for k in range(60):
+        one, other = 20.0 + 3 * k, 200.0 - 3 * k
+        if abs(one - other) < 16:  # one box for both
+            boxes = [(min(one, other), 60.0, 14 + abs(one - other), 40.0)]
+        else:
+            boxes = [(one, 60.0, 14.0, 40.0), (other, 60.0, 14.0, 40.0)]
+        tracker.add(k / 10, boxes)
+    trails = tracker.finish()
+    assert len(trails) == 2
+    assert all(len(trail.times) >= 58 for trail in trails)
+
+
+def test_a_trail_that_is_lost_does_not_push_another_off_its_box() -> None:
+    tracker = Tracker()
+    for k in range(20):
+        boxes = [(100.0 + k, 60.0, 14.0, 40.0)]
+        # The second goes, and at once a third comes far away.
+        boxes.append((300.0, 60.0, 14.0, 40.0) if k < 10 else (20.0, 60.0, 14.0, 40.0))
+        tracker.add(k / 10, boxes)
+    assert max(len(trail.times) for trail in tracker.finish()) == 20
+
+
+def test_who_stands_on_the_edge_does_not_enter_again_and_again() -> None:
+    region = Region("bench", ((100, 100), (300, 100), (300, 200), (100, 200)))
+    times = [k / 10 for k in range(200)]
+    shake = [3.0 * (-1) ** (k // 7) for k in range(200)]
+    stays = Trail(times, [(200.0, 60 + s, 14.0, 40.0) for s in shake])
+    walks = Trail(times, [(60.0 + k, 110.0, 14.0, 40.0) for k in range(200)])
+    known = {"clip_start_s": 0.0, "clip_end_s": 19.9, "frame_size": (640.0, 360.0)}
+    kinds = [e.kind for e in find_events_of_trail(stays, [region], **known)]
+    assert "enters" not in kinds and "leaves" not in kinds
+    [enters] = [e for e in find_events_of_trail(walks, [region], **known) if e.kind == "enters"]
+    assert enters.end == pytest.approx(3.3, abs=0.2)
 
 
 def test_the_even_odd_rule() -> None:
