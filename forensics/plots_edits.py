@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_edits", "draw_keyframes", "draw_strip", "write_keyframes"]
 
+#: Heights at which findings are named in their row, in turn.
+_HEIGHTS = (0.2, -0.05, -0.3)
+
 _COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inconclusive",
           "consistent": "consistent with an original"}  # fmt: skip
@@ -168,6 +171,8 @@ def _draw_levels(
             row, float(part.span.length), left=float(part.span.start), height=0.9,
             color="#e6e6e6", edgecolor="#bdbdbd", hatch="////", linewidth=0, zorder=1,
         )  # fmt: skip
+    length = float(whole.length) if whole is not None else 0.0
+    written: dict[int, tuple[float, int]] = {}
     for number, observation in enumerate(seen):
         if observation.span is None:
             continue
@@ -189,8 +194,13 @@ def _draw_levels(
             )  # fmt: skip
             axes.plot([low, low], [rows[level] - 0.32, rows[level] + 0.32], color=colour,
                       linewidth=2, zorder=3)  # fmt: skip
+        row = max(rows[n] for n in named & set(rows))
+        # Names that would lie on each other take turns in height.
+        before, turn = written.get(row, (-1e9, 0))
+        turn = (turn + 1) % len(_HEIGHTS) if low - before < 0.1 * length else 0
+        written[row] = low, turn
         axes.annotate(
-            f" {number + 1} {said.kind}", (low, max(rows[n] for n in named & set(rows)) + 0.2),
+            f" {number + 1} {said.kind}", (low, row + _HEIGHTS[turn]),
             fontsize=7.5, color=colour, rotation=0, annotation_clip=True, zorder=4,
         )  # fmt: skip
     for level in silent:
