@@ -15,6 +15,7 @@ from forensics.model import Clip, Coverage, Discontinuity, Examination, Progress
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, one_thread, read_stretch, scan
 from forensics.video import find_discontinuities
+from forensics.video_cadence import find_cadence
 from forensics.video_judge import Seen, is_remark, judge_frames
 from forensics.video_measure import FrameRows, frame_rate_hz, measure_frames
 
@@ -141,6 +142,11 @@ def measure_power(
             have_s=(last - first) / rate, hint="try a smaller length_s",
         )  # fmt: skip
     frames, _ = read_stretch(clip, first, last, width_px=width)
+    cadence = find_cadence(measured.columns["diff"], rate)
+    if cadence is not None:
+        # The experiment is about the pictures, as the examination is.
+        frames = frames[cadence.shown[first:last]]
+        rate *= float(cadence.shown.mean())
     measures: dict[str, Quantity] = {}
     jobs: list[Made] = ["untouched", *kinds]
     for number, kind in enumerate(jobs):

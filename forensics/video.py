@@ -14,8 +14,9 @@ from forensics.model import Clip, Cut, Examination, Observation, Progress, Quant
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, one_thread
 from forensics.video_activity import find_activity
+from forensics.video_cadence import find_cadence, measure_distinct
 from forensics.video_cuts import find_shots
-from forensics.video_judge import judge_frames, observe
+from forensics.video_judge import judge_cadence, judge_frames, observe
 from forensics.video_keyframes import find_keyframes
 from forensics.video_measure import frame_rate_hz, measure_frames
 from forensics.video_spikes import shipped_model
@@ -104,8 +105,9 @@ def find_discontinuities(
     key picture (of this or an older encoding), a knock or somebody at the edge explains is no
     step. Copied stretches are found by the seam at which pictures begin to agree with others, and
     by their motion at a lag; freezes by a standstill that begins and ends at once inside a moving
-    view. Stretches where a deletion could not have been seen are listed in
-    ``coverage.not_testable``.
+    view. Where a conversion of the frame rate repeats pictures evenly, the distinct pictures are
+    measured by themselves (a second decode) and the repeats are one finding. Stretches where a
+    deletion could not have been seen are listed in ``coverage.not_testable``.
 
     Parameters
     ----------
@@ -139,10 +141,11 @@ def find_discontinuities(
     misinterpretation). Motion that stands in three places without a seam is a remark of its own
     (score 0.4 at most), as a machine's would be. Misses a deletion when nothing moves at that place
     (see the not-testable map), when few frames are removed, in the first and last six frames of a
-    file, at a regular key picture, at the edge of the view alone, or behind constant fast motion; a
-    freeze that ends as gently as a view fills again; whatever is over within 0.6 seconds, which it
-    takes for a flash or an insect; a copy when less than 0.3 s of it moves (0.8 s where no step
-    shows at its ends), or when it was mirrored or slowed down (incompleteness). Says nothing about
+    file, at a regular key picture, at the edge of the view alone, behind constant fast motion, or
+    where a conversion of the rate left pictures out; a freeze that ends as gently as a view fills
+    again; whatever is over within 0.6 seconds, which it takes for a flash or an insect; a copy when
+    less than 0.3 s of it moves (0.8 s where no step shows at its ends), or when it was mirrored or
+    slowed down (incompleteness). Says nothing about
     edits inside a picture, and nothing about who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
@@ -152,9 +155,16 @@ def find_discontinuities(
             f"{len(measured)} frames are too few to say what is usual", need_s=12 / rate,
             have_s=len(measured) / rate,
         )  # fmt: skip
+    cadence = find_cadence(measured.columns["diff"], rate)
+    distinct = measured
+    if cadence is not None:
+        distinct = measure_distinct(clip, measured, cadence, progress=progress)
+        rate *= len(distinct) / len(measured)
     with one_thread():
-        seen = judge_frames(measured, rate, least_score=least_score)
-    lost = map_not_testable(measured, rate, removed_s=removed_s)
+        seen = judge_frames(distinct, rate, least_score=least_score)
+    if cadence is not None:
+        seen = judge_cadence(seen, cadence.shown, cadence.repeated)
+    lost = map_not_testable(distinct, rate, removed_s=removed_s)
     covered = measured.coverage()
     coverage = msgspec.structs.replace(covered, not_testable=lost)
     whole = float(covered.span.length) if covered.span else 0.0
@@ -168,7 +178,11 @@ def find_discontinuities(
         measures={
             "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
                                  "clip's own pictures; measure_power makes real ones"),
-            "frame_rate": Quantity(rate, "Hz", note="from the median step of the stamps"),
+            "frame_rate": Quantity(
+                round(rate, 3), "Hz", note="from the median step of the stamps"
+                if cadence is None else f"of distinct pictures; {cadence.repeated} frames repeat "
+                "the one before, evenly: converted from about this rate, and judged without them"
+            ),
             "least_score": Quantity.exact(
                 shipped_model().least_score if least_score is None else least_score, "",
                 note=f"threshold of bare steps; model fitted {shipped_model().fitted}",

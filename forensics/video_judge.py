@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["Seen", "explain", "is_remark", "judge_frames", "observe"]
+__all__ = ["Seen", "explain", "is_remark", "judge_cadence", "judge_frames", "observe"]
 
 #: What a copy's supports say when its motion stands in more than two places, with no seam.
 PERIODIC = "the same motion in three places or more, without a seam"
@@ -301,19 +301,42 @@ def _order(
 
 
 def _doubles(diff: NDArray[np.float64], frozen: NDArray[np.bool_]) -> list[Seen]:
-    import numpy as np
-
+    """Frames doubled out of turn; what a conversion of the rate repeats was left out before."""
     doubles = find_doubles(diff)
     doubles = doubles[~frozen[doubles]]
     if not len(doubles):
         return []
-    gaps = np.diff(doubles)
-    regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.6
-    supports = ("doubled frame", "regular" if regular else "irregular")
     return [
-        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1,
-             0.2 if regular else 0.3, supports, (), strength=float(len(doubles)))
+        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1, 0.3,
+             ("doubled frame", "irregular"), (), strength=float(len(doubles)))
     ]  # fmt: skip
+
+
+def judge_cadence(
+    seen: Sequence[Seen], shown: NDArray[np.bool_], repeated: int
+) -> list[Seen]:
+    """What was judged on the distinct pictures alone, in frames of the file, and their cadence."""
+    import numpy as np
+
+    places = np.flatnonzero(shown)
+
+    def frame(place: int) -> int:
+        return int(places[place]) if place < len(places) else len(shown)
+
+    found = [
+        replace(
+            one, first=frame(one.first), last=frame(one.last),
+            boundaries=tuple(frame(b) for b in one.boundaries),
+            source=(frame(one.source[0]), frame(one.source[1])) if one.source else None,
+        )
+        for one in seen
+    ]  # fmt: skip
+    first, last = np.flatnonzero(~shown)[[0, -1]]
+    found.append(
+        Seen("doubled-frames", int(first), int(last) + 1, 0.2, ("doubled frame", "regular"), (),
+             strength=float(repeated))
+    )  # fmt: skip
+    return sorted(found, key=lambda one: (one.first, one.last))
 
 
 _BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
