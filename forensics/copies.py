@@ -180,7 +180,7 @@ def _nearer(one: Signature, other: Signature) -> Literal["this", "other", "undec
     return "undecided"
 
 
-@method("copies", version="1", references=("Change correlation over all lags; see the module",))
+@method("copies", version="2", references=("Change correlation over all lags; see the module",))
 def find_copies(clips: Sequence[Clip], *, progress: Progress | None = None) -> Examination:
     """Which clips show the same footage, and which of two copies is nearer the original.
 

@@ -304,7 +304,7 @@ def _explanations(flash: FlashSeen, frame_s: float) -> tuple[Explanation, ...]:
     )
 
 
-@method("flashes-seen", version="1")
+@method("flashes-seen", version="2")
 def find_flashes(clip: Clip, *, longest_s: float = 0.5, progress: Progress | None = None
                  ) -> Examination:  # fmt: skip
     """Find short rises of brightness, with their place and what else can cause them.

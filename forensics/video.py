@@ -36,7 +36,7 @@ def _rate(measured: Measurements) -> float:
 
 
 @method(
-    "video-cuts", version="2",
+    "video-cuts", version="3",
     references=("PySceneDetect (idea of a ratio to the neighbouring steps)",),
 )  # fmt: skip
 def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
