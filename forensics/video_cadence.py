@@ -28,8 +28,9 @@ REPEATS = 0.15
 MOVES = 0.3
 #: Frames on either side in which the steps around are looked for.
 REACH = 5
-#: Least frames in motion, and the least share of them that repeat, that make a cadence…
-LEAST_FRAMES, LEAST_SHARE = 48, 0.1
+#: Least frames in motion, and the least share of them that repeat, that make a cadence (where fewer
+#: do, as in 24 played at 30, steps are judged well enough among them, and copies better)…
+LEAST_FRAMES, LEAST_SHARE = 48, 0.3
 #: …when this share of the repeats come as evenly as a conversion of the rate spaces them.
 EVEN = 0.8
 #: Rates pictures are taken at, in Hz: one of them is continued through what stands still…

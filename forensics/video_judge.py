@@ -301,14 +301,18 @@ def _order(
 
 
 def _doubles(diff: NDArray[np.float64], frozen: NDArray[np.bool_]) -> list[Seen]:
-    """Frames doubled out of turn; what a conversion of the rate repeats was left out before."""
+    import numpy as np
+
     doubles = find_doubles(diff)
     doubles = doubles[~frozen[doubles]]
     if not len(doubles):
         return []
+    gaps = np.diff(doubles)
+    regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.6
+    supports = ("doubled frame", "regular" if regular else "irregular")
     return [
-        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1, 0.3,
-             ("doubled frame", "irregular"), (), strength=float(len(doubles)))
+        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1,
+             0.2 if regular else 0.3, supports, (), strength=float(len(doubles)))
     ]  # fmt: skip
 
 
