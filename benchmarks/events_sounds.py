@@ -40,10 +40,6 @@ BEDS = {
         "city": "street", "jfk": "voices",
     },
 }  # fmt: skip
-#: Beds with real, unlabelled impulses of their own (crackles; knocks on a meeting's table): what
-#: is found there counts against us although it may be right, so they are reported on their own.
-OWN_IMPULSES = ("010 - Fire crackling", "trn01", "trn02", "trn03")
-
 #: Family -> (kind, files as parent/name). A family is one gun, one door, one recording session.
 FRESH_IMPULSES = {
     "warzone2100-data/machine guns": ("shot", ("weapons/asltmg.ogg weapons/mgheavy.ogg "

@@ -8,7 +8,7 @@ from forensics.continuity_gather import gather
 from forensics.continuity_grid import layers
 from forensics.model import Clip, Progress, Quantity, Span, Value
 from forensics.provenance import method
-from forensics.scan_sound import check_not_listening_copy, iter_sound
+from forensics.scan_sound import iter_sound
 
 __all__ = ["CodecTrace", "measure_codec_generations"]
 
@@ -63,7 +63,6 @@ def measure_codec_generations(
     family (Apple's coders use the sine window for steady sound, others mostly KBD) and is no more
     than a hint. A generation at another sample rate leaves no grid (incompleteness).
     """
-    check_not_listening_copy(clip)
     found = gather(iter_sound(clip, chunk_s=chunk_s, progress=progress))
     constant, _ = layers(found.tracker)
     segments = found.tracker.segments

@@ -86,13 +86,6 @@ class FloorStep:
     loud_before_db: float
 
 
-def _quiet(levels: Floats, low: int, high: int, quantile: float = 0.2) -> Floats:
-    import numpy as np
-
-    found: Floats = np.quantile(levels[max(0, low) : max(1, high)], quantile, axis=0)
-    return found
-
-
 def _steps(levels: Floats, quantile: float, every: int) -> tuple[NDArray[np.int64], Floats]:
     """Difference of the quiet after and before, per band, at every `every` rows."""
     import numpy as np

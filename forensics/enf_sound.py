@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from forensics.enf_hum import RATE_HZ, Family, find_family
 from forensics.errors import SignalTooShort
 from forensics.model import Clip, Progress, Span
-from forensics.scan_sound import audio_stream, check_not_listening_copy, iter_sound
+from forensics.provenance import check_not_listening_copy
+from forensics.scan_sound import audio_stream, iter_sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +74,7 @@ def read_hum_sound(clip: Clip, *, progress: Progress | None = None) -> HumSound:
     import numpy as np
     from scipy.signal import resample_poly
 
+    # A reference to compare with is no method's first clip, so nothing refused it before.
     check_not_listening_copy(clip)
     own_rate = audio_stream(clip).sample_rate
     margin, down = 1600, _WIDE_HZ // RATE_HZ

@@ -37,7 +37,7 @@ from forensics.model import (
     seconds,
 )
 from forensics.provenance import conclude, keep, method
-from forensics.scan_sound import Sound, check_not_listening_copy, iter_sound
+from forensics.scan_sound import Sound, iter_sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -237,7 +237,6 @@ def find_events(
     missing: list[NotTestable] = []
     start: Fraction | None = None
     total = failures = 0
-    check_not_listening_copy(clip)
     chunks = iter_sound(clip, rate_hz=RATE_HZ, mono=True, chunk_s=chunk_s, progress=progress)
     for samples, first, core, stop, sounds in _blocks(chunks, round(_MARGIN_S * RATE_HZ)):
         for sound in sounds:

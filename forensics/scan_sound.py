@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any
 from forensics.clip import check_unchanged, open_container
 from forensics.errors import ClipRefused, ClipUnreadable, StreamMissing
 from forensics.model import AudioStream, Clip, Progress, Span
-from forensics.provenance import LISTENING_MARK, check_not_listening_copy
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LISTENING_MARK", "Sound", "audio_stream", "check_not_listening_copy", "iter_sound",
-           "read_sound"]  # fmt: skip
+__all__ = ["Sound", "audio_stream", "iter_sound", "read_sound"]
 
 #: Stamps may wobble by this much (containers round them) before a gap is real, in seconds.
 GAP_S = 0.02

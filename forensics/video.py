@@ -163,7 +163,7 @@ def find_discontinuities(
     with one_thread():
         seen = judge_frames(distinct, rate, least_score=least_score)
     if cadence is not None:
-        seen = judge_cadence(seen, cadence.shown, cadence.repeated)
+        seen = judge_cadence(seen, cadence.shown)
     lost = map_not_testable(distinct, rate, removed_s=removed_s)
     covered = measured.coverage()
     coverage = msgspec.structs.replace(covered, not_testable=lost)

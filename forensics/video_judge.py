@@ -316,9 +316,7 @@ def _doubles(diff: NDArray[np.float64], frozen: NDArray[np.bool_]) -> list[Seen]
     ]  # fmt: skip
 
 
-def judge_cadence(
-    seen: Sequence[Seen], shown: NDArray[np.bool_], repeated: int
-) -> list[Seen]:
+def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
     """What was judged on the distinct pictures alone, in frames of the file, and their cadence."""
     import numpy as np
 
@@ -335,10 +333,10 @@ def judge_cadence(
         )
         for one in seen
     ]  # fmt: skip
-    first, last = np.flatnonzero(~shown)[[0, -1]]
+    repeats = np.flatnonzero(~shown)
     found.append(
-        Seen("doubled-frames", int(first), int(last) + 1, 0.2, ("doubled frame", "regular"), (),
-             strength=float(repeated))
+        Seen("doubled-frames", int(repeats[0]), int(repeats[-1]) + 1, 0.2,
+             ("doubled frame", "regular"), (), strength=float(len(repeats)))
     )  # fmt: skip
     return sorted(found, key=lambda one: (one.first, one.last))
 
