@@ -1,6 +1,6 @@
 """Mains hum and lamps: cuts, what has no hum, dating and its false matches; by source recording.
 
-    python benchmarks/hum.py [--part hum|cuts|free|dating|lamp|lamp_dating] [--tune] [--quick]
+    python benchmarks/hum.py [--part hum|cuts|free|dating|lamp|lamp_dating] [--prompts DIR] [--tune]
 
 Real mains (``FORENSICS_MEDIA``) under real speech, or as the lamp of real footage, cut at known
 places. Thresholds were set on the first half of the mains, voices and footage; only the second
@@ -12,7 +12,6 @@ Writes ``benchmarks/results/sound_*.json`` and rows of ``benchmarks/results/rate
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 import tempfile
@@ -25,6 +24,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import hum_lamps
+from hum_voices import (
+    INNOCENT,
+    SPEEDS,
+    innocent,
+    is_fresh,
+    mixed,
+    sound_of,
+    use_prompts,
+    voice,
+    voices,
+)
 from sound_material import AEC, HALVES, MEDIA, SIZE, TODAY, Bench, digest, files_of, share
 
 import forensics
@@ -36,16 +46,6 @@ from forensics.scan_sound import read_sound
 RESULTS = ROOT / "benchmarks/results"
 RATE = 8000
 LEVELS = (0, -10, -20, -30)
-#: Played at these speeds, no multiple of 50 or 60 Hz lies within 1.2 Hz of another (up to 440 Hz).
-SPEEDS = ((40, 41), (200, 193))
-AMI = "audio_events/pyannote_ami/tests/data/"
-VOICES = {
-    "tune": [AMI + "trn01.wav", "audio_events/jfk/jfk.flac", HALVES["tune"][6],
-             "audio_multi/bbc/timbl_1.mp3", "audio_multi/bbc/timbl_3.mp3"],
-    "test": ["pocketsphinx", AMI + "trn02.wav", AMI + "trn03.wav", "audio_multi/bbc/r4_excerpt.ogg",
-             AEC + "DLhjtuwiEkS-68TsUVvW5g_nearend_singletalk_mic.wav",
-             "audio_events/librosa_data/198-209-0000.hq.ogg"],
-}  # fmt: skip
 #: Beside those of `HALVES`: reported only, never looked at while the method was made.
 MORE_FREE = [
     "audio_multi/bbc/timbl_2.mp3", "audio_multi/bbc/timbl_3.mp3", "audio_multi/bbc/r4_excerpt.ogg",
@@ -94,119 +94,115 @@ class Mains:
         return sum(np.sin(h * phase + h) * a for h, a in ((1, 0.1), (2, 1.0), (4, 0.6), (6, 0.3)))
 
 
-def sound_of(files: list[Path], seconds: float, rate: int) -> np.ndarray:
-    """Files one after another, again from the start where they are shorter than `seconds`."""
-    parts = [read_sound(forensics.open_clip(f), rate_hz=rate, mono=True).mono for f in files]
-    data = np.concatenate(parts)
-    return np.resize(data, max(round(seconds * rate), 1)).astype(np.float32)
+#: Turns of 100 Hz smaller than this (degrees; 0.25 ms removed) are counted apart: the fundamental
+#: then turns by less than the mains itself does within 5 s.
+WHOLE_DEG = 9.0
 
 
-@functools.lru_cache
-def _talk(name: str, rate: int) -> np.ndarray:
-    # Some of the voices hold a hum of their own, which would break where they begin again.
-    return resample_poly(sound_of(files_of(name), 91.0, rate)[: 300 * rate], *SPEEDS[0])
-
-
-def voice(seconds: float, which: int, rate: int) -> np.ndarray:
-    """Speech without a pause of ours; another start each time."""
-    names = VOICES[half()]
-    data = _talk(names[which % len(names)], rate)
-    return np.resize(np.roll(data, which * 17_003), round(seconds * rate))
-
-
-def mixed(talk: np.ndarray, hum: np.ndarray, level_db: float, rng) -> np.ndarray:
-    """Speech and hum, the hum `level_db` above the speech, scaled to a recording's level."""
-    size = min(len(talk), len(hum))
-    both = talk[:size] + hum[:size] * talk.std() / hum.std() * 10 ** (level_db / 20)
-    both = both * 0.12 / max(both.std(), 1e-9)
-    return np.clip(both + 1e-4 * rng.standard_normal(size), -1, 1)
-
-
-def ridden(samples: np.ndarray, rate: int) -> np.ndarray:
-    """The same with a bang and the automatic gain that answers it."""
-    out, at = samples.copy(), len(samples) // 2
-    after = np.arange(len(out) - at) / rate
-    out[at:] *= 1 - 0.85 * np.exp(-np.maximum(after - 0.02, 0) / 2)
-    out[at : at + rate // 20] += 0.5 * np.exp(-np.arange(rate // 20) / rate / 0.01)
-    return np.clip(out, -1, 1)
+def removed_holds(observation, gone: float) -> bool:
+    """Whether what was removed lies in the stated interval, modulo the period as stated."""
+    removed, period = observation.what.removed, observation.measures["period"]
+    count = max(0, round((gone - removed.value) / period.value))
+    wide = max(removed.high - removed.value, removed.value - removed.low)
+    off = abs(gone - removed.value - count * period.value)
+    return off <= wide + count * (period.high - period.low) / 2 + 1e-5
 
 
 def cuts(bench: Bench, rates: list) -> dict:
     """Cuts in real mains under real speech, by the hum's level; hours of the same uncut."""
     rng = np.random.default_rng(3)
-    files = references()
+    files, names = references(), voices()
     lines = [Mains(f) for f in files]
-    answer: dict = {}
+    answer: dict = {"voices": names}
     hits: dict[str, list[int]] = {}
-    errors, covered, shifted = [], 0, 0
+    errors, widths, covered, shifted = [], [], 0, 0
     for level in LEVELS:
-        cell = {"n": 0, "found": 0, "refused_cut": 0, "alarms_beside": 0, "missed": []}
-        for k in range(4 * int(SIZE["clips"])):
-            line = lines[k % len(lines)]
+        cell = {"n": 0, "found": 0, "whole_periods": 0, "refused_cut": 0, "alarms_beside": 0,
+                "missed": []}  # fmt: skip
+        aside, new = [0, 0], [0, 0]
+        for k in range(len(names) * int(SIZE["clips"]) * 2 // 3):
+            line = lines[(k + k // len(names)) % len(lines)]
             start = 20 + (30 * k) % (line.length_s - 130)
             hum = line.hum(95.0, start, RATE)
-            at, gone = rng.uniform(30, 60), rng.uniform(0.4, 3.0)
+            first = round(rng.uniform(30, 60) * RATE)
+            at, gone = first / RATE, round(rng.uniform(0.4, 3.0) * RATE) / RATE
             # Only the hum jumps in what is left of the talk: the words go on after the cut.
-            cut = np.concatenate([hum[: round(at * RATE)], hum[round((at + gone) * RATE) :]])
+            cut = np.concatenate([hum[:first], hum[first + round(gone * RATE) :]])
             samples = mixed(voice(90.0, k, RATE), cut, level, rng)
             codec = "libmp3lame" if k % 2 else "pcm_s16le"
             exam = enf.find_phase_breaks(bench.clip(samples, RATE, codec))
             near = [o for o in exam.observations if float(o.span.start) <= at <= float(o.span.end)]
+            turned = line.turned_deg(start + at, gone)
+            whole = abs(turned) < WHOLE_DEG
+            fresh = is_fresh(names[k % len(names)])
             cell["n"] += 1
             cell["found"] += bool(near)
+            cell["whole_periods"] += whole
             cell["refused_cut"] += exam.outcome == "not-applicable"
             cell["alarms_beside"] += len(exam.observations) - len(near)
+            for tally, counted in ((aside, not whole), (new, fresh and not whole)):
+                tally[0] += bool(near) and counted
+                tally[1] += counted
             if not near:
-                turned = line.turned_deg(start + at, gone)
-                cell["missed"].append(f"{k}: 100 Hz turned by {turned:.0f} degrees")
+                why = ", not measurable" if exam.outcome == "not-applicable" else ""
+                name = names[k % len(names)].split("/")[-1]
+                cell["missed"].append(f"{name}: 100 Hz turned by {turned:.0f} degrees{why}")
                 continue
-            middle = float(near[0].span.start + near[0].span.end) / 2
-            errors.append(abs(middle - at))
-            removed = near[0].what.removed
-            period = float(removed.note.split()[-2]) / 1000
-            off = abs((removed.value - gone + period / 2) % period - period / 2)
+            span = near[0].span
+            errors.append(abs(float(span.start + span.end) / 2 - at))
+            widths.append(float(span.length))
             shifted += 1
-            covered += off <= max(removed.high - removed.value, removed.value - removed.low) + 1e-5
+            covered += removed_holds(near[0], gone)
         key = "at" if level >= -10 else "weak" if level >= -20 else "below"
         held = hits.setdefault(key, [0, 0])
         held[0] += cell["found"]
         held[1] += cell["n"]
         cell["found"] = share(cell["found"], cell["n"])
+        cell["found, whole periods aside"] = share(*aside)
+        cell["of these under voices never heard before"] = share(*new)
         answer[f"{level} dB"] = cell
     answer["place, s: median"] = round(float(np.median(errors)), 3)
     answer["place, s: largest"] = round(max(errors), 3)
+    answer["stated place is this wide, s: median, largest"] = [
+        round(float(np.median(widths)), 2), round(max(widths), 2)]  # fmt: skip
     answer["removed length modulo the period inside its interval"] = share(covered, shifted)
     hours = alarms = 0.0
     refused = 0
     by_voice: dict[str, int] = {}
+    by_kind = dict.fromkeys(INNOCENT, 0)
     for number, line in enumerate(lines):
-        for k in range(len(VOICES[half()])):
+        for k, _ in enumerate(names):
             talk = voice(line.length_s - 31, k + number, 2000)
             hum = line.hum(line.length_s - 31, 15.0, 2000)
-            samples = mixed(talk, hum, LEVELS[k % 3], rng)
-            if number % 2:
-                samples = ridden(samples, 2000)
+            samples = mixed(talk, hum, LEVELS[(k + number) % 3], rng)
+            kind = (number + 3 * k) % 4
+            samples = innocent(bench, samples, 2000, kind, rng)
             exam = enf.find_phase_breaks(bench.clip(samples, 2000))
-            refused += exam.outcome == "not-applicable"
+            if exam.outcome == "not-applicable":
+                refused += 1
+                continue
             hours += len(samples) / 2000 / 3600
             alarms += len(exam.observations)
-            name = VOICES[half()][(k + number) % len(VOICES[half()])]
+            by_kind[INNOCENT[kind]] += len(exam.observations)
+            name = names[(k + number) % len(names)]
             by_voice[name] = by_voice.get(name, 0) + len(exam.observations)
     per_hour = calibration.hourly_rate(int(alarms), hours)
     answer["by_voice_alarms"] = by_voice
+    answer["by_kind_alarms"] = by_kind
     answer["alarms on uncut, hum at -20 dB or more"] = {
         "alarms": int(alarms), "hours": round(hours, 3), "refused": refused,
         "per_hour_95": [round(per_hour.low, 3), round(per_hour.high, 2)],
-        "note": f"{len(files)} mains recordings, each under {len(VOICES[half()])} voices at one of "
-        "three levels, half with a bang and automatic gain: the hours share their mains",
+        "note": f"{len(files)} mains recordings, each under {len(names)} voices at one of three "
+        "levels and with one innocent change in four: the hours share their mains; recordings "
+        "refused are not counted as hours",
     }  # fmt: skip
     for stratum, key in (("hum at -15 dB or more", "at"), ("hum from -25 to -15 dB", "weak"),
                          ("hum below -25 dB", "below")):  # fmt: skip
         found, of = hits[key]
         rates.append(
             calibration.Row(
-                "hum-phase-breaks", "3", stratum, found, of - found, int(alarms), round(hours, 4),
-                True, f"4 WHU mains references under {len(VOICES[half()])} speech sources",
+                "hum-phase-breaks", "4", stratum, found, of - found, int(alarms), round(hours, 4),
+                True, f"4 WHU mains references under {len(names)} speech sources",
                 digest([p.name for p in files]), 4, TODAY, "benchmarks/hum.py",
                 "cuts of a whole number of periods, and refusals, are counted as misses",
             )
@@ -240,11 +236,10 @@ def without(bench: Bench, rates: list) -> dict:
         sound = sound_of(files, max(22.0, min(60.0, 5.0 * len(files))), 16000)
         if np.abs(sound).max() < 1e-4:
             continue
-        for which, (up, down) in zip(("alone", "under speech"), SPEEDS, strict=True):
+        for which, (up, down) in zip(("alone", "under speech"), SPEEDS[:2], strict=True):
             moved = resample_poly(sound, up, down)
             if which == "under speech":
-                talk = resample_poly(voice(len(moved) / 16000 + 2, k, 16000), up, down)
-                talk = np.resize(talk, len(moved))
+                talk = np.resize(voice(len(moved) / 16000 + 1, k, 16000), len(moved))
                 moved = talk / max(1e-6, talk.std()) + 0.3 * moved / max(1e-6, moved.std())
             clip = bench.clip(0.3 * moved / max(1e-6, np.abs(moved).max()), 16000)
             refused = enf.find_phase_breaks(clip).outcome == "not-applicable"
@@ -465,12 +460,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=[*PARTS, "hum"], nargs="*",
                         help="hum: all but lamp_dating")  # fmt: skip
+    parser.add_argument("--prompts", type=Path, help="folder of the unpacked prompt packages")
     parser.add_argument("--tune", action="store_true", help="the half that shaped the thresholds")
     parser.add_argument("--quick", action="store_true", help="a third of the sources")
     args = parser.parse_args()
     wanted = set(args.part or PARTS)
     if "hum" in wanted:
         wanted |= set(PARTS) - {"lamp_dating"}
+    if args.prompts:
+        use_prompts(args.prompts)
     if args.quick:
         SIZE.update(every=3, clips=1)
     if args.tune:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from forensics.enf_breaks import LEAST, Break, find_breaks
+from forensics.enf_breaks import LEAST, LEAST_ALIKE, Break, find_breaks
 from forensics.enf_flicker import Flicker, measure_flicker
 from forensics.enf_hum import DECOYS_HZ, measure_phasors, measure_power
 from forensics.enf_lamp import read_lamp
@@ -65,6 +65,8 @@ _LAMP_EXPLANATIONS = (
     Explanation(4, "lamp-switched", True, "another lamp, on another phase of the mains, took over"),
 )  # fmt: skip
 _NOT_SEEN = {False: "hum: covered by other sound, or an end", True: "lamp: not clear, or an end"}
+
+_UNLIKE = "hum: its harmonics changed, but by no one shift in time: another microphone or source"
 
 
 class Hum(Value, frozen=True):
@@ -212,7 +214,7 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
 
 
 @method(
-    "hum-phase-breaks", version="3",
+    "hum-phase-breaks", version="4",
     references=(
         "Nicolalde, Apolinario, Biscainho: phase changes of the mains hum, IEEE TIFS 5(3), 2010",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
@@ -223,10 +225,12 @@ def find_phase_breaks(
 ) -> Examination:
     """Find places where the mains jumps in hum or lamp light: something was removed or lost there.
 
-    The harmonics of 50 or 60 Hz are followed as one; at each moment the 2 to 3 s before, carried on
-    at the mains' own pace, are compared with the 2 to 3 s after, all harmonics together, each
+    The harmonics of 50 or 60 Hz are followed as one; at each moment the 2 to 8 s before, carried on
+    at the mains' own pace, are compared with the 2 to 8 s after, all harmonics together, each
     moment weighed by the noise beside the lines (so that speech on a line weighs little). That
     gives the removed length modulo one period (20 ms, or 10 if only even harmonics are heard).
+    Where the harmonics did not all shift by one time, the place is *not testable*: a microphone's
+    filter or another source does that, a cut does not.
 
     Parameters
     ----------
@@ -234,8 +238,9 @@ def find_phase_breaks(
         An opened clip with at least 20 s of sound. Of several channels the one in which the hum
         stands out is taken, and named.
     strength
-        Smallest log likelihood ratio (nats) of a jump over hum that runs on. A turn of the
-        fundamental by 4 to 5 degrees in that time counts as the mains' own.
+        Smallest log likelihood ratio (nats) of a jump over hum that runs on. The mains' own turn
+        in that time is taken as 0.7 (2 s) to 5 degrees (8 s) of the fundamental, r.m.s., or more
+        where this recording's wanders more.
     lamp
         Look for a lamp's flicker in the pictures: where the sound has no measurable hum ("auto"),
         beside it ("always"), or "never".
@@ -286,8 +291,10 @@ def find_phase_breaks(
         measures["lamp_wander" if source.lamp else "wander"] = Quantity(
             wander, "degrees", note="turn of the fundamental in 3 s that counted as the mains' own"
         )
-        observations += [_observe(b, source, strength) for b in breaks]
+        observations += [_observe(b, source, strength) for b in breaks if b.alike >= LEAST_ALIKE]
         blind += _untestable(testable, source.sound.start, _NOT_SEEN[source.lamp])
+        blind += [NotTestable(_span(b, source.sound), _UNLIKE)
+                  for b in breaks if b.alike < LEAST_ALIKE]  # fmt: skip
     first = usable[0]
     return conclude(
         observations,
@@ -296,15 +303,21 @@ def find_phase_breaks(
     )  # fmt: skip
 
 
+def _span(found: Break, sound: HumSound) -> Span:
+    """Where it lies: half a second to each side at least."""
+    low = sound.start + seconds(min(found.low_s, found.time_s - 0.5))
+    high = sound.start + seconds(max(found.high_s, found.time_s + 0.5))
+    return Span(max(sound.start, low), min(sound.span.end, high))
+
+
 def _observe(found: Break, source: _Source, strength: float) -> Observation:
     sound = source.sound
-    at = sound.start + seconds(found.time_s)
-    span = Span(max(sound.start, at - Fraction(1, 2)), min(sound.span.end, at + Fraction(1, 2)))
+    span = _span(found, sound)
     gap = any(g & span for g in sound.gaps)
     strong = (
         found.strength >= 2 * strength and len(found.harmonics) > 1 and not gap and not source.lamp
     )
-    period = f"modulo {found.period_s * 1000:.3f} ms"
+    period = f"modulo {found.period_s * 1000:.4f} ms"
     numbers = ", ".join(str(h * sound.family.nominal) for h in found.harmonics)
     return Observation(
         Discontinuity(
@@ -312,13 +325,19 @@ def _observe(found: Break, source: _Source, strength: float) -> Observation:
             _LAMP_EXPLANATIONS if source.lamp else _EXPLANATIONS,
             Quantity(
                 found.shift_s, "s", max(0.0, found.shift_s - found.spread_s),
-                min(found.period_s, found.shift_s + found.spread_s), f"removed, {period}",
+                min(found.period_s, found.shift_s + found.spread_s),
+                f"removed, {period}; each whole period more widens it by the period's own interval",
             ),
         ),
         span, round(1 - 2.0 ** (-found.strength / strength), 4),
         measures={
             "jump": Quantity(
                 found.jump_deg, "degrees", note=f"of {1 / found.period_s:.1f} Hz, {period}"
+            ),
+            "period": Quantity(
+                found.period_s, "s", found.period_s - found.period_spread_s,
+                found.period_s + found.period_spread_s,
+                "of the mains in what is gone, if that is no longer than about 3 s",
             ),
             "strength": Quantity(
                 found.strength, "", note="log likelihood ratio of a jump over mains that runs on"

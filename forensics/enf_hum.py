@@ -26,6 +26,7 @@ __all__ = [
     "find_family",
     "measure_phasors",
     "measure_power",
+    "smooth_track",
 ]
 
 #: Sound is worked on at this rate; harmonics up to 440 Hz fit.
@@ -258,6 +259,13 @@ def _smooth(track: Floats) -> Floats:
     )
     smooth = uniform_filter1d(median_filter(padded, 21), 9)[edge:-edge]
     return np.asarray(smooth, np.float32)
+
+
+def smooth_track(family: Family) -> Floats:
+    """The slow part of a family's frequency, Hz at the fundamental, a value a second."""
+    import numpy as np
+
+    return np.asarray(_smooth(family.frequency - family.nominal) + family.nominal, np.float32)
 
 
 def measure_phasors(samples: Floats, family: Family) -> Phasors:
