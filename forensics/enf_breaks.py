@@ -37,12 +37,18 @@ SCALES = (
     (5.0, 2.5, tuple(0.001 * k for k in range(-4, 5))),
     (8.0, 5.0, tuple(0.001 * k for k in range(-4, 5))),
 )
-_GAP_S = 0.25
-_HOP_S = 0.25
+#: Phasors are summed over this before windows slide: the frequencies tried turn little within it.
+_BLOCK = BASE_HZ // 4
+#: So much on each side of a jump is left out: the filter smears it.
+_GAP_S = 0.375
+#: Less than this says nothing of what is usual in a recording.
+_LEAST_LOOKED_S = 10.0
 _FARTHEST_HZ = 0.020
 #: How far the frequency strays from the slow track, and its slope from none (r.m.s.).
 _STRAY_HZ, _BEND_HZ_S = 0.014, 0.002
 _TURNS = 360
+#: Of longer windows every so many turns are tried: the mains' own is wider there.
+_COARSE = 2
 #: The 85 % quantile of half a chi-squared variable of one degree of freedom.
 _NULL_85 = 1.036
 #: Phase noise of a real line that no noise beside it shows, degrees.
@@ -112,6 +118,18 @@ class _Scan:
     power: Floats
     deviation: Floats
 
+    @property
+    def hop_s(self) -> float:
+        """Seconds from one look to the next."""
+        import numpy as np
+
+        return float(np.diff(self.at_s).min()) if len(self.at_s) > 1 else 0.0
+
+
+def _windows(side: float) -> tuple[int, int]:
+    """Blocks that a look needs on each side, and blocks from one look to the next."""
+    return round(side * BASE_HZ / _BLOCK) + 1, max(1, 2 * round(side / 4))
+
 
 def _slopes(side: float) -> tuple[float, ...]:
     """Frequencies beside the slow track (Hz), so close that 300 Hz turns little between them."""
@@ -125,54 +143,60 @@ def _scan(
 ) -> _Scan:  # fmt: skip
     """Slide two windows over the phasors (h, n): a jump between them, or none?"""
     import numpy as np
-    from scipy.signal import fftconvolve
+    from scipy.fft import fft, ifft, next_fast_len
 
     shared = np.gcd.reduce(harmonics)
     steps = (harmonics // shared)[:, None]
-    reach = round((side + _GAP_S) * BASE_HZ)
-    hop = round(_HOP_S * BASE_HZ)
-    centre = np.arange(reach, phasors.shape[1] - reach, hop)
+    reach, hop = _windows(side)
+    blocks = phasors.shape[1] // _BLOCK
+    centre = np.arange(reach, blocks - reach, hop)
     if not len(centre):
         empty = np.zeros(0, np.float32)
         return _Scan(empty, empty, empty, empty, empty)
-    tau = np.arange(-reach, reach + 1) / BASE_HZ
-    sides = np.stack([tau <= -_GAP_S, tau >= _GAP_S])
+    tau = np.arange(-reach, reach + 1) * (_BLOCK / BASE_HZ)
+    sides = np.stack([tau < -_GAP_S, tau > _GAP_S])
+    count, length = len(phasors), next_fast_len(blocks)
+    parts = np.concatenate([phasors * weight, weight])[:, : blocks * _BLOCK]
+    spectra = fft(parts.reshape(2 * count, blocks, _BLOCK).sum(axis=2), length, axis=1)
 
-    def sums(values: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
-        full = fftconvolve(values, kernel[:, ::-1], mode="valid", axes=1)
+    def sums(of: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
+        # The kernel is turned round by conjugating the spectrum of its conjugate.
+        full = ifft(of * np.conj(fft(np.conj(kernel), length, axis=1)), axis=1)
         found: NDArray[Any] = full[:, : len(centre) * hop : hop]
         return found
 
-    whole = np.ones((len(phasors), 1))
-    held = [np.maximum(sums(weight, whole * s), 1e-20) for s in sides]
+    held = [np.maximum(sums(spectra[count:], s[None]).real, 1e-20) for s in sides]
     both = held[0] + held[1]
-    turn = 2 * np.pi * np.arange(_TURNS) / _TURNS
+    tried = _TURNS if side < 3 else _TURNS // _COARSE
+    turn = 2 * np.pi * np.arange(tried) / tried
     # Turns that may be the mains' own wandering, the larger the less likely.
     own = 0.5 * (((turn + np.pi) % (2 * np.pi) - np.pi) / (np.radians(own_deg) * shared)) ** 2
-    wheel = np.exp(-1j * steps * turn[None])
+    own = own.astype(np.float32)
     units = _PASSED_HZ / BASE_HZ
+    wheel = units * np.concatenate([np.cos(steps * turn), np.sin(steps * turn)]).astype(np.float32)
     jumped = np.full(len(centre), -np.inf)
     ran_on = jumped.copy()
     which = np.zeros(len(centre), np.int64)
-    part = phasors * weight
     for slope in _slopes(side):
         for bend in bends:
             kernel = np.exp(-2j * np.pi * harmonics[:, None] * (slope * tau + bend * tau**2 / 2))
-            before, after = (sums(part, kernel * s) for s in sides)
+            before, after = (sums(spectra[:count], kernel * s) for s in sides)
             alone = ((np.abs(before) ** 2 + np.abs(after) ** 2) / both).sum(axis=0)
             cross = 2 * np.conj(before) * after / both
-            table = np.real(cross.T @ wheel)
+            table = np.concatenate([cross.real, cross.imag]).astype(np.float32).T @ wheel
             unlikely = 0.5 * ((slope / _STRAY_HZ) ** 2 + (bend / _BEND_HZ_S) ** 2)
             base = units * alone - unlikely
             best = table.argmax(axis=1)
-            value = base + units * table[np.arange(len(best)), best]
+            value = base + table[np.arange(len(best)), best]
             which = np.where(value > jumped, best, which)
             jumped = np.maximum(jumped, value)
-            ran_on = np.maximum(ran_on, base + (units * table - own).max(axis=1))
+            table -= own
+            ran_on = np.maximum(ran_on, base + table.max(axis=1))
     # A quarter of what the windows hold is left once the frequency is fitted as well.
-    told = 0.25 * 2 * units * np.abs(line[:, centre]) ** 2 * held[0] * held[1] / both
+    middle = centre * _BLOCK + _BLOCK // 2
+    told = 0.25 * 2 * units * np.abs(line[:, middle]) ** 2 * held[0] * held[1] / both
     return _Scan(
-        (centre / BASE_HZ).astype(np.float32), (jumped - ran_on).astype(np.float32),
+        (middle / BASE_HZ).astype(np.float32), (jumped - ran_on).astype(np.float32),
         turn[which].astype(np.float32), told.sum(axis=0).astype(np.float32),
         (1 / np.sqrt((told * steps**2).sum(axis=0) + 1e-9)).astype(np.float32),
     )  # fmt: skip
@@ -185,8 +209,8 @@ def _scan_pieces(
     """`_scan` in pieces of ten minutes, so that memory does not grow with the length."""
     import numpy as np
 
-    hop = round(_HOP_S * BASE_HZ)
-    size, reach = 12000 // hop * hop, round((side + _GAP_S) * BASE_HZ)
+    reach, hop = (_BLOCK * n for n in _windows(side))
+    size = 12000 // hop * hop
     parts: list[_Scan] = []
     for first in range(0, max(1, phasors.shape[1] - 2 * reach), size):
         part = slice(first, first + size + 2 * reach)
@@ -209,7 +233,7 @@ def _elsewhere(scan: _Scan, side: float) -> _Scan:
     if not len(scan.ratio):
         return scan
     far = np.abs(scan.at_s - scan.at_s[int(np.argmax(scan.ratio))]) > 2 * (side + _GAP_S)
-    if far.sum() < 40:
+    if far.sum() * scan.hop_s < _LEAST_LOOKED_S:
         return scan
     return _Scan(*(getattr(scan, field.name)[far] for field in fields(_Scan)))
 
@@ -222,7 +246,7 @@ def _wander(scan: _Scan, harmonics: NDArray[np.int64], strength: float) -> float
     import numpy as np
 
     clear = scan.power >= strength
-    if clear.sum() < 40:
+    if clear.sum() * scan.hop_s < _LEAST_LOOKED_S:
         return 0.0
     turn = np.abs((scan.turn[clear] + np.pi) % (2 * np.pi) - np.pi)
     own = np.maximum(turn - 1.5 * scan.deviation[clear], 0)
@@ -237,7 +261,7 @@ def _inflation(scan: _Scan) -> float:
     """
     import numpy as np
 
-    if len(scan.ratio) < 40:
+    if len(scan.ratio) * scan.hop_s < _LEAST_LOOKED_S:
         return 1.0
     return max(1.0, float(np.quantile(scan.ratio, 0.85)) / _NULL_85)
 
