@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import forensics
-from forensics import enf, enf_hum
+from forensics import enf, enf_breaks, enf_hum
 from forensics.model import Clip, Discontinuity, Offset
 from forensics.provenance import check_replay, replay
 
@@ -124,6 +124,19 @@ def test_another_microphone_is_no_cut(tmp_path: Path, cut: bool) -> None:
         if b.span.start < 31 < b.span.end and "microphone" in b.reason
     ]  # fmt: skip
     assert len(exam.observations) == cut and bool(unlike) != cut
+
+
+def test_weak_hum_is_told_by_longer_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 54 degrees at 100 Hz under white noise of 34 times the power of the hum.
+    whole = hum(np.arange(94 * RATE) * 50.01 / RATE) + 2.4 * noise(94)
+    cut = np.concatenate([whole[: 45 * RATE], whole[45 * RATE + 2003 :]])
+    clip = write_wav(tmp_path / "c.wav", cut)
+    (found,) = enf.find_phase_breaks(clip).observations
+    assert found.span is not None and float(found.span.start) < 45 < float(found.span.end)
+    monkeypatch.setattr(enf_breaks, "SCALES", enf_breaks.SCALES[:2])
+    assert not enf.find_phase_breaks(clip).observations
 
 
 def test_a_cut_of_whole_periods_stays_unseen(tmp_path: Path) -> None:
