@@ -24,12 +24,13 @@ from scipy.signal import hilbert, resample_poly
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import hum_dating
 import hum_lamps
 from sound_material import AEC, HALVES, MEDIA, SIZE, TODAY, Bench, digest, files_of, share
 
 import forensics
 from forensics import calibration, enf, enf_hum
-from forensics.enf_match import match_tracks
+from forensics.enf_match import Steps, measure_steps
 from forensics.model import to_builtins
 from forensics.scan_sound import read_sound
 
@@ -265,82 +266,74 @@ def without(bench: Bench, rates: list) -> dict:
 # -- dating -------------------------------------------------------------------------------------
 
 
-def _mirrored(track: tuple[np.ndarray, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """A track, backwards, upside down, and both: mains that never ran, of the same make."""
-    frequency, seen = track
-    over = 2 * float(frequency.mean()) - frequency
-    both = [(frequency, seen), (over, seen)]
-    return both + [(one[::-1], mask[::-1]) for one, mask in both]
+def _steps_of(path: Path) -> Steps:
+    sound = read_sound(forensics.open_clip(path), rate_hz=1000, mono=True).mono
+    return measure_steps(sound, enf_hum.find_family(sound, highest_hz=180.0))
 
 
 def dating(bench: Bench, rates: list) -> dict:
-    """7 minutes of hum and speech against the right reference; tracks against all wrong ones."""
-    rng = np.random.default_rng(4)
+    """7 minutes of hum and speech on the right reference; pieces of mains on all wrong ones."""
+    rng = np.random.default_rng(9)
     files = references()
     answer: dict[str, dict] = {}
     clips = {p: forensics.open_clip(p) for p in files}
-    tracks = {}
-    for path in sorted(files[0].parent.glob("*.wav")):
-        sound = read_sound(forensics.open_clip(path), rate_hz=1000, mono=True).mono
-        family = enf_hum.find_family(sound, highest_hz=180.0)
-        tracks[path] = (family.frequency, family.present)
-    asked: list[tuple[Path, tuple[np.ndarray, np.ndarray]]] = []
+    asked: list[tuple[Path, str, Steps]] = []
     totals = {"right": 0, "n": 0}
-    for level in (0, -20):
-        cell = {"right": 0, "refused": 0, "wrong": 0, "n": 0}
-        for k in range(2 * len(files)):
+    starts = int(SIZE["clips"])
+    cases = [(level, "") for level in LEVELS]
+    cases += [(0, "phone moved: hum turned by 120 degrees"), (0, "8 s cut out in the middle")]
+    for level, event in cases:
+        cell: dict = {"right": 0, "refused": 0, "wrong": 0, "n": 0, "inside_the_interval": 0}
+        for k in range(4 * starts // (2 if event else 1)):
             file = files[k % len(files)]
             line = Mains(file)
-            start = 5.0 + (line.length_s - 435) * (0.2, 0.8)[k // len(files)]
-            samples = mixed(voice(420.0, k, 2000), line.hum(420.0, start, 2000), level, rng)
+            start = float(rng.uniform(5.0, line.length_s - 435))
+            hum = line.hum(428.0, start, 2000)
+            if event.startswith("phone"):
+                at = round(2000 * rng.uniform(60, 360))
+                turned = hilbert(hum[at:]) * np.exp(2j * np.pi / 3)
+                hum = np.concatenate([hum[:at], turned.real])
+            elif event:
+                hum = np.concatenate([hum[: 210 * 2000], hum[218 * 2000 :]])
+            samples = mixed(voice(420.0, k, 2000), hum[: 420 * 2000], level, rng)
             clip = bench.clip(samples, 2000)
             exam = enf.match_reference(clip, reference=clips[file], surrogates=1000)
-            near = [o for o in exam.observations if abs(o.what.offset.value - start) < 5]
+            offsets = [o.what.offset for o in exam.observations]
+            # Where the middle is missing either part's place is right.
+            places = (start, start + 8) if event.startswith("8 s") else (start,)
+            near = [o for o in offsets if min(abs(o.value - p) for p in places) < 5]
             cell["n"] += 1
             cell["right"] += bool(near)
-            cell["refused"] += not exam.observations
-            cell["wrong"] += len(exam.observations) > len(near)
-            family = enf_hum.find_family(read_sound(clip, rate_hz=1000, mono=True).mono)
-            if not family.why:
-                asked.append((file, (family.frequency, family.present)))
-        totals["right"] += cell["right"]
-        totals["n"] += cell["n"]
+            cell["inside_the_interval"] += any(o.low <= p <= o.high for o in near for p in places)
+            cell["refused"] += not offsets
+            cell["wrong"] += len(offsets) > len(near)
+            if not event and level in (0, -20):
+                totals["right"] += bool(near)
+                totals["n"] += 1
+                sound = read_sound(clip, rate_hz=1000, mono=True).mono
+                family = enf_hum.find_family(sound)
+                if not family.why and k < 2 * len(files):
+                    kind = f"420 s at {level} dB under speech"
+                    asked.append((file, kind, measure_steps(sound, family)))
         cell["right_or_refused"] = share(cell["right"] + cell["refused"], cell["n"])
-        answer[f"{level} dB"] = cell
-    for path, (frequency, seen) in tracks.items():
-        asked += [
-            (path, (frequency[s : s + 420], seen[s : s + 420]))
-            for s in range(5, len(frequency) - 425, 15)
-        ]
-    false = trials = 0
-    by_kind = {"another recording's mains": [0, 0], "mirrored mains": [0, 0]}
-    for own, piece in asked:
-        for other, track in tracks.items():
-            if len(track[0]) <= 425:
-                continue
-            for number, made in enumerate(_mirrored(track)):
-                if other == own and number == 0:
-                    continue
-                result = match_tracks(piece, made, surrogates=1000, seed=trials)
-                taken = result.false_match <= 1e-3 and result.correlation >= 0.5
-                cell = by_kind["mirrored mains" if number else "another recording's mains"]
-                cell[0] += taken
-                cell[1] += 1
-                false += taken
-                trials += 1
-    answer["false matches"] = share(false, trials) | {
-        "pieces": len(asked), "recordings": len(tracks),
-        "by_kind": {name: share(*cell) for name, cell in by_kind.items()},
-        "note": "every piece of 420 s (clean, and as heard at 0 and -20 dB) against every wrong "
-        "reference as it is, backwards, upside down and both; the pieces overlap and come from "
-        f"{len(tracks)} recordings, so the trials are not independent",
-    }  # fmt: skip
+        answer[f"{level} dB{', ' if event else ''}{event}"] = cell
+    everything = sorted(files[0].parent.glob("*.wav"))
+    tracks = {p: _steps_of(p) for p in (files if half() == "tune" else everything)}
+    for path in files:
+        for size in (180, 300, 420):
+            firsts = rng.integers(5, len(tracks[path].turns) - size - 5, 5 * starts // 3)
+            asked += [
+                (path, f"{size} s, clean", hum_dating.piece(tracks[path], f, size)) for f in firsts
+            ]
+    answer["false matches"] = hum_dating.false_matches(asked, tracks)
+    found = answer["false matches"]
     rates.append(
         calibration.Row(
-            "hum-reference", "2", "", totals["right"], totals["n"] - totals["right"], false,
-            float(trials), False, f"{len(tracks)} WHU mains references, 7 minutes under speech at "
-            "0 and -20 dB", digest([p.name for p in tracks]), len(tracks), TODAY,
-            "benchmarks/hum.py", "negatives: wrong and mirrored references; refusals are misses",
+            "hum-reference", "3", "", totals["right"], totals["n"] - totals["right"], found["hit"],
+            float(found["of"]), False, "4 WHU mains references, 7 minutes under speech at "
+            "0 and -20 dB; negatives: 8 references", digest([p.name for p in tracks]), len(tracks),
+            TODAY, "benchmarks/hum.py", "negatives: wrong and mirrored references; refusals are "
+            "misses",
         )
     )  # fmt: skip
     return answer
@@ -482,6 +475,8 @@ def main() -> None:
             rates: list[calibration.Row] = []
             text = json.dumps(run(Bench(Path(folder)), rates), indent=1)
             print(name, text, flush=True)
+            if args.tune and not args.quick and name == "dating":
+                (RESULTS / "sound_dating_tune.json").write_text(text + "\n")
             if not args.tune and not args.quick:
                 (RESULTS / f"sound_{FILES.get(name, name)}.json").write_text(text + "\n")
                 write_rates(rates)
