@@ -212,7 +212,7 @@ def measure_hum(clip: Clip, *, progress: Progress | None = None) -> Hum:
 
 
 @method(
-    "hum-phase-breaks", version="3",
+    "hum-phase-breaks", version="4",
     references=(
         "Nicolalde, Apolinario, Biscainho: phase changes of the mains hum, IEEE TIFS 5(3), 2010",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",
@@ -457,21 +457,22 @@ def match_reference(
             (), coverage=coverage, measures=measures, artefacts=(artefact,),
             reason=f"refused: {'; '.join(against)}",
         )  # fmt: skip
+    stratum = "lamp flicker" if usable[0].lamp else ""
     offset = result.lag_s + float(other.start) - float(sound.start)
     return conclude(
-        [_offset(reference, result, offset, sound.span, measures)],
-        coverage=coverage, measures=measures, artefacts=(artefact,),
-        stratum="lamp flicker" if usable[0].lamp else "",
+        [_offset(reference, result, offset, sound.span, measures, stratum)],
+        coverage=coverage, measures=measures, artefacts=(artefact,), stratum=stratum,
     )  # fmt: skip
 
 
 def _offset(
-    reference: Clip, result: MatchResult, offset: float, span: Span, measures: dict[str, Quantity]
-) -> Observation:
+    reference: Clip, result: MatchResult, offset: float, span: Span, measures: dict[str, Quantity],
+    stratum: str,
+) -> Observation:  # fmt: skip
     value = Quantity(offset, "s", offset - result.spread_s, offset + result.spread_s)
     rivals = ", ".join(f"{lag:.0f} s" for lag in result.rivals_s) or "none"
     return Observation(
         Offset(reference.digest, value, "sound"), span,
         round(min(1.0, max(0.0, result.coherence)), 4), measures=measures,
-        note=f"matched by the phase of the mains; rival places: {rivals}",
+        note=f"matched by the phase of the mains; rival places: {rivals}", stratum=stratum,
     )  # fmt: skip
