@@ -393,11 +393,12 @@ def match_reference(
     When it errs
     ------------
     Calls it wrongly when the reference is from another time at which the mains ran alike to a few
-    degrees for minutes (misinterpretation): not seen so far, see the error rate. The false-match
-    probability is for this reference, not for all the past searched. Misses it when hum is much
-    weaker than the speech, when the clip is shorter than about 7 minutes, was cut, or was taken by
-    a clock more than 100 ppm off (incompleteness). Hum and reference were measured at one place;
-    within a large grid the phase between two places wanders, which is allowed for by 1 mHz.
+    degrees for minutes (misinterpretation): of 4,123 pieces on wrong mains none was accepted. The
+    false-match probability is for this reference, not for all the past searched; on such pieces it
+    was true to a factor of 1.7 down to 0.01, and 4 times too small at 0.001. Misses it when hum is
+    much weaker than the speech, when the clip is shorter than about 7 minutes, was cut, or was
+    taken by a clock more than 100 ppm off (incompleteness). Hum and reference were measured at one
+    place; within a large grid the phase between two places wanders, which is allowed for by 1 mHz.
     """
     sources = _sources(clip, lamp, progress)
     measures = {name: value for source in sources for name, value in source.measures.items()}
