@@ -169,8 +169,9 @@ def _follow(score: Floats) -> NDArray[np.int64]:
 
 
 def find_family(
-    samples: Floats, *, highest_hz: float = HIGHEST_HZ, looked: dict[int, list[int]] | None = None
-) -> Family:
+    samples: Floats, *, highest_hz: float = HIGHEST_HZ, looked: dict[int, list[int]] | None = None,
+    decoys_hz: tuple[float, ...] = DECOYS_HZ,
+) -> Family:  # fmt: skip
     """Follow the harmonics of 50 and of 60 Hz, each as one frequency, and hold them to decoys.
 
     Parameters
@@ -181,6 +182,8 @@ def find_family(
         No harmonic above this is looked at.
     looked
         Harmonics to look at, by nominal frequency; without it, all up to the eighth of both.
+    decoys_hz
+        Where the same search finds no mains, beside every harmonic.
 
     Returns
     -------
@@ -198,7 +201,7 @@ def find_family(
         for n, harmonics in looked.items():
             own[n].append(np.stack([_score(power, float(n * h), h) for h in harmonics]))
             beside[n].append(
-                np.stack([sum(_score(power, n * h + d, h) for h in harmonics) for d in DECOYS_HZ])
+                np.stack([sum(_score(power, n * h + d, h) for h in harmonics) for d in decoys_hz])
             )
     families = [
         _family(n, looked[n], np.concatenate(own[n], axis=1), np.concatenate(beside[n], axis=1),

@@ -21,9 +21,37 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["draw_out_lamp", "read_lamp"]
+__all__ = ["draw_out_lamp", "find_decoys", "read_lamp"]
 
 _WINDOW_S = 16
+#: Beside the lamp (Hz), where the same search may find none of it.
+_BESIDE_HZ = tuple(d / 4 for d in range(-46, 47, 5) if abs(d) >= 9)
+#: Frequencies this close to each other (Hz) are one to a search that allows half of it for mains.
+_APART_HZ = 1.1
+_SCENE_HZ = 3.0
+_LEAST_DECOYS = 4
+
+
+def find_decoys(lamp_hz: int, rate_hz: float) -> tuple[float, ...]:
+    """Where to look for no lamp, Hz beside it: not where the lamp is seen, nor the scene's moves.
+
+    At 24 frames a second 100 Hz is seen at 4 Hz, its mirror at -4 Hz, that is at 92 Hz, and twice
+    its frequency at 8 and -8 Hz. What moves in a scene lies below some 3 Hz: a lamp seen above that
+    need not stand higher.
+    """
+
+    def seen(hertz: float) -> float:
+        return (hertz + rate_hz / 2) % rate_hz - rate_hz / 2
+
+    own = seen(lamp_hz)
+    least = max(_APART_HZ, min(_SCENE_HZ, 0.75 * abs(own)))
+    found = []
+    for beside in _BESIDE_HZ:
+        here = seen(lamp_hz + beside)
+        away = min(abs(seen(here - k * own)) for k in (-2, -1, 1, 2))
+        if away >= _APART_HZ and abs(here) >= least:
+            found.append(beside)
+    return tuple(found)
 
 
 def _phasors(
@@ -77,12 +105,16 @@ def draw_out_lamp(
     alias = abs(lamp_hz - round(lamp_hz / rate) * rate)
     if alias < SLOWEST_HZ or rate / 2 - alias < SLOWEST_HZ / 2:
         return None
+    decoys = find_decoys(lamp_hz, rate)
+    if len(decoys) < _LEAST_DECOYS:
+        return None
     light, cycles = _phasors(steady_rest(rows, rate), times_s, rate, lamp_hz)
     at = times_s[0] + np.arange(int((times_s[-1] - times_s[0]) * RATE_HZ)) / RATE_HZ
     slow = np.interp(at, times_s, light.real) + 1j * np.interp(at, times_s, light.imag)
     tone = (slow * np.exp(2j * np.pi * ((lamp_hz * at) % 1.0))).real / max(float(rows.mean()), 1.0)
     tone = tone.astype(np.float32)
-    return tone, cycles, find_family(tone, looked={lamp_hz // 2: [2]})
+    family = find_family(tone, looked={lamp_hz // 2: [2]}, decoys_hz=decoys)
+    return tone, cycles, family
 
 
 def read_lamp(clip: Clip, *, progress: Progress | None = None) -> HumSound | None:

@@ -11,12 +11,20 @@ if TYPE_CHECKING:
 
     Doubles = NDArray[np.float64]
 
-__all__ = ["RATE_HZ", "LagRun", "find_lags", "measure_onsets", "pick_impacts", "place_change"]
+__all__ = [
+    "RATE_HZ",
+    "REACH_S",
+    "LagRun",
+    "find_lags",
+    "measure_onsets",
+    "pick_impacts",
+    "place_change",
+]
 
 RATE_HZ = 8000
 #: Both series are compared on this raster.
 _RASTER_S = 0.01
-_REACH_S = 0.7
+REACH_S = 0.7
 #: A visible impact stands out this many robust deviations; the least number within a window.
 _IMPACT_Z, _LEAST_IMPACTS = 6.0, 5
 _WINDOW_S, _STEP_S = 20.0, 2.5
@@ -118,7 +126,7 @@ def _lag(
     import numpy as np
 
     times = np.array([t for t, _ in impacts])
-    lags = np.arange(-_REACH_S, _REACH_S + 1e-9, _RASTER_S)
+    lags = np.arange(-REACH_S, REACH_S + 1e-9, _RASTER_S)
     # Each impact counts alike, however loud: one bang alone must not decide.
     level = float(np.quantile(onsets, 0.98)) + 1e-9
     heard = _widened(np.minimum(onsets / level, 1.0))

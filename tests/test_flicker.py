@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 import forensics
-from forensics import enf
+from forensics import enf, enf_lamp, enf_match, enf_sound
 from forensics.errors import SignalTooShort
-from forensics.model import Clip, Discontinuity
+from forensics.model import Clip, Discontinuity, Offset
 
 
 def film(
@@ -93,3 +94,80 @@ def test_an_untouched_lamp_that_is_dimmed_does_not_jump(tmp_path: Path) -> None:
 def test_daylight_is_not_measurable(tmp_path: Path) -> None:
     exam = enf.find_phase_breaks(film(tmp_path / "d.mp4", depth=0.0, seconds=21.0))
     assert exam.outcome == "not-applicable" and "not measurable" in exam.reason
+
+
+def lit(times: np.ndarray, turns: np.ndarray, *, depth: float = 0.04) -> np.ndarray:
+    """(n, 48) light of lines under a lamp with overtones, `turns` of the mains, and a moving shade.
+
+    The lines of a frame are read over 22 ms, at 50 Hz.
+    """
+    rng = np.random.default_rng(6)
+    late = np.arange(48) / 48 * 0.022 * 50
+    phase = 4 * np.pi * (turns[:, None] + late)
+    light = 1 + depth * (np.sin(phase) + 0.3 * np.sin(2 * phase))
+    shade = 1 + 0.02 * np.sin(2 * np.pi * 1.9 * times)[:, None] * np.linspace(0, 1, 48)
+    rows: np.ndarray = 100 * light * shade + 0.05 * rng.standard_normal(light.shape)
+    return rows.astype(np.float32)
+
+
+def strayed(seconds: float, seed: int) -> np.ndarray:
+    """Phase of a straying mains, 100 values a second, in turns."""
+    rng = np.random.default_rng(seed)
+    walk = np.zeros(round(seconds))
+    for k in range(1, len(walk)):
+        walk[k] = 0.985 * walk[k - 1] + 0.003 * rng.standard_normal()
+    at = np.arange(round(seconds * 100)) / 100
+    turns: np.ndarray = np.cumsum(50 + np.interp(at, np.arange(len(walk)), walk)) / 100
+    return turns
+
+
+def test_at_24_frames_a_second_a_lamp_is_not_taken_for_its_own_mirror() -> None:
+    times = np.arange(30 * 24) / 24
+    drawn = enf_lamp.draw_out_lamp(lit(times, 50.01 * times), times, 100)
+    assert drawn is not None and drawn[2].why == ""
+    assert 50 + np.median(drawn[2].frequency - 50) == pytest.approx(50.01, abs=0.003)
+    dark = enf_lamp.draw_out_lamp(lit(times, 50.01 * times, depth=0.0), times, 100)
+    assert dark is not None and dark[2].why != ""
+    for beside in enf_lamp.find_decoys(100, 24.0):
+        seen = (4 + beside + 12) % 24 - 12
+        assert min(abs(abs(seen) - own) for own in (4, 8)) > 1 and abs(seen) >= 3
+
+
+def test_pictures_are_dated_by_their_lamp_and_refused_on_mains_of_another_time(
+    tmp_path: Path,
+) -> None:
+    import soundfile
+
+    references = []
+    for seed in (1, 2):
+        hum = np.interp(np.arange(400 * 420) / 400, np.arange(42000) / 100, strayed(420, seed))
+        path = tmp_path / f"{seed}.wav"
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * hum), 400, subtype="PCM_16")
+        references.append(forensics.open_clip(path))
+    times = np.arange(round(185 * 29.97)) / 29.97
+    turns = np.interp(times + 110, np.arange(42000) / 100, strayed(420, 1))
+    with av.open(str(tmp_path / "lit.mp4"), "w") as file:
+        stream: Any = file.add_stream("libx264", rate=Fraction(30000, 1001))
+        stream.options = {"crf": "20", "preset": "ultrafast"}
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for rows in lit(times, turns, depth=0.06):
+            picture = np.repeat(rows[:, None], 64, axis=1).round().astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    clip = forensics.open_clip(tmp_path / "lit.mp4")
+    exam = enf.match_reference(clip, reference=references[0], surrogates=120,
+                               largest_false_match=0.01)  # fmt: skip
+    (found,) = exam.observations
+    assert isinstance(found.what, Offset) and found.stratum == "lamp flicker"
+    low, high = found.what.offset.low, found.what.offset.high
+    assert low is not None and high is not None and low <= 110 <= high and high - low <= 6
+    drawn = enf_lamp.draw_out_lamp(lit(times, turns, depth=0.06), times, 100)
+    assert drawn is not None
+    steps = [enf_match.measure_steps(drawn[0], drawn[2])]
+    for reference in references:
+        sound = enf_sound.read_hum_sound(reference)
+        steps.append(enf_match.measure_steps(sound.samples, sound.family))
+    right, wrong = (enf_match.match_steps(steps[0], other, surrogates=20) for other in steps[1:])
+    assert abs(right.lag_s - 110) <= 1 and right.against(0.05) == []
+    assert len(wrong.against(0.05)) >= 2
