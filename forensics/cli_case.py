@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from forensics.cli_output import load_methods, show_alignment, show_table, with_progress
+from forensics.cli_align import show_alignment
+from forensics.cli_output import load_methods, show_table, with_progress
 from forensics.errors import ForensicsError, LedgerBroken, ReplayDiffers
 from forensics.model import Alignment, Clip, Examination
 
@@ -37,7 +38,7 @@ def reconstruct(folder: Folder, json: Json = False) -> None:
     ]  # fmt: skip
     show_table(rows, json=json, out=None)
     if result.alignment is not None:
-        show_alignment(result.alignment, result.clips, json=json, out=None)
+        show_alignment(result.alignment, result.clips, json=json)
     elif not json:
         typer.echo(f"not aligned: {result.alignment_reason}")
     claims = [

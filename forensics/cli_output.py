@@ -7,6 +7,7 @@ import csv
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,6 @@ from rich.table import Table
 from forensics.clip import open_clip
 from forensics.errors import ForensicsError, ToolError, printable
 from forensics.model import (
-    Alignment,
     Clip,
     Examination,
     canonical_json,
@@ -37,10 +37,10 @@ __all__ = [
     "load_methods",
     "own_file",
     "show",
-    "show_alignment",
     "show_table",
     "show_triage",
     "with_progress",
+    "write_labels",
     "write_markers",
 ]
 
@@ -165,6 +165,32 @@ def write_markers(exam: Examination, out: Path) -> None:
     out.write_text(text(exam.observations), encoding="utf-8")
 
 
+def write_labels(clip: Clip, places: Sequence[Path]) -> None:
+    """Everything the recording's sound shows: as markers, and drawn on one time axis.
+
+    The listening copy runs on the clock of the sound, which in a film can start late: markers
+    count from the copy's own beginning, the figure from the clip's.
+    """
+    from forensics import continuity, enf, events, plots
+    from forensics.scan_sound import iter_sound
+
+    with with_progress() as progress:
+        exams = [
+            continuity.find_splices(clip, progress=progress),
+            enf.find_phase_breaks(clip, progress=progress),
+            events.find_events(clip, flashes=False, progress=progress),
+        ]
+    first = next(iter_sound(clip), None)
+    seen = [observation for exam in exams for observation in exam.observations]
+    for place in places:
+        if place.suffix == ".png":
+            plots.save(plots.draw_sound(clip, exams), place)
+            continue
+        text = events.webvtt_markers if place.suffix == ".vtt" else events.audacity_labels
+        start = first.start if first is not None else Fraction(0)
+        place.write_text(text(seen, start=start), encoding="utf-8")
+
+
 def own_file(out: Path, clip: Clip, written: set[Path]) -> Path:
     """`out`; for every further clip of one run, a name beside it with the clip's hash in it."""
     own = out if not written else out.with_stem(f"{out.stem}-{clip.digest[:12]}")
@@ -211,35 +237,11 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
         for why in fields.get("explanations") or ():
             sort = "benign" if why["benign"] else "edit"
             typer.echo(f"      {why['rank']}. [{sort}] {why['name']}: {why['text']}")
+        typer.echo(f"      error rate: {finding.error_rate}")
     for name, value in exam.measures.items():
         typer.echo(f"  {name}: {value}")
     for hole in exam.coverage.not_testable:
         typer.echo(f"  not testable {hole.span}: {hole.reason}")
-
-
-def show_alignment(
-    found: Alignment, clips: Sequence[Clip], *, json: bool, out: Path | None
-) -> None:
-    """Where every clip lies, who was left out and why."""
-    names = {clip.digest: clip.name for clip in clips}
-    if out is not None and out.suffix.lower() in (".png", ".svg", ".pdf"):
-        from forensics import plots
-
-        plots.save(plots.draw_timeline(found, clips), out)
-    if json:
-        typer.echo(canonical_json(to_builtins(found) | {"names": names}).decode())
-        return
-    typer.echo(f"clock of {names.get(found.reference, found.reference)}; positive: starts later")
-    for place in found.placements:
-        name = names.get(place.clip, place.clip[:12])
-        typer.echo(
-            f"  {name}: offset {place.offset}  drift {place.drift_ppm}  by {place.basis}"
-            f"  component {place.component}"
-        )
-    for left in found.unplaced:
-        typer.echo(f"  {names.get(left.clip, left.clip[:12])}: {left.outcome}: {left.reason}")
-    for warning in found.warnings:
-        typer.echo(f"  warning: {warning}")
 
 
 def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> None:
