@@ -31,7 +31,7 @@ from forensics.cli_output import (
     write_labels,
     write_markers,
 )
-from forensics.errors import ForensicsError, PolicyError
+from forensics.errors import ClipNotFound, ForensicsError, PolicyError
 from forensics.model import Box, to_builtins
 
 __all__ = ["app", "main"]
@@ -66,6 +66,11 @@ def open_command(clips: Clips, json: Json = False, out: Out = None) -> None:
 
     with with_progress() as progress:
         rows = container.triage(clips, progress=progress)
+    if not rows:
+        raise ClipNotFound(
+            "there is no film or recording among these files", path=clips[0],
+            hint="nothing was opened; pictures are opened by name",
+        )  # fmt: skip
     if out is not None and out.suffix.lower() == ".csv":
         out.write_text(container.write_csv(rows), encoding="utf-8", newline="")
         out = None

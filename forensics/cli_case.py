@@ -10,7 +10,7 @@ import typer
 
 from forensics.cli_align import show_alignment
 from forensics.cli_output import load_methods, show_table, with_progress
-from forensics.errors import ForensicsError, LedgerBroken, ReplayDiffers
+from forensics.errors import ClipNotFound, ForensicsError, LedgerBroken, ReplayDiffers
 from forensics.model import Alignment, Clip, Examination
 
 __all__ = ["add_case_commands", "verify_folder"]
@@ -80,6 +80,16 @@ def _as_recorded(clip: Clip) -> Clip:
     return msgspec.structs.replace(found, metadata=clip.metadata)
 
 
+def _there(ledger: Path) -> Path:
+    # A ledger that does not exist reads as an empty one: "intact, 0 lines".
+    if not ledger.is_file():
+        raise ClipNotFound(
+            f"there is no {ledger.name} in {ledger.parent}", path=ledger,
+            hint="forensics reconstruct FOLDER writes it",
+        )  # fmt: skip
+    return ledger
+
+
 def replay(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER")],
     line: Annotated[int | None, typer.Option(help="Only this line, counted from 1.")] = None,
@@ -92,7 +102,7 @@ def replay(
     from forensics.gallery import Gallery
 
     load_methods()
-    record = provenance.Ledger(ledger)
+    record = provenance.Ledger(_there(ledger))
     clips = {clip.digest: clip for clip in record.clips()}
     resources: dict[str, object] = {}
     if gallery:
@@ -150,7 +160,7 @@ def verify_folder(folder: Path, *, authority: Path | None = None) -> list[dict[s
     from forensics.provenance_ledger import artefacts_of
     from forensics.provenance_seal import verify_seal
 
-    record = Ledger(folder / "ledger.jsonl")
+    record = Ledger(_there(folder / "ledger.jsonl"))
     rows: list[dict[str, object]] = []
     clips: dict[str, Clip] = {}
     named: dict[str, str] = {}

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from forensics.clip import open_clip
-from forensics.errors import ForensicsError, ToolError, printable
+from forensics.errors import ClipNotFound, ForensicsError, ToolError, printable
 from forensics.model import (
     Clip,
     Examination,
@@ -79,11 +79,23 @@ def with_progress() -> Iterator[Tell | None]:
 
 
 def collect(paths: Sequence[Path]) -> list[Path]:
-    """The files named, folders opened up one level deep and below, in a stable order."""
+    """The files named, folders opened up one level deep and below, in a stable order.
+
+    Raises
+    ------
+    ClipNotFound
+        A folder without a file: nothing examined must not look like nothing found.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found.extend(sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != "."))
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
+            if not inside:
+                raise ClipNotFound(
+                    f"there is no file in {printable(path)}", path=path,
+                    hint="nothing was examined; hidden files are left out",
+                )  # fmt: skip
+            found.extend(inside)
         else:
             found.append(path)
     return found
@@ -97,7 +109,8 @@ def _say_error(path: Path, error: ForensicsError, json: bool) -> None:
         }  # fmt: skip
         typer.echo(canonical_json(row).decode())
     else:
-        typer.echo(f"{printable(path)}: failed: {error.message}")
+        hint = f" ({error.hint})" if error.hint else ""
+        typer.echo(f"{printable(path)}: failed: {error.message}{hint}")
 
 
 def each_clip(paths: Sequence[Path], *, json: bool) -> tuple[list[Clip], int]:
@@ -252,8 +265,9 @@ def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> 
     if out is not None:
         out.write_text("".join(canonical_json(row).decode() + "\n" for row in rows), "utf-8")
     if len(rows) == 1:
+        failed = {"path", "digest", "error"} if rows[0]["error"] else None
         for name, value in rows[0].items():
-            if value not in (None, ""):
+            if value not in (None, "") and (failed is None or name in failed):
                 typer.echo(f"{name.replace('_', ' '):14} {_cell(value)}")
         return
     short = []

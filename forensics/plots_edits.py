@@ -58,7 +58,9 @@ def draw_strip(
 
     measured = measure_frames(clip)
     times = measured.seconds
-    edges = np.linspace(float(times[0]), float(times[-1]), count + 1)
+    # One picture lasts no time between stamps.
+    last = max(float(times[-1]), float(times[0]) + 0.1)
+    edges = np.linspace(float(times[0]), last, count + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     rows = np.minimum(np.searchsorted(times, middles), len(times) - 1)
     pictures = read_pictures(clip, [(int(r), int(measured.pts[r])) for r in rows])
@@ -394,7 +396,7 @@ def write_keyframes(
             said = UNREDACTED if unredacted else say_what_is_covered()
             packed.writestr("redaction.txt", said + "\n")
     else:
-        raise ValueError(f"a sheet is .png, .html or .zip, not {suffix or 'nothing'}")
+        raise RecordInvalid(f"a sheet is .png, .html or .zip, not {suffix or 'nothing'}")
     return place
 
 

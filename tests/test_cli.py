@@ -171,6 +171,26 @@ def test_a_listening_copy_with_its_labels(tmp_path: Path) -> None:
     assert not (tmp_path / "none.wav").exists()
 
 
+@pytest.mark.parametrize("command", ["open", "edits", "events", "align"])
+def test_an_empty_folder_is_an_error_not_nothing_found(command: str, tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    done = _run(command, tmp_path / "evidence")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "hint: nothing was" in done.stderr
+
+
+def test_what_is_not_there_is_never_intact(moving: Path, tmp_path: Path) -> None:
+    for arguments in (
+        ("verify", tmp_path), ("replay", tmp_path / "ledger.jsonl"),
+        ("keyframes", moving, "-o", tmp_path / "k.bmp"),
+        ("edits", moving, "-o", tmp_path / "k.foo"),
+    ):  # fmt: skip
+        done = _run(*arguments)
+        assert done.returncode == 1, arguments
+        assert done.stderr.startswith("forensics: "), arguments
+
+
 def test_what_align_writes_goes_by_the_suffix(tone: Path, tmp_path: Path) -> None:
     unknown = _run("align", tone, tone, "-o", tmp_path / "x.foo")
     assert unknown.returncode == 1
