@@ -69,7 +69,7 @@ PEERS = ("audio-offset-finder", "syncstart", "audio-video-sync", "audiolocate", 
          "chromaprint")  # fmt: skip
 #: Seed, draws, and draws that peers answer too. Each draw: 6 pairs, 48 strangers or more. Seeds 41
 #: and 42 were answered by versions 1 and 2, 142 and 242 by version 3, which answers pairs as
-#: version 4 does. In those one recording counted as two (see `alignment_scenes.TWICE`), so that some
+#: version 4 does. In those one recording counted as two (`alignment_scenes.TWICE`), so that some
 #: pairs of strangers had sound in common. Nobody had seen these when version 4 answered them.
 SETS = {"simple": (341, 15, 5), "hard": (342, 20, 5)}
 
