@@ -373,10 +373,23 @@ class Examination(Value, frozen=True):
         columns = list(dict.fromkeys(key for row in rows for key in row))
         cells = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(row.get(c, '')))}</td>" for c in columns)
+            "<tr>" + "".join(f"<td>{_cell(row.get(c, ''))}</td>" for c in columns) + "</tr>"
             for row in rows
         )
         return f"{head}<table><tr>{cells}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    """A value for a person's eyes: explanations and quantities as lines, not as records."""
+    if isinstance(value, list | tuple):
+        return "<br>".join(_cell(item) for item in value)
+    if isinstance(value, dict) and "rank" in value:
+        sort = " (innocent)" if value.get("benign") else ""
+        return html.escape(f"{value['rank']}. {value['text']}{sort}")
+    if isinstance(value, dict) and "unit" in value:
+        return html.escape(f"{value['value']:.6g} {value['unit']}")
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return html.escape("" if value is None else text)
 
 
 # -- one clock ------------------------------------------------------------------------------
