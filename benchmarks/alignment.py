@@ -4,7 +4,8 @@
     python benchmarks/alignment.py simple hard   pairs and strangers (report half)
     python benchmarks/alignment.py peers         other tools on the first draws of both sets
     python benchmarks/alignment.py incidents     whole incidents with strangers and a silent clip
-    python benchmarks/alignment.py scale         cost of one pair and of all pairs, peers; memory
+    python benchmarks/alignment.py scale         cost of one pair and of all pairs, beside peers
+    python benchmarks/alignment.py thousand      cost and memory of comparing a thousand clips
     python benchmarks/alignment.py rates         error-rate rows from the results
 
 Every draw is made and answered by itself and kept in the folder ``WORK`` names (by default in the
@@ -28,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from alignment_incidents import incidents
-from alignment_scale import scale
+from alignment_scale import scale, thousand
 from alignment_scenes import (
     RATE,
     Phone,
@@ -396,7 +397,7 @@ if __name__ == "__main__":
     steps: dict[str, Callable[[], None]] = {
         "null": null, "simple": simple, "hard": hard, "peers": peers,
         "incidents": lambda: incidents(HALF, WORK), "rates": rates,
-        "scale": lambda: scale(HALF, WORK, PEERS, run_peer),
+        "scale": lambda: scale(HALF, WORK, PEERS, run_peer), "thousand": thousand,
     }  # fmt: skip
     for wanted in sys.argv[1:] or ["simple", "hard", "incidents", "scale", "rates"]:
         steps[wanted]()
