@@ -265,9 +265,9 @@ def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> 
     if out is not None:
         out.write_text("".join(canonical_json(row).decode() + "\n" for row in rows), "utf-8")
     if len(rows) == 1:
-        failed = {"path", "digest", "error"} if rows[0]["error"] else None
+        only = {"path", "digest", "error"} if rows[0]["error"] else set(rows[0])
         for name, value in rows[0].items():
-            if value not in (None, "") and (failed is None or name in failed):
+            if value not in (None, "") and name in only:
                 typer.echo(f"{name.replace('_', ' '):14} {_cell(value)}")
         return
     short = []
