@@ -1,12 +1,9 @@
-"""Whole incidents, and the cost of many clips, for `benchmarks/alignment.py`."""
+"""Whole incidents for `benchmarks/alignment.py`."""
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import resource
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +16,6 @@ from scipy.io import wavfile
 
 import forensics
 from forensics import audio
-from forensics.audio_features import FRAME_S, hear
-from forensics.audio_match import find_likely, match_all
 from forensics.audio_pairs import forget
 from forensics.model import Alignment, Clip
 
@@ -189,42 +184,3 @@ def _check(
         "errors": errors, "inside": inside,
         "pairs_used": sum(p.accepted for p in align.pairs),
     }  # fmt: skip
-
-
-def scale() -> None:
-    """CPU per pair and memory for all pairs; features drawn at random, as costly as real ones."""
-    rng, rows = np.random.default_rng(4), []
-    for count, shortest, longest in ((100, 120.0, 120.0), (200, 120.0, 120.0), (1000, 10.0, 600.0)):
-        lengths = rng.uniform(shortest, longest, count)
-        features = [
-            (rng.standard_normal((int(s / FRAME_S), 40), np.float32) * 0.15).astype(np.float16)
-            for s in lengths
-        ]
-        held = sum(f.nbytes for f in features) // 2**20
-        pairs = count * (count - 1) // 2
-        begun, wall = time.process_time(), time.monotonic()
-        if count > 100:
-            # Real strangers pass the first look now and then: one pair in a hundred goes on.
-            found = sum(1 for _ in find_likely(features))
-            some = {tuple(sorted(rng.choice(count, 2, replace=False))) for _ in range(pairs // 100)}
-            found += sum(1 for _ in match_all(features, pairs=sorted(some)))
-        else:
-            found = sum(1 for _ in match_all(features))
-        spent = time.process_time() - begun
-        rows.append({
-            "clips": count, "seconds": [shortest, longest], "pairs": pairs,
-            "compared_in_full": found, "cpu_s": round(spent, 1),
-            "cpu_ms_per_pair": round(1000 * spent / pairs, 3),
-            "wall_s": round(time.monotonic() - wall, 1), "load": round(os.getloadavg()[0], 1),
-            "features_mib": held,
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        })  # fmt: skip
-        print(rows[-1], flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "two_minutes.wav"
-        noise = np.cumsum(rng.normal(size=120 * RATE)) % 2 - 1
-        wavfile.write(path, RATE, (noise * 9000).astype(np.int16))
-        begun = time.process_time()
-        hear(opened(path))
-        spent = time.process_time() - begun
-    save("scale", {"rows": rows, "opening_decoding_and_describing_2_min_cpu_s": round(spent, 3)})

@@ -10,6 +10,7 @@ of its peak over the median of its correlation stands in.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,14 +71,17 @@ def audio_video_sync() -> Callable[[str, str], Answer]:
     return run
 
 
-def audiolocate() -> Callable[[str, str], Answer]:
+def audiolocate(keep: int = 0) -> Callable[[str, str], Answer]:
     from audiolocate import AudioFingerprint
 
     tool = AudioFingerprint()
 
+    @functools.lru_cache(maxsize=keep)
+    def prints(path: str) -> Any:
+        return tool.fingerprint_audio(tool.load_audio(path))[0]
+
     def run(a: str, b: str) -> Answer:
-        prints = [tool.fingerprint_audio(tool.load_audio(x))[0] for x in (a, b)]
-        found = tool.match(*prints)
+        found = tool.match(prints(a), prints(b))
         score = found.match_count / max(found.noise_baseline, 1.0)
         return found.offset_frames * tool.hop_length / tool.sr, score
 
@@ -97,7 +102,7 @@ def audalign() -> Callable[[str, str], Answer]:
     return run
 
 
-def chromaprint() -> Callable[[str, str], Answer]:
+def chromaprint(keep: int = 0) -> Callable[[str, str], Answer]:
     """Its raw prints (32 bits every 1365 samples at 11,025 Hz), laid over each other.
 
     The tool itself gives no offset: the lag with the fewest differing bits for its overlap, at
@@ -105,6 +110,7 @@ def chromaprint() -> Callable[[str, str], Answer]:
     """
     step_s = 1365 / 11025
 
+    @functools.lru_cache(maxsize=keep)
     def prints(path: str) -> np.ndarray:
         # Debian's build takes the end of a file for an error, after printing the whole print.
         said = subprocess.run(
@@ -132,6 +138,9 @@ TOOLS = {
     "audio-offset-finder": offset_finder, "syncstart": syncstart,
     "audio-video-sync": audio_video_sync, "audiolocate": audiolocate, "audalign": audalign,
     "chromaprint": chromaprint,
+    # The same, with the description of each file kept for its next pair.
+    "audiolocate-kept": functools.partial(audiolocate, 1000),
+    "chromaprint-kept": functools.partial(chromaprint, 1000),
 }  # fmt: skip
 
 

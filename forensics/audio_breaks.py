@@ -59,11 +59,12 @@ def _local(
         at = start + lag + _WINDOW  # start + lag - reach in the padded array
         a = fft.rfft(padded[at : at + _WINDOW + 2 * reach], size, axis=0)
         b = fft.rfft(second[start : start + _WINDOW], size, axis=0)
-        row = fft.irfft((a * b.conj()).sum(axis=1), size)[: 2 * reach + 1]
-        middle = np.median(row)
-        spread = np.median(np.abs(row - middle)) * 1.4826
-        rows.append((row - middle) / max(float(spread), 1e-9))
-    return np.asarray(rows, np.float32), starts
+        rows.append(fft.irfft((a * b.conj()).sum(axis=1), size)[: 2 * reach + 1])
+    table = np.asarray(rows, np.float32).reshape(len(rows), 2 * reach + 1)
+    table -= np.median(table, axis=1, keepdims=True)
+    spread = np.median(np.abs(table), axis=1, keepdims=True) * np.float32(1.4826)
+    table /= np.maximum(spread, np.float32(1e-9))
+    return table, starts
 
 
 def _path(scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -54,6 +54,8 @@ def pair_evidence(
     for key, item in case.judged.items():
         if len(case.heard) > _ALL_PAIRS and key not in accepted and item.p > 0.01:
             continue
+        if item.spare:
+            continue
         yield _pair(case, key, item, key in accepted, residual)
 
 
@@ -89,7 +91,8 @@ def _pair(
         return Quantity(value, "s", value - half, value + half, note)
 
     best = item.candidates[0]
-    value, used = residual.get(key, (None, True))
+    # A pair that several offsets fit ties nothing, unless the others decided between them.
+    value, used = residual.get(key, (None, not item.ambiguous))
     notes = []
     if item.same_soundtrack:
         notes.append("same soundtrack to the sample: a copy or a sound laid over, not an event")
@@ -97,7 +100,7 @@ def _pair(
         notes.append("other offsets fit nearly as well")
     if best.no_drift and item.false_join < 0.5:
         notes.append(f"no clock drift stated: {best.no_drift}")
-    if joined and not used:
+    if joined and not used and key in residual:
         notes.append("rejected: does not close the loops of the other pairs")
     drift = None
     if best.drift_ppm is not None and best.drift_sigma_ppm is not None:

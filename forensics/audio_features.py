@@ -196,8 +196,9 @@ def hear(clip: Clip, *, progress: Progress | None = None) -> Heard:
     have = count / RATE_HZ
     if peak < _SILENT:
         raise SignalTooShort(
-            f"{clip.name} has digital silence only: nothing was recorded", need_s=1.0, have_s=0.0
-        )
+            f"{clip.name} has digital silence only: nothing was recorded", need_s=1.0, have_s=0.0,
+            hint="a muted microphone, or a track that was put in empty",
+        )  # fmt: skip
     if have < 1.0:
         raise SignalTooShort(f"{clip.name} has {have:.2f} s of sound", need_s=1.0, have_s=have)
     samples = np.memmap(path, np.int16, "r", shape=(count,))

@@ -8,8 +8,8 @@ answer for (b, a) is exactly the answer for (a, b) turned round.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from forensics.audio_breaks import local_offset_breaks
@@ -20,7 +20,10 @@ from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.audio_sources import forget_arrivals
 from forensics.model import Progress
 
-__all__ = ["ENVELOPE_S", "Candidate_", "Judged", "Measured", "forget", "judge", "measure_pairs"]
+__all__ = [
+    "ENVELOPE_S", "Candidate_", "Judged", "Measured", "forget", "judge", "likeliest",
+    "measure_pairs", "refine_pairs",
+]  # fmt: skip
 
 #: Lags refined by phase, and how strong they must be beside the best.
 _REFINED, _WORTH = 4, 0.5
@@ -35,6 +38,9 @@ _STRANGERS = 4.5
 _DECIDES = 0.5
 #: From so many clips on, pairs are compared at a low rate first.
 _MANY = 100
+#: Of so many, each clip's waveform is held against this many others that sound most alike; the
+#: rest of its partners only where nothing else ties two groups of clips together.
+_PARTNERS = 4
 #: Rivals nearer than this may be one clip that jumps, not sound that repeats.
 _NEAR_S = 4.0
 #: What a lag and its slope may be off for reasons the scatter does not show, in seconds.
@@ -55,12 +61,17 @@ ENVELOPE_S = 0.02
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a pair, with `first` < `second` as digests."""
+    """What was measured of a pair, with `first` < `second` as digests.
+
+    `spare`: the envelopes agree, the waveforms were not compared, as both clips have partners
+    that sound more alike.
+    """
 
     first: str
     second: str
     match: Match
     fits: tuple[PhaseFit | None, ...] | None
+    spare: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class Judged:
     overlap_s: float
     ambiguous: bool
     same_soundtrack: bool
+    spare: bool = False
 
 
 _measured: dict[tuple[str, str], Measured] = {}
@@ -137,7 +149,8 @@ def measure_pairs(
     """Compare every two clips; pairs already measured in this process are not measured again.
 
     Of more than `_MANY` clips only pairs that look alike at a low rate are compared in full, and
-    returned: what is left out scores far below what joins a pair among so many.
+    returned: what is left out scores far below what joins a pair among so many. Of those the
+    waveforms of `_PARTNERS` of each clip are compared, the others come back as `spare`.
     """
     ordered = sorted(heard, key=lambda h: h.digest)
     digests = [h.digest for h in ordered]
@@ -165,17 +178,50 @@ def measure_pairs(
                 progress(0.8 * done / total, "comparing pairs")
     gate = _gate(len(ordered))
     by_digest = {h.digest: h for h in ordered}
+    found = {
+        key: _measured[key]
+        for i, one in enumerate(digests) for two in digests[i + 1 :]
+        if (key := (one, two)) in _measured
+    }  # fmt: skip
+    alone = {
+        key: p for key, item in found.items()
+        if (p := combined(item.match.scores[0], item.match.trials, None, 1)[0]) <= gate
+    }  # fmt: skip
+    worth = likeliest(alone) if many else set(alone)
+    found |= refine_pairs([found[key] for key in found if key in worth], by_digest)
+    found |= {
+        key: replace(found[key], spare=True)
+        for key in alone if key not in worth and found[key].fits is None
+    }  # fmt: skip
+    return found
+
+
+def likeliest(
+    chances: Mapping[tuple[str, str], float], group: Mapping[str, int] | None = None
+) -> set[tuple[str, str]]:
+    """The pairs among the `_PARTNERS` likeliest of one of their clips; `chances` of strangers.
+
+    With `group` by clip: among the likeliest between any two groups.
+    """
+    rows: dict[object, list[tuple[float, tuple[str, str]]]] = {}
+    for key, p in chances.items():
+        places = key if group is None else (tuple(sorted((group[key[0]], group[key[1]]))),)
+        for place in places:
+            rows.setdefault(place, []).append((p, key))
+    return {key for some in rows.values() for _, key in sorted(some)[:_PARTNERS]}
+
+
+def refine_pairs(
+    items: Iterable[Measured], by_digest: Mapping[str, Heard]
+) -> dict[tuple[str, str], Measured]:
+    """Compare the waveforms of these pairs; of those that were compared before, nothing is done."""
     found = {}
-    for i, one in enumerate(digests):
-        for two in digests[i + 1 :]:
-            if (one, two) not in _measured:
-                continue
-            item = _measured[one, two]
-            alone, _, _ = combined(item.match.scores[0], item.match.trials, None, 1)
-            if item.fits is None and alone <= gate:
-                fits = _refine(by_digest[one], by_digest[two], item.match)
-                item = _measured[one, two] = Measured(one, two, item.match, fits)
-            found[one, two] = item
+    for item in items:
+        key = (item.first, item.second)
+        if item.fits is None:
+            fits = _refine(by_digest[item.first], by_digest[item.second], item.match)
+            item = _measured[key] = Measured(*key, item.match, fits)
+        found[key] = item
     return found
 
 
@@ -303,7 +349,7 @@ def judge(
     )  # fmt: skip
     return Judged(
         item.first, item.second, tuple(o[0] for o in options), p, p_envelope, p_phase,
-        false_join(p, pairs), score, fit, match.overlap_s, rivals, bool(same),
+        false_join(p, pairs), score, fit, match.overlap_s, rivals, bool(same), item.spare,
     )  # fmt: skip
 
 

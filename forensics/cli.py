@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forensics.cli_align import PICTURED, Picture, check_picture, show_alignment
 from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_markings import add_markings_commands
@@ -24,13 +25,13 @@ from forensics.cli_output import (
     fail,
     own_file,
     show,
-    show_alignment,
     show_table,
     show_triage,
     with_progress,
+    write_labels,
     write_markers,
 )
-from forensics.errors import ForensicsError
+from forensics.errors import ClipNotFound, ForensicsError, PolicyError
 from forensics.model import Box, to_builtins
 
 __all__ = ["app", "main"]
@@ -65,6 +66,11 @@ def open_command(clips: Clips, json: Json = False, out: Out = None) -> None:
 
     with with_progress() as progress:
         rows = container.triage(clips, progress=progress)
+    if not rows:
+        raise ClipNotFound(
+            "there is no film or recording among these files", path=clips[0],
+            hint="nothing was opened; pictures are opened by name",
+        )  # fmt: skip
     if out is not None and out.suffix.lower() == ".csv":
         out.write_text(container.write_csv(rows), encoding="utf-8", newline="")
         out = None
@@ -169,13 +175,25 @@ def _box(text: str) -> Box:
 
 
 @app.command()
-def align(clips: Clips, json: Json = False, out: Out = None) -> None:
-    """Several clips of one incident on one clock, by their sound."""
+def align(
+    clips: Clips, json: Json = False,
+    out: Annotated[Path | None, typer.Option(
+        "-o", "--out", metavar="OUT", help=f"By its suffix: {PICTURED}.")] = None,
+    at: Annotated[float | None, typer.Option(
+        help="With -o .png: every camera at this second of the incident clock.")] = None,
+    span: Annotated[tuple[float, float] | None, typer.Option(
+        "--between", help="With -o .html or .mp4: these seconds of the incident clock.")] = None,
+    group: Annotated[int, typer.Option(min=0, help="Which group of clips, from 0.")] = 0,
+    unredacted: Annotated[bool, typer.Option("--unredacted", help="Cover no one.")] = False,
+) -> None:  # fmt: skip
+    """Several clips of one incident on one clock, by their sound; -o draws, plays or films it."""
     from forensics import audio
 
+    picture = Picture(out, at, span, group, unredacted)
+    check_picture(picture)
     examine_together(
         clips, lambda opened, progress: audio.align_clips(opened, progress=progress), json=json,
-        tell=lambda found, opened: show_alignment(found, opened, json=json, out=out),
+        tell=lambda found, opened: show_alignment(found, opened, json=json, picture=picture),
     )  # fmt: skip
 
 
@@ -192,20 +210,32 @@ def copies_command(clips: Clips, json: Json = False, out: Out = None) -> None:
 
 @app.command()
 def listen(
-    clip: Annotated[Path, typer.Argument(metavar="CLIP")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.wav")],
+    clip: Annotated[Path, typer.Argument(metavar="CLIP", help="A clip with sound.")],
+    out: Annotated[Path, typer.Option(
+        "-o", "--out", metavar="OUT.wav", help="The copy; OUT.wav.json beside it is its record.")],
+    labels: Annotated[bool, typer.Option(
+        "--labels", help="Also examine the recording: OUT.vtt and OUT.txt (Audacity) mark what "
+        "was found, OUT.png draws it.")] = False,
     json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write a levelled, noise-reduced copy of the sound for a person to hear; never examine it."""
     from forensics import continuity
     from forensics.clip import open_clip
 
+    beside = [out.with_suffix(s) for s in (".vtt", ".txt", ".png")] if labels else []
+    for place in beside:
+        if place.exists():
+            raise PolicyError(f"{place.name} exists already", hint="give another OUT.wav")
+    opened = open_clip(clip)
     with with_progress() as progress:
-        written = continuity.write_listening_copy(open_clip(clip), out=out, progress=progress)
+        written = continuity.write_listening_copy(opened, out=out, progress=progress)
     row = {
         "written": str(written), "record": f"{written}.json",
         "mark": "a derivative for listening only: not evidence, refused by every method",
     }  # fmt: skip
+    if labels:
+        write_labels(opened, beside)
+        row["labels"] = ", ".join(place.name for place in beside)
     show_table([row], json=json, out=None)
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from forensics.cli_output import load_methods, show_alignment, show_table, with_progress
-from forensics.errors import ForensicsError, LedgerBroken, ReplayDiffers
+from forensics.cli_align import show_alignment
+from forensics.cli_output import load_methods, show_table, with_progress
+from forensics.errors import ClipNotFound, ForensicsError, LedgerBroken, ReplayDiffers
 from forensics.model import Alignment, Clip, Examination
 
 __all__ = ["add_case_commands", "verify_folder"]
@@ -37,7 +38,7 @@ def reconstruct(folder: Folder, json: Json = False) -> None:
     ]  # fmt: skip
     show_table(rows, json=json, out=None)
     if result.alignment is not None:
-        show_alignment(result.alignment, result.clips, json=json, out=None)
+        show_alignment(result.alignment, result.clips, json=json)
     elif not json:
         typer.echo(f"not aligned: {result.alignment_reason}")
     claims = [
@@ -79,6 +80,16 @@ def _as_recorded(clip: Clip) -> Clip:
     return msgspec.structs.replace(found, metadata=clip.metadata)
 
 
+def _there(ledger: Path) -> Path:
+    # A ledger that does not exist reads as an empty one: "intact, 0 lines".
+    if not ledger.is_file():
+        raise ClipNotFound(
+            f"there is no {ledger.name} in {ledger.parent}", path=ledger,
+            hint="forensics reconstruct FOLDER writes it",
+        )  # fmt: skip
+    return ledger
+
+
 def replay(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER")],
     line: Annotated[int | None, typer.Option(help="Only this line, counted from 1.")] = None,
@@ -91,7 +102,7 @@ def replay(
     from forensics.gallery import Gallery
 
     load_methods()
-    record = provenance.Ledger(ledger)
+    record = provenance.Ledger(_there(ledger))
     clips = {clip.digest: clip for clip in record.clips()}
     resources: dict[str, object] = {}
     if gallery:
@@ -149,7 +160,7 @@ def verify_folder(folder: Path, *, authority: Path | None = None) -> list[dict[s
     from forensics.provenance_ledger import artefacts_of
     from forensics.provenance_seal import verify_seal
 
-    record = Ledger(folder / "ledger.jsonl")
+    record = Ledger(_there(folder / "ledger.jsonl"))
     rows: list[dict[str, object]] = []
     clips: dict[str, Clip] = {}
     named: dict[str, str] = {}

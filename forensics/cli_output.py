@@ -7,6 +7,7 @@ import csv
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from forensics.clip import open_clip
-from forensics.errors import ForensicsError, ToolError, printable
+from forensics.errors import ClipNotFound, ForensicsError, ToolError, printable
 from forensics.model import (
-    Alignment,
     Clip,
     Examination,
     canonical_json,
@@ -37,10 +37,10 @@ __all__ = [
     "load_methods",
     "own_file",
     "show",
-    "show_alignment",
     "show_table",
     "show_triage",
     "with_progress",
+    "write_labels",
     "write_markers",
 ]
 
@@ -79,11 +79,23 @@ def with_progress() -> Iterator[Tell | None]:
 
 
 def collect(paths: Sequence[Path]) -> list[Path]:
-    """The files named, folders opened up one level deep and below, in a stable order."""
+    """The files named, folders opened up one level deep and below, in a stable order.
+
+    Raises
+    ------
+    ClipNotFound
+        A folder without a file: nothing examined must not look like nothing found.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found.extend(sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != "."))
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != ".")
+            if not inside:
+                raise ClipNotFound(
+                    f"there is no file in {printable(path)}", path=path,
+                    hint="nothing was examined; hidden files are left out",
+                )  # fmt: skip
+            found.extend(inside)
         else:
             found.append(path)
     return found
@@ -97,7 +109,8 @@ def _say_error(path: Path, error: ForensicsError, json: bool) -> None:
         }  # fmt: skip
         typer.echo(canonical_json(row).decode())
     else:
-        typer.echo(f"{printable(path)}: failed: {error.message}")
+        hint = f" ({error.hint})" if error.hint else ""
+        typer.echo(f"{printable(path)}: failed: {error.message}{hint}")
 
 
 def each_clip(paths: Sequence[Path], *, json: bool) -> tuple[list[Clip], int]:
@@ -165,6 +178,32 @@ def write_markers(exam: Examination, out: Path) -> None:
     out.write_text(text(exam.observations), encoding="utf-8")
 
 
+def write_labels(clip: Clip, places: Sequence[Path]) -> None:
+    """Everything the recording's sound shows: as markers, and drawn on one time axis.
+
+    The listening copy runs on the clock of the sound, which in a film can start late: markers
+    count from the copy's own beginning, the figure from the clip's.
+    """
+    from forensics import continuity, enf, events, plots
+    from forensics.scan_sound import iter_sound
+
+    with with_progress() as progress:
+        exams = [
+            continuity.find_splices(clip, progress=progress),
+            enf.find_phase_breaks(clip, progress=progress),
+            events.find_events(clip, flashes=False, progress=progress),
+        ]
+    first = next(iter_sound(clip), None)
+    seen = [observation for exam in exams for observation in exam.observations]
+    for place in places:
+        if place.suffix == ".png":
+            plots.save(plots.draw_sound(clip, exams), place)
+            continue
+        text = events.webvtt_markers if place.suffix == ".vtt" else events.audacity_labels
+        start = first.start if first is not None else Fraction(0)
+        place.write_text(text(seen, start=start), encoding="utf-8")
+
+
 def own_file(out: Path, clip: Clip, written: set[Path]) -> Path:
     """`out`; for every further clip of one run, a name beside it with the clip's hash in it."""
     own = out if not written else out.with_stem(f"{out.stem}-{clip.digest[:12]}")
@@ -211,35 +250,11 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
         for why in fields.get("explanations") or ():
             sort = "benign" if why["benign"] else "edit"
             typer.echo(f"      {why['rank']}. [{sort}] {why['name']}: {why['text']}")
+        typer.echo(f"      error rate: {finding.error_rate}")
     for name, value in exam.measures.items():
         typer.echo(f"  {name}: {value}")
     for hole in exam.coverage.not_testable:
         typer.echo(f"  not testable {hole.span}: {hole.reason}")
-
-
-def show_alignment(
-    found: Alignment, clips: Sequence[Clip], *, json: bool, out: Path | None
-) -> None:
-    """Where every clip lies, who was left out and why."""
-    names = {clip.digest: clip.name for clip in clips}
-    if out is not None and out.suffix.lower() in (".png", ".svg", ".pdf"):
-        from forensics import plots
-
-        plots.save(plots.draw_timeline(found, clips), out)
-    if json:
-        typer.echo(canonical_json(to_builtins(found) | {"names": names}).decode())
-        return
-    typer.echo(f"clock of {names.get(found.reference, found.reference)}; positive: starts later")
-    for place in found.placements:
-        name = names.get(place.clip, place.clip[:12])
-        typer.echo(
-            f"  {name}: offset {place.offset}  drift {place.drift_ppm}  by {place.basis}"
-            f"  component {place.component}"
-        )
-    for left in found.unplaced:
-        typer.echo(f"  {names.get(left.clip, left.clip[:12])}: {left.outcome}: {left.reason}")
-    for warning in found.warnings:
-        typer.echo(f"  warning: {warning}")
 
 
 def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> None:
@@ -250,8 +265,9 @@ def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> 
     if out is not None:
         out.write_text("".join(canonical_json(row).decode() + "\n" for row in rows), "utf-8")
     if len(rows) == 1:
+        only = {"path", "digest", "error"} if rows[0]["error"] else set(rows[0])
         for name, value in rows[0].items():
-            if value not in (None, ""):
+            if value not in (None, "") and name in only:
                 typer.echo(f"{name.replace('_', ' '):14} {_cell(value)}")
         return
     short = []

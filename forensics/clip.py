@@ -246,12 +246,16 @@ def open_clip(
         before = os.stat(place)
     except OSError as error:
         raise ClipNotFound(
-            f"no such file: {printable(place)} ({error.strerror})", path=place
+            f"no such file: {printable(place)} ({error.strerror})", path=place,
+            hint="nothing was read: check the name, and the folder you are in",
         ) from None
     if not stat.S_ISREG(before.st_mode):
         raise ClipNotFound(f"{printable(place)} is not a regular file", path=place)
     if before.st_size == 0:
-        raise ClipUnreadable(f"{printable(place)} is empty", path=place)
+        raise ClipUnreadable(
+            f"{printable(place)} is empty", path=place,
+            hint="nothing was written into it: copy it again from where it came",
+        )  # fmt: skip
     if before.st_size > limits.size_bytes:
         raise ClipRefused(f"{printable(place)} has {before.st_size} bytes", path=place)
     try:

@@ -160,14 +160,19 @@ def write_listening_copy(
                 start.append(float(sound.start))
             yield sound.mono
 
-    with wave.open(str(out), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        for piece in enhance(
-            pieces(), band_hz=band_hz, reduction_db=reduction_db, level_db=level_db
-        ):
-            file.writeframes((np.clip(piece, -1, 1) * 32767).astype("<i2").tobytes())
+    try:
+        with wave.open(str(out), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE_HZ)
+            for piece in enhance(
+                pieces(), band_hz=band_hz, reduction_db=reduction_db, level_db=level_db
+            ):
+                file.writeframes((np.clip(piece, -1, 1) * 32767).astype("<i2").tobytes())
+    except BaseException:
+        # Half a copy without its mark could be taken for a recording.
+        out.unlink(missing_ok=True)
+        raise
     _mark(out)
     record.write_text(
         json.dumps(

@@ -146,7 +146,7 @@ def measure_power(
     if cadence is not None:
         # The experiment is about the pictures, as the examination is.
         frames = frames[cadence.shown[first:last]]
-        rate *= float(cadence.shown.mean())
+        rate = cadence.rate_hz(rate)
     measures: dict[str, Quantity] = {}
     jobs: list[Made] = ["untouched", *kinds]
     for number, kind in enumerate(jobs):

@@ -135,7 +135,7 @@ class SignalTooShort(ForensicsError, ValueError):
     """There is less signal than the method needs."""
 
     def __init__(self, message: str, *, need_s: float, have_s: float, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint or f"{need_s:.3g} s are needed, there are {have_s:.3g}")
         self.need_s = need_s
         self.have_s = have_s
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from forensics.model import Discontinuity, Flash, Observation, SoundEvent, Span
 
-_NOWHERE = Span(Fraction(0), Fraction(0))
+_ZERO = Fraction(0)
 
 __all__ = ["audacity_labels", "marker_text", "webvtt_markers"]
 
@@ -34,8 +34,12 @@ def _stamp(time: Fraction | float) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
-def webvtt_markers(observations: Iterable[Observation], *, least_s: float = 0.5) -> str:
+def webvtt_markers(
+    observations: Iterable[Observation], *, least_s: float = 0.5, start: Fraction = _ZERO
+) -> str:
     """A WebVTT file with one cue per observation, each shown for at least `least_s` seconds.
+
+    Times count from `start` on the clip's clock; what lies wholly before it is left out.
 
     When it errs
     ------------
@@ -43,31 +47,34 @@ def webvtt_markers(observations: Iterable[Observation], *, least_s: float = 0.5)
     the error rate nor the method, and must not leave the case without its findings.
     """
     lines = ["WEBVTT", ""]
-    for number, seen in enumerate(_timed(observations), 1):
-        span = seen.span
-        assert span is not None
+    for number, (span, seen) in enumerate(_timed(observations, start), 1):
         end = max(float(span.end), float(span.start) + least_s)
         lines += [str(number), f"{_stamp(span.start)} --> {_stamp(end)}", marker_text(seen), ""]
     return "\n".join(lines) + "\n"
 
 
-def audacity_labels(observations: Iterable[Observation]) -> str:
+def audacity_labels(observations: Iterable[Observation], *, start: Fraction = _ZERO) -> str:
     """An Audacity label track: start, end and text, tab-separated, one line each.
+
+    Times count from `start` on the clip's clock; what lies wholly before it is left out.
 
     When it errs
     ------------
     Leaves out observations without a span (incompleteness). Audacity counts from the first sample:
-    where a clip's sound starts later than zero, labels lie that much late on the sound alone.
+    where a clip's sound starts later than zero, labels lie that much late on the sound alone,
+    unless `start` says when the sound starts.
     """
-    rows = []
-    for seen in _timed(observations):
-        assert seen.span is not None
-        rows.append(
-            f"{float(seen.span.start):.6f}\t{float(seen.span.end):.6f}\t{marker_text(seen)}\n"
-        )
-    return "".join(rows)
+    return "".join(
+        f"{float(span.start):.6f}\t{float(span.end):.6f}\t{marker_text(seen)}\n"
+        for span, seen in _timed(observations, start)
+    )
 
 
-def _timed(observations: Iterable[Observation]) -> list[Observation]:
-    placed = [seen for seen in observations if seen.span is not None]
-    return sorted(placed, key=lambda seen: seen.span or _NOWHERE)
+def _timed(
+    observations: Iterable[Observation], start: Fraction
+) -> list[tuple[Span, Observation]]:
+    placed = [
+        (Span(max(_ZERO, seen.span.start - start), seen.span.end - start), seen)
+        for seen in observations if seen.span is not None and seen.span.end >= start
+    ]  # fmt: skip
+    return sorted(placed, key=lambda row: row[0])

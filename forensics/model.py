@@ -247,8 +247,12 @@ class Rate(Value, frozen=True):
     high: float
 
     def __str__(self) -> str:
-        unit = "" if self.unit == "per item" else "/h"
-        return f"{self.events} of {self.trials:g}{unit} [{self.low:.3g}, {self.high:.3g}]"
+        if not self.trials:
+            return "not measured"
+        if self.unit == "per hour":
+            return f"{self.events} in {self.trials:.3g} h [{self.low:.3g}, {self.high:.3g} an hour]"
+        low, high = (round(100 * x, 0 if x > 0.1 else 2) for x in (self.low, self.high))
+        return f"{self.events} of {self.trials:g} [{low:g}, {high:g} %]"
 
 
 class ErrorRate(Value, frozen=True, tag="measured"):
@@ -262,11 +266,21 @@ class ErrorRate(Value, frozen=True, tag="measured"):
     independent: int
     measured: str
 
+    def __str__(self) -> str:
+        what = f" ({self.stratum})" if self.stratum else ""
+        return (
+            f"missed {self.miss}, false {self.false_positive}{what}, "
+            f"{self.independent} independent sources, measured {self.measured}"
+        )
+
 
 class Uncalibrated(Value, frozen=True, tag="unknown"):
     """No error rate is known, and why."""
 
     reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class Finding(Value, frozen=True):
@@ -359,10 +373,23 @@ class Examination(Value, frozen=True):
         columns = list(dict.fromkeys(key for row in rows for key in row))
         cells = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(row.get(c, '')))}</td>" for c in columns)
+            "<tr>" + "".join(f"<td>{_cell(row.get(c, ''))}</td>" for c in columns) + "</tr>"
             for row in rows
         )
         return f"{head}<table><tr>{cells}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    """A value for a person's eyes: explanations and quantities as lines, not as records."""
+    if isinstance(value, list | tuple):
+        return "<br>".join(_cell(item) for item in value)
+    if isinstance(value, dict) and "rank" in value:
+        sort = " (innocent)" if value.get("benign") else ""
+        return html.escape(f"{value['rank']}. {value['text']}{sort}")
+    if isinstance(value, dict) and "unit" in value:
+        return html.escape(f"{value['value']:.6g} {value['unit']}")
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return html.escape("" if value is None else text)
 
 
 # -- one clock ------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics.errors import RecordInvalid
 from forensics.plots_align import draw_cameras_at, draw_timeline
 from forensics.plots_container import draw_packets
 from forensics.plots_edits import draw_edits, draw_keyframes, draw_strip, write_keyframes
@@ -35,8 +36,20 @@ __all__ = [
 
 
 def save(figure: Figure, out: str | os.PathLike[str], *, dpi: int = 130) -> Path:
-    """Write a figure; the suffix decides the format. No date goes into the file."""
+    """Write a figure; the suffix decides the format. No date goes into the file.
+
+    Raises
+    ------
+    RecordInvalid
+        A suffix that no figure is written as.
+    """
     place = Path(out)
+    known = figure.canvas.get_supported_filetypes()
+    if place.suffix.lower().removeprefix(".") not in known:
+        raise RecordInvalid(
+            f"a figure is not written as {place.suffix or 'a file without a suffix'!r}",
+            hint=f"one of .{', .'.join(sorted(known))}",
+        )
     metadata = {"Date": None} if place.suffix.lower() in (".svg", ".svgz") else None
     figure.savefig(place, dpi=dpi, metadata=metadata)
     return place

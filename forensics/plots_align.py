@@ -135,9 +135,11 @@ def _draw_group(
         if half:
             axes.errorbar(start, row, xerr=half, color="black", capsize=4, lw=1.4, zorder=4)
         drift = place.drift_ppm
+        low, high = drift.low, drift.high
+        wide = "" if low is None or high is None else f" ± {(high - low) / 2:.1f}"
         said = "reference" if place.basis == "reference" else (
             f"{place.basis}: {place.offset.value:+.3f} ± {half:.3f} s, "
-            f"clock {drift.value:+.1f} ppm, {len(place.support)} "
+            f"clock {drift.value:+.1f}{wide} ppm, {len(place.support)} "
             f"{'partner' if len(place.support) == 1 else 'partners'}"
         )
         axes.text(start + half, row, "  " + said, fontsize=7.5, va="center", zorder=5)
@@ -278,7 +280,9 @@ def draw_cameras_at(
     columns = max(1, min(columns, len(group)))
     lines = max(1, -(-len(group) // columns))
     figure = Figure(figsize=(4.2 * columns, 3.0 * lines + 0.5), layout="constrained")
-    figure.suptitle(title or f"Every camera at {clock_text(time_s)} on the incident clock")
+    # Another group's clock is not the incident's: nothing ties them.
+    whose = "on the incident clock" if component == 0 else f"on the clock of group {component + 1}"
+    figure.suptitle(title or f"Every camera at {clock_text(time_s)} {whose}")
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()

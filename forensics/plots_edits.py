@@ -16,6 +16,7 @@ from forensics.edits_merge import LEVELS
 from forensics.errors import ForensicsError, RecordInvalid
 from forensics.model import Artefact, Clip, Discontinuity, Examination, Keyframe, clock_text
 from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
+from forensics.plots_sound import draw_spectrogram, one_trace
 from forensics.provenance import artefact_bytes
 from forensics.scan import read_pictures
 from forensics.video import measure_frames
@@ -57,7 +58,9 @@ def draw_strip(
 
     measured = measure_frames(clip)
     times = measured.seconds
-    edges = np.linspace(float(times[0]), float(times[-1]), count + 1)
+    # One picture lasts no time between stamps.
+    last = max(float(times[-1]), float(times[0]) + 0.1)
+    edges = np.linspace(float(times[0]), last, count + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     rows = np.minimum(np.searchsorted(times, middles), len(times) - 1)
     pictures = read_pictures(clip, [(int(r), int(measured.pts[r])) for r in rows])
@@ -87,9 +90,10 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Three rows on one time axis: thumbnails; change from picture to picture; the findings by
-        level, red where inconsistent with an original, ochre where inconclusive. Grey hatching:
-        not testable there, by which level.
+        Three rows on one time axis: thumbnails; change from picture to picture (of sound alone a
+        spectrogram instead of both); the findings by level, red where inconsistent with an
+        original, ochre where inconclusive. Grey hatching: not testable there, by which level; a
+        narrow strip: one of its traces is not, and which.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -98,15 +102,20 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
     levels = _levels_of(seen, examination)
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(12, 3.6 + 0.42 * len(levels)), layout="constrained")
-        strip, motion, table = figure.subplots(
-            3, 1, sharex=True, height_ratios=[1.15, 0.8, 0.42 * len(levels) + 0.3]
-        )
+        heard = clip.video is None and clip.audio is not None
+        *shown, table = figure.subplots(
+            2 if heard else 3, 1, sharex=True,
+            height_ratios=[*([1.95] if heard else [1.15, 0.8]), 0.42 * len(levels) + 0.3],
+        )  # fmt: skip
         span = examination.coverage.span
         try:
-            draw_strip(clip, strip)
-            _draw_motion(clip, motion)
+            if heard:
+                draw_spectrogram(clip, shown[0])
+            else:
+                draw_strip(clip, shown[0])
+                _draw_motion(clip, shown[1])
         except ForensicsError as error:
-            for axes in (strip, motion):
+            for axes in shown:
                 axes.text(0.5, 0.5, error.message, transform=axes.transAxes, ha="center")
                 axes.set_yticks([])
         _draw_levels(table, seen, levels, examination)
@@ -158,18 +167,32 @@ def _draw_levels(
     silent = set(levels) - {o.what.level for o in seen}
     silent -= {s.split(":")[0] for o in seen for s in o.what.supports}
     whole = examination.coverage.span
+    traces: dict[str, list[str]] = {}
     for part in examination.coverage.not_testable:
-        level = part.reason.split(":")[0]
+        level, _, reason = part.reason.partition(": ")
         if level not in rows:
-            level = "frame"
+            level, reason = "frame", part.reason
         row = rows.get(level)
         if row is None:
             continue
-        if whole is not None and float(part.span.length) > 0.98 * float(whole.length):
+        low, wide = float(part.span.start), float(part.span.length)
+        # Where one trace is missing the level was looked at all the same: a narrow strip.
+        trace = one_trace(reason)
+        if trace:
+            known = traces.setdefault(level, [])
+            known += [trace] if trace not in known else []
+        elif whole is not None and wide > 0.98 * float(whole.length):
             silent.discard(level)
         axes.barh(
-            row, float(part.span.length), left=float(part.span.start), height=0.9,
+            row if not trace else row - 0.36, wide, left=low, height=0.18 if trace else 0.9,
             color="#e6e6e6", edgecolor="#bdbdbd", hatch="////", linewidth=0, zorder=1,
+        )  # fmt: skip
+    for level, known in traces.items():
+        axes.annotate(
+            f"{', '.join(known)}: not testable here", (1, rows[level] - 0.36),
+            xycoords=axes.get_yaxis_transform(), xytext=(-3, 0), textcoords="offset points",
+            ha="right", va="center", fontsize=6, color="#555555", zorder=4,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
     length = float(whole.length) if whole is not None else 0.0
     written: dict[int, tuple[float, int]] = {}
@@ -183,8 +206,8 @@ def _draw_levels(
         if whole is not None and high - low > 0.98 * float(whole.length):
             # A fact about the whole file is a line, not a wall.
             row = rows.get(said.level, 0)
-            axes.plot([low, high], [row - 0.3, row - 0.3], color=colour, linewidth=2, zorder=3)
-            axes.annotate(f" {number + 1} {said.kind} (whole file)", (low, row - 0.22),
+            axes.plot([low, high], [row - 0.2, row - 0.2], color=colour, linewidth=2, zorder=3)
+            axes.annotate(f" {number + 1} {said.kind} (whole file)", (low, row - 0.12),
                           fontsize=7.5, color=colour, zorder=4)  # fmt: skip
             continue
         for level in named & set(rows):
@@ -373,7 +396,7 @@ def write_keyframes(
             said = UNREDACTED if unredacted else say_what_is_covered()
             packed.writestr("redaction.txt", said + "\n")
     else:
-        raise ValueError(f"a sheet is .png, .html or .zip, not {suffix or 'nothing'}")
+        raise RecordInvalid(f"a sheet is .png, .html or .zip, not {suffix or 'nothing'}")
     return place
 
 

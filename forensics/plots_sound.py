@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from forensics.model import Clip, Discontinuity, Examination, Flash, Observation, SoundEvent
+from forensics.model import (
+    Clip,
+    Discontinuity,
+    Examination,
+    Flash,
+    NotTestable,
+    Observation,
+    SoundEvent,
+)
 from forensics.scan_sound import iter_sound
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_sound", "draw_spectrogram"]
+__all__ = ["draw_sound", "draw_spectrogram", "one_trace"]
+
+#: Traces that can be missing while the rest of their level was tested, as reasons begin.
+_TRACES = ("frame grid", "room", "repeats, room", "deletion before a re-encoding")
 
 _COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _RATE_HZ = 16000
 _COLUMNS = 1600
+#: Height of the lane of one trace, where the findings of the row take 1.
+_LANE = 0.36
 
 
 def draw_spectrogram(clip: Clip, axes: Axes, *, floor_db: float = -100.0) -> None:
@@ -75,6 +88,20 @@ def _folded(rows: list[Any]) -> Any:
     return np.maximum.reduceat(joined, np.arange(0, len(joined), 2), axis=0)
 
 
+def one_trace(reason: str) -> str:
+    """The one trace that a `NotTestable` reason is about; empty: it is about the whole level."""
+    name = reason.split(":", maxsplit=1)[0]
+    return name if name in _TRACES else ""
+
+
+def _lanes(exam: Examination) -> dict[str, list[NotTestable]]:
+    """What could not be tested, by trace; under "" what could not be tested at all."""
+    lanes: dict[str, list[NotTestable]] = {}
+    for part in exam.coverage.not_testable:
+        lanes.setdefault(one_trace(part.reason), []).append(part)
+    return lanes
+
+
 def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
     """Draw the spectrogram and, under it, every finding and every stretch that could not be tested.
 
@@ -89,7 +116,8 @@ def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
     Returns
     -------
     Figure
-        One row per examination; grey: not testable, or not applicable.
+        One row per examination; grey: not testable, or not applicable. Where only one trace could
+        not be tested (the frame grid, the room) a narrow hatched lane below the row says which.
 
     When it errs
     ------------
@@ -98,15 +126,18 @@ def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
     """
     from matplotlib.figure import Figure as NewFigure
 
-    figure = NewFigure(figsize=(12, 3.2 + 0.55 * len(examinations)), layout="constrained")
-    ratios = [4.0] + [0.55] * len(examinations)
+    tall = [0.55 * (1 + _LANE * len(set(_lanes(exam)) - {""})) for exam in examinations]
+    figure = NewFigure(figsize=(12, 3.2 + sum(tall)), layout="constrained")
+    ratios = [4.0, *tall]
     axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
     draw_spectrogram(clip, axes[0])
     low, high = axes[0].get_xlim()
     axes[0].set_title(f"{clip.name}  ({clip.digest[:12]})", fontsize=9, loc="left")
     for row, exam in zip(axes[1:], examinations, strict=True):
         _draw_row(row, exam, low, high)
-    axes[-1].set_xlabel("seconds of the clip (grey: could not be tested)")
+    axes[-1].set_xlabel(
+        "seconds of the clip (grey: could not be tested; hatched: that one trace could not)"
+    )
     axes[0].set_xlim(low, high)
     return figure
 
@@ -121,8 +152,12 @@ def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
         axes.axvspan(low, high, color="0.85")
         axes.text((low + high) / 2, 0.5, exam.reason[:110], ha="center", va="center", fontsize=6)
         return
-    for part in exam.coverage.not_testable:
+    lanes = _lanes(exam)
+    for part in lanes.pop("", ()):
         axes.axvspan(float(part.span.start), float(part.span.end), color="0.88", lw=0)
+    axes.set_ylim(-_LANE * len(lanes), 1)
+    for number, (_, parts) in enumerate(sorted(lanes.items()), 1):
+        _draw_lane(axes, parts, -_LANE * number, low)
     written: dict[str, float] = {}
     # Words that lie beside each other go on two lines, each as far as the one before it reaches.
     reached = {0.56: low - 1, 0.78: low - 1}
@@ -140,6 +175,21 @@ def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
             axes.text(start, line, text, fontsize=5.5, rotation=0, clip_on=True)
             written[text] = start
             reached[line] = start + 0.0048 * len(text) * (high - low)
+
+
+def _draw_lane(axes: Axes, parts: Sequence[NotTestable], bottom: float, low: float) -> None:
+    """One trace: where it could not be tested, hatched, and the reason that holds longest."""
+    spans = [(float(part.span.start), float(part.span.length)) for part in parts]
+    axes.broken_barh(
+        spans, (bottom, _LANE), facecolor="0.95", edgecolor="0.75", hatch="////", linewidth=0
+    )
+    axes.axhline(bottom + _LANE, color="0.7", linewidth=0.5)
+    longest = max(parts, key=lambda part: part.span.length)
+    axes.annotate(
+        longest.reason, (low, bottom + _LANE / 2), xytext=(3, 0), textcoords="offset points",
+        va="center", fontsize=5.5, color="0.25", annotation_clip=False,
+        bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8, "alpha": 0.85},
+    )  # fmt: skip
 
 
 def _colour(seen: Observation) -> str:

@@ -159,7 +159,7 @@ def find_discontinuities(
     distinct = measured
     if cadence is not None:
         distinct = measure_distinct(clip, measured, cadence, progress=progress)
-        rate *= len(distinct) / len(measured)
+        rate = cadence.rate_hz(rate)
     with one_thread():
         seen = judge_frames(distinct, rate, least_score=least_score)
     if cadence is not None:

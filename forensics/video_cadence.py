@@ -51,6 +51,10 @@ class Cadence:
         """Frames that repeat the one before."""
         return int(len(self.shown) - self.shown.sum())
 
+    def rate_hz(self, frames_hz: float) -> float:
+        """Pictures a second in a file that shows `frames_hz` frames a second."""
+        return frames_hz * float(self.shown.mean())
+
 
 def find_cadence(diff: NDArray[np.float64], rate_hz: float) -> Cadence | None:
     """The even repetition of pictures that a conversion of the frame rate leaves, or none.
@@ -146,10 +150,10 @@ def measure_distinct(
     Measurements
         A row for each frame that `cadence` lists as shown, with its own time.
     """
-    rate = frame_rate_hz(measured.seconds, measured.stream.frame_rate) * cadence.shown.mean()
+    rate = cadence.rate_hz(frame_rate_hz(measured.seconds, measured.stream.frame_rate))
 
     def compute() -> Measurements:
-        rows = FrameRows(min(240.0, max(1.0, float(rate))))
+        rows = FrameRows(min(240.0, max(1.0, rate)))
         with one_thread():
             whole = scan(clip, [_Distinct(rows, cadence.shown)], progress=progress)
         shown = cadence.shown

@@ -31,7 +31,10 @@ from forensics import plots, report
 from forensics.catalogue import Catalogue
 
 root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "pyproject.toml").exists())
-folder = Path(os.environ.get("FORENSICS_INCIDENT", root / "demo"))
+staged = os.environ.get("FORENSICS_STAGED", root / "demo")
+folder = Path(os.environ.get("FORENSICS_INCIDENT", staged))
+if not (folder / "incident.toml").exists():
+    raise FileNotFoundError("run ./run demo first, or set FORENSICS_INCIDENT to a case folder")
 incident = forensics.Incident.open(folder)
 print(incident.plan.title)
 pd.DataFrame([{"name": c.id, "file": c.path, "note": c.note} for c in incident.plan.clips])'''),

@@ -103,6 +103,9 @@ if not traces:
         "code",
         """exam = continuity.find_splices(clip)
 print(exam)
+import pandas as pd
+
+pd.set_option("display.max_colwidth", 120)
 exam.to_frame()[["kind", "verdict", "from_s", "to_s", "score", "note"]] if len(exam) else None""",
     ),
     (

@@ -385,7 +385,8 @@ def test_a_loop_is_ambiguous_and_its_rivals_are_listed(clip_of: Opener) -> None:
     assert not align.placements
     assert all("repeats" in u.reason for u in align.unplaced)
     (pair,) = align.pairs
-    assert not pair.accepted or "other offsets" in pair.note
+    assert not pair.accepted
+    assert "other offsets" in pair.note
     fitting = [pair.offset.value] + [r.value for r in pair.rivals] if pair.offset else []
     assert any(abs(x - 3.5) < 0.02 for x in fitting)
 
@@ -502,6 +503,30 @@ def test_the_first_look_at_many_clips_loses_no_pair(
     again = audio.align_clips([*heard, *others, more])
     assert again.placement(more) is not None
     assert offset(again, heard[1]) == pytest.approx(offset(full, heard[1]), abs=0.01)
+
+
+def test_of_many_clips_each_is_compared_in_detail_with_its_likest(
+    scene: Samples, clip_of: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = [clip_of(f"m{k}", phone(scene, 2 + 3 * k, 22, 340 + k)) for k in range(6)]
+    stranger = clip_of("s", street(20, 350))
+    full = audio.align_clips([*heard, stranger])
+    assert len(full.components) == 1
+    forget()
+    compared: list[float] = []
+    refine = audio_pairs._refine
+    monkeypatch.setattr(
+        audio_pairs, "_refine", lambda *a: (compared.append(a[2].lags_s[0]), refine(*a))[1]
+    )
+    monkeypatch.setattr(audio_pairs, "_MANY", 3)
+    # With one partner each, groups are left that only the other pairs tie together.
+    monkeypatch.setattr(audio_pairs, "_PARTNERS", 1)
+    few = audio.align_clips([*heard, stranger])
+    assert few.components == full.components
+    assert few.placement(stranger) is None
+    for clip in heard[1:]:
+        assert offset(few, clip) == pytest.approx(offset(full, clip), abs=0.01)
+    assert len(compared) < sum(p.accepted for p in full.pairs)
 
 
 def test_gain_does_not_change_the_features() -> None:

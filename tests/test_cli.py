@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from making import moving_square, write_video
 
 COMMANDS = (
     "open keyframes cuts edits align events clock catalogue copies redact reconstruct appendix "
@@ -138,3 +139,67 @@ def test_real_files_never_end_in_a_traceback(media: Path) -> None:
     rows = _rows(done)
     assert len(rows) > 150
     assert all(row.get("digest") or row.get("error") for row in rows)
+
+
+def test_a_listening_copy_with_its_labels(tmp_path: Path) -> None:
+    import numpy as np
+    import soundfile
+
+    rate = 16000
+    samples = 0.02 * np.random.default_rng(5).standard_normal(14 * rate)
+    samples[9 * rate : 12 * rate] = samples[2 * rate : 5 * rate]
+    soundfile.write(tmp_path / "said.wav", samples, rate)
+    done = _run("listen", tmp_path / "said.wav", "-o", tmp_path / "hear.wav", "--labels", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = _rows(done)
+    assert row["labels"] == "hear.vtt, hear.txt, hear.png"
+    labels = [line.split("\t") for line in (tmp_path / "hear.txt").read_text().splitlines()]
+    (copied,) = [x for x in labels if x[2].startswith("copy-move")]
+    assert float(copied[0]) == pytest.approx(9, abs=0.1)
+    assert "copy-move" in (tmp_path / "hear.vtt").read_text()
+    assert (tmp_path / "hear.png").stat().st_size > 10_000
+    # The copy itself is refused, whoever asks, before anything is said about it.
+    for command in ("edits", "events"):
+        refused = _run(command, tmp_path / "hear.wav")
+        assert refused.returncode == 1
+        assert "listening copy" in refused.stdout.splitlines()[0]
+    # A clip without sound leaves no half-written copy behind.
+    film = write_video(tmp_path / "film.mp4", moving_square(10), rate=10)
+    silent = _run("listen", film, "-o", tmp_path / "none.wav")
+    assert silent.returncode == 1
+    assert "has no sound" in silent.stderr
+    assert not (tmp_path / "none.wav").exists()
+
+
+@pytest.mark.parametrize("command", ["open", "edits", "events", "align"])
+def test_an_empty_folder_is_an_error_not_nothing_found(command: str, tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    done = _run(command, tmp_path / "evidence")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "hint: nothing was" in done.stderr
+
+
+def test_what_is_not_there_is_never_intact(moving: Path, tmp_path: Path) -> None:
+    for arguments in (
+        ("verify", tmp_path), ("replay", tmp_path / "ledger.jsonl"),
+        ("keyframes", moving, "-o", tmp_path / "k.bmp"),
+        ("edits", moving, "-o", tmp_path / "k.foo"),
+    ):  # fmt: skip
+        done = _run(*arguments)
+        assert done.returncode == 1, arguments
+        assert done.stderr.startswith("forensics: "), arguments
+
+
+def test_what_align_writes_goes_by_the_suffix(tone: Path, tmp_path: Path) -> None:
+    unknown = _run("align", tone, tone, "-o", tmp_path / "x.foo")
+    assert unknown.returncode == 1
+    assert ".mp4" in unknown.stderr
+    bare = _run("align", tone, tone, "-o", tmp_path / "x.html")
+    assert bare.returncode == 1
+    assert "--unredacted" in bare.stderr
+    assert _run("align", tone, "--at", "3").returncode == 1
+    alone = _run("align", tone, "-o", tmp_path / "x.jsonl")
+    assert alone.returncode == 0, alone.stderr
+    assert "no two clips could be put on one clock" in alone.stdout
+    assert json.loads((tmp_path / "x.jsonl").read_text())["placements"] == []

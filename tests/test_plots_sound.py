@@ -34,3 +34,13 @@ def test_a_tone_and_the_findings_share_one_axis(tmp_path: Path) -> None:
     assert row.get_xlim() == top.get_xlim()
     assert any(t.get_text() == "digital-silence" for t in row.texts)
     figure.savefig(tmp_path / "f.png")
+    # In a notebook the explanations are lines to read, not records.
+    shown = exam._repr_html_()
+    assert "(innocent)" in shown
+    assert "{" not in shown
+    # Noise holds no frame grid: a lane below the findings says so, and the findings are not grey.
+    reasons = {part.reason for part in exam.coverage.not_testable}
+    assert any(plots_sound.one_trace(reason) == "frame grid" for reason in reasons)
+    assert any(t.get_text().startswith("frame grid: ") for t in row.texts)
+    assert row.get_ylim()[0] < 0
+    assert all(p.get_y() < 0 for p in row.patches if p.get_width() > 11)
