@@ -239,9 +239,10 @@ def find_events(
     Drums, ticks, hammering and knocks are sudden sounds and are reported as such; how many false
     alarms a minute each kind of background costs is in ``benchmarks/results/events.json``.
     Misses it when it is no louder than the loud parts of the background, when automatic gain or
-    noise suppression flattens it, when a codec below about 16 kbit/s smears it, when it comes
-    within the roar of another, or when it is one of dozens of equal ones that follow each other
-    evenly: of 40, half may be left out, for they are their own background (incompleteness).
+    noise suppression flattens it, when a codec below about 16 kbit/s smears it, or when it comes
+    within the roar of another, which leaves it no onset (incompleteness): each impulse's measure
+    ``hidden`` says for how long its own does, and the count's interval does not reach that far.
+    In a volley softer than the background the later shots go first.
     Says nothing about the cause: the label is a class of sound by rise, decay and bandwidth, which
     distance, walls and phones change (misinterpretation).
     """
