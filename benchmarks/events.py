@@ -34,7 +34,7 @@ impulses a minute it had; librosa, its threshold chosen, comes to the research's
 at some 40 to 60.
 
 *count_within_its_interval*: how often the impulses put into a scene lie between those surely and
-those possibly heard (`SURE`, `POSSIBLE`).
+those possibly heard (`bound_count`).
 
 Peers (``events_peers.py``) on the newest sets: the research's own five-band rule, and, where it is
 installed, librosa's onset detector, as it comes and with a threshold chosen on the tuning half.
@@ -195,8 +195,8 @@ def measure(scenes: Iterator[Scene], peers: dict[str, Any]) -> dict[str, Any]:
         weighed = events_impulses.weigh_candidates(scene.samples, levels)
         found = events_impulses.find_impulses(scene.samples, levels=levels, candidates=weighed)
         spent += time.process_time() - begin
-        low = sum(f.score >= events_impulses.SURE for f in found)
-        high = len(events_impulses.find_possible(weighed))
+        possible = len(events_impulses.find_possible(weighed))
+        low, high = events_impulses.bound_count(found, possible)
         for name in ("all", "beds of impulses apart")[: 1 + (scene.kind not in OF_IMPULSES)]:
             cell = bounds.setdefault(name, {}).setdefault(level, [0, 0, 0, 0])
             truth = len(scene.times)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from forensics.errors import SignalTooShort, StreamMissing
 from forensics.events_features import REACH_S
 from forensics.events_impulses import (
-    SURE,
+    FASTEST_S,
     Impulse,
+    bound_count,
     classify_sound,
     find_impulses,
     find_possible,
@@ -133,12 +134,14 @@ def _observation(found: Impulse, start: Fraction, offset: int) -> Observation:
     )  # fmt: skip
 
 
-def _count(found: int, sure: int, possible: int, hidden_s: float) -> Quantity:
-    """How many impulses there were: those found, between those surely and possibly heard."""
-    note = "found at this score; from those surely heard to all that may be impulses, echoes too"
-    if hidden_s:
-        note += f"; within {hidden_s:.2f} s of the roar of those found more may hide"
-    return Quantity(found, "", min(sure, found), max(possible, found), note)
+def _count(heard: list[Impulse], possible: int) -> Quantity:
+    """How many impulses there were: those found, between those surely heard and all possible."""
+    low, high = bound_count(heard, possible)
+    note = (
+        "found at this score; from those surely heard to all that may be impulses, echoes too, and "
+        f"what could hide in the roar of those found, {FASTEST_S:g} s apart"
+    )
+    return Quantity(len(heard), "", low, high, note)
 
 
 def _stratum(found: Impulse) -> str:
@@ -241,7 +244,7 @@ def find_events(
     Misses it when it is no louder than the loud parts of the background, when automatic gain or
     noise suppression flattens it, when a codec below about 16 kbit/s smears it, or when it comes
     within the roar of another, which leaves it no onset (incompleteness): each impulse's measure
-    ``hidden`` says for how long its own does, and the count's interval does not reach that far.
+    ``hidden`` says for how long its own does, and the count's interval allows for some.
     In a volley softer than the background the later shots go first.
     Says nothing about the cause: the label is a class of sound by rise, decay and bandwidth, which
     distance, walls and phones change (misinterpretation).
@@ -261,8 +264,8 @@ def find_events(
     windows: list[tuple[Fraction, float]] = []
     missing: list[NotTestable] = []
     start: Fraction | None = None
-    total = failures = sure = possible = 0
-    hidden_s = 0.0
+    heard: list[Impulse] = []
+    total = failures = possible = 0
     chunks = iter_sound(clip, rate_hz=RATE_HZ, mono=True, chunk_s=chunk_s, progress=progress)
     for samples, first, core, stop, sounds in _blocks(chunks, round(_MARGIN_S * RATE_HZ)):
         for sound in sounds:
@@ -277,8 +280,7 @@ def find_events(
         ):
             if core <= first + round(found.time_s * RATE_HZ) < stop:
                 observations.append(_observation(found, origin, first))
-                sure += found.score >= SURE
-                hidden_s += found.hidden_ms / 1000
+                heard.append(found)
         may = first + np.round(find_possible(candidates) * RATE_HZ)
         possible += int(((may >= core) & (may < stop)).sum())
         total = stop
@@ -312,7 +314,7 @@ def find_events(
             max(0.0, 1 - deaf_s / float(span.length)), "",
             note="share of the sound in which an impulse could have stood out",
         ),
-        "impulses": _count(len(observations), sure, possible, hidden_s),
+        "impulses": _count(heard, possible),
     }  # fmt: skip
     everything = sorted([*observations, *flash_seen], key=lambda o: o.span or span)
     return conclude(

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 __all__ = [
+    "FASTEST_S",
     "POSSIBLE",
     "SURE",
     "Candidates",
     "Impulse",
+    "bound_count",
     "classify_sound",
     "find_impulses",
     "find_possible",
@@ -37,6 +39,8 @@ _ECHO_S, _ECHO_DB = 0.4, 4.0
 #: Scores between which an impulse is in doubt: chosen on sources held out of the fit, so that the
 #: count lies between those surely and those possibly heard (see ``benchmarks/events.py``).
 SURE, POSSIBLE = 0.93, 0.07
+#: Shots of a volley are taken to be no closer than this.
+FASTEST_S = 0.12
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,16 @@ def find_possible(candidates: Candidates, *, separation_s: float = 0.05) -> Floa
             keep.append(int(index))
     times: Floats = (np.sort(candidates.hops[keep]) * HOP_S).astype(np.float32)
     return times
+
+
+def bound_count(found: list[Impulse], possible: int) -> tuple[int, int]:
+    """Between how many impulses there were: those surely heard, and all that may have been.
+
+    To what scores `POSSIBLE` come as many as would fit `FASTEST_S` apart into the roar of each one
+    found: within 10 dB of its peak another as loud may leave no onset at all.
+    """
+    hiding = sum(int(f.hidden_ms / 1000 / FASTEST_S) for f in found)
+    return sum(f.score >= SURE for f in found), max(possible, len(found)) + hiding
 
 
 def select_candidates(
