@@ -22,9 +22,14 @@ from events_sounds import (
     impulses,
     later_onsets,
     loud_db,
+    newest_beds,
+    newest_impulses,
     peak_db,
     sudden_onsets,
 )
+
+#: Kinds of bed that hold impulses of their own, or what cannot be told from them.
+OF_IMPULSES = ("crackle, ticks, drums", "meeting with knocks")
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,22 @@ def make_series(rng: np.random.Generator, bed: Bed, pool: list[Item], level_db: 
             canvas.add(item, at, rng.uniform(-1.5, 1.5), echoes=rng.random() < 0.3)
             at += gap * (1 + rng.uniform(-uneven, uneven))
         at += rng.uniform(3, 7)
+    return canvas.scene()
+
+
+def make_brisk(rng: np.random.Generator, bed: Bed, pool: list[Item], level_db: float) -> Scene:
+    """A bed with shots and blasts, half of them two or three at a time, 0.12 to 0.3 s apart.
+
+    As in the research, a later one counts whether or not the roar of the first leaves it an onset.
+    """
+    canvas = _Canvas(rng, bed, level_db)
+    at = rng.uniform(0.5, 2)
+    while at < len(canvas.out) / RATE - 2:
+        item = pool[rng.integers(len(pool))]
+        for _ in range(int(rng.integers(2, 4)) if rng.random() < 0.29 else 1):
+            canvas.add(item, at, 0.0)
+            at += rng.uniform(0.12, 0.3)
+        at += rng.uniform(1.0, 2.6)
     return canvas.scene()
 
 
@@ -248,14 +269,38 @@ def fresh_scenes(half: str, more: Path, rounds: int, seed: int) -> Iterator[Scen
                 yield make_scene(rng, bed, pool, level)
 
 
+def newest_scenes(half: str, more: Path, rounds: int, seed: int) -> Iterator[Scene]:
+    """The newest set's scenes, made in the same way again."""
+    families = newest_impulses(half, more)
+    for number, bed in enumerate(newest_beds(half, more)):
+        rng = np.random.default_rng([seed, number, 2])
+        for level in (20, 10, 0):
+            for _ in range(rounds):
+                pool = [items[rng.integers(len(items))] for _, items in families]
+                yield make_scene(rng, bed, pool, level)
+
+
 def series_scenes(half: str, more: Path, seed: int) -> Iterator[Scene]:
-    """Series of like impulses in the fresh set's beds, one scene for each bed and level."""
-    families = fresh_impulses(half, more)
-    for number, bed in enumerate(fresh_beds(half, more)):
-        rng = np.random.default_rng([seed, number])
+    """Series of like impulses in the newest beds, one scene for each bed and level."""
+    families = newest_impulses(half, more)
+    for number, bed in enumerate(newest_beds(half, more)):
+        rng = np.random.default_rng([seed, number, 3])
         for level in (20, 10, 0):
             pool = [items[rng.integers(len(items))] for _, items in families]
             yield make_series(rng, bed, pool, level)
+
+
+def brisk_scenes(half: str, more: Path, seed: int) -> Iterator[Scene]:
+    """Shots and blasts, some 40 a minute, in the newest beds without impulses of their own."""
+    families = newest_impulses(half, more)
+    for number, bed in enumerate(newest_beds(half, more)):
+        if bed.kind in OF_IMPULSES:
+            continue
+        rng = np.random.default_rng([seed, number])
+        for level in (20, 10, 0):
+            pool = [items[rng.integers(len(items))] for _, items in families]
+            pool = [item for item in pool if item[1] in ("shot", "blast")]
+            yield make_brisk(rng, bed, pool, level)
 
 
 def match(found: list[float], truth: list[float], tolerance_s: float = 0.05) -> list[int]:

@@ -1,8 +1,9 @@
 """Recordings for ``benchmarks/events.py``: which, in which half, and what is in them.
 
-Two sets. The *old* set is what earlier versions were reported on: its report half has been seen.
-The *fresh* set came later: other recordings, given to the halves by a rule fixed before any was
-listened to or run (`half_of`). The method was finished before the fresh report half was opened.
+Three sets. The *old* set is what versions 1 and 2 were reported on, the *fresh* set what version 3
+was reported on: their report halves have been seen. The *newest* set (``events_newest.py``) came
+after that: other recordings, given to the halves by a rule fixed before any was listened to or run
+(`half_of`). The method was finished before its report half was opened.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from events_newest import NEWEST_BEDS, NEWEST_IMPULSES
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
@@ -154,6 +156,7 @@ FRESH_ESC = {
 }  # fmt: skip
 
 Item = tuple[str, str, np.ndarray, int]
+Family = tuple[str, list[Item]]
 
 
 @dataclass(frozen=True)
@@ -274,14 +277,14 @@ def beds(half: str, sounds: Path) -> list[Bed]:
     return found
 
 
-def fresh_impulses(half: str, more: Path) -> list[tuple[str, list[Item]]]:
-    """The fresh set's families of this half that have an onset to speak of.
+def families(table: dict[str, tuple[str, str]], half: str, more: Path) -> list[Family]:
+    """The families of a table and half that have an onset to speak of.
 
     A recording whose 5 ms level does not come up by 15 dB within 20 ms has none within 50 ms: it
     is left out, by this rule alone.
     """
-    families = []
-    for family, (kind, names) in FRESH_IMPULSES.items():
+    found = []
+    for family, (kind, names) in table.items():
         if half_of(family) != half:
             continue
         items = []
@@ -295,16 +298,30 @@ def fresh_impulses(half: str, more: Path) -> list[tuple[str, list[Item]]]:
             if level[max(0, first - 4) : first].min(initial=-90) <= level[first] - 15:
                 items.append(item)
         if items:
-            families.append((family, items))
-    return families
+            found.append((family, items))
+    return found
 
 
-def fresh_beds(half: str, more: Path) -> list[Bed]:
-    """The fresh set's backgrounds of this half, 40 s each."""
+def fresh_impulses(half: str, more: Path) -> list[Family]:
+    """The fresh set's families."""
+    return families(FRESH_IMPULSES, half, more)
+
+
+def newest_impulses(half: str, more: Path) -> list[Family]:
+    """The newest set's families."""
+    return families(NEWEST_IMPULSES, half, more)
+
+
+def newest_beds(half: str, more: Path) -> list[Bed]:
+    """The newest set's backgrounds of this half, 40 s each."""
+    return _beds(NEWEST_BEDS, half, more)
+
+
+def _beds(table: dict[str, tuple[str, str]], half: str, more: Path) -> list[Bed]:
     import av
 
     found = []
-    for name, (kind, names) in FRESH_BEDS.items():
+    for name, (kind, names) in table.items():
         if half_of(name) != half:
             continue
         parts, top = [], RATE / 2
@@ -318,6 +335,12 @@ def fresh_beds(half: str, more: Path) -> list[Bed]:
                 break
         if parts:
             found.append(Bed(name, kind, joined(parts, 40 * RATE), top))
+    return found
+
+
+def fresh_beds(half: str, more: Path) -> list[Bed]:
+    """The fresh set's backgrounds of this half, 40 s each."""
+    found = _beds(FRESH_BEDS, half, more)
     fold = "1-" if half == "tune" else "2-"
     for name, kind in FRESH_ESC[half].items():
         files = sorted((MEDIA / "audio_events/esc10" / name).glob(fold + "*.ogg"))

@@ -14,7 +14,17 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from forensics.errors import SignalTooShort, StreamMissing
-from forensics.events_impulses import Impulse, classify_sound, find_impulses, hearing_level
+from forensics.events_features import REACH_S
+from forensics.events_impulses import (
+    FASTEST_S,
+    Impulse,
+    bound_count,
+    classify_sound,
+    find_impulses,
+    find_possible,
+    hearing_level,
+    weigh_candidates,
+)
 from forensics.events_incident import (
     Arrival,
     FlashDelay,
@@ -63,7 +73,7 @@ __all__ = [
 Label = Literal["impulse", "gunshot-like", "stun-grenade-like", "blow-like"]
 
 #: Sound on either side of a chunk, so that a chunk's edge is judged like its middle.
-_MARGIN_S = 8.0
+_MARGIN_S = REACH_S
 #: Measured: at this level above the loud parts of the background most impulses are found.
 _MARGIN_DB = 10.0
 _WINDOW_S = 5.0
@@ -106,6 +116,11 @@ def _observation(found: Impulse, start: Fraction, offset: int) -> Observation:
         "lowest": Quantity(found.low_hz, "Hz", note="lowest frequency 3 dB over the background"),
         "highest": Quantity(found.high_hz, "Hz", note="99 % of the energy below; 8 kHz at most"),
         "centroid": Quantity(found.centroid_hz, "Hz", note="of the first 32 ms"),
+        "hidden": Quantity(
+            found.hidden_ms,
+            "ms",
+            note="until 10 dB below the peak: within it another as loud may leave no onset",
+        ),
         "echoes": Quantity.exact(len(found.echoes_ms), "", "later peaks within 0.5 s and 25 dB"),
     }
     if found.echoes_ms:
@@ -117,6 +132,16 @@ def _observation(found: Impulse, start: Fraction, offset: int) -> Observation:
         what=SoundEvent(label, time, level), span=Span(time, time + length),
         score=round(found.score, 4), measures=measures, note=note, stratum=_stratum(found),
     )  # fmt: skip
+
+
+def _count(heard: list[Impulse], possible: int) -> Quantity:
+    """How many impulses there were: those found, between those surely heard and all possible."""
+    low, high = bound_count(heard, possible)
+    note = (
+        "found at this score; from those surely heard to all that may be impulses, echoes too, and "
+        f"what could hide in the roar of those found, {FASTEST_S:g} s apart"
+    )
+    return Quantity(len(heard), "", low, high, note)
 
 
 def _stratum(found: Impulse) -> str:
@@ -160,7 +185,7 @@ def _flashes(clip: Clip, progress: Progress | None) -> tuple[tuple[Observation, 
 
 @method(
     "sound-events",
-    version="3",
+    version="4",
     references=(
         "Maher: Principles of Forensic Audio Analysis, Springer 2018, ch. on gunshot acoustics",
         "SWGDE Best Practices for Forensic Audio (08-A-001)",
@@ -173,9 +198,10 @@ def find_events(
     """Find impulses heard (as classes of sound) and flashes seen, and where none could be heard.
 
     Candidates are where twelve bands rise together within 16 ms, each rise divided by how much
-    that band rises anyway in the 6 s around. Small fitted networks weigh some 280 measurements of
-    each (rise at 1 to 96 ms, prominence, decay, flatness, pitch, level among its neighbours). What
-    follows a stronger impulse within 0.4 s and is 4 dB softer is taken for its echo.
+    that band rises anyway around there. Small fitted trees weigh measurements of each (rise at 1
+    to 96 ms, level over what is loud in the 40 s around, decay, flatness, pitch), then, in a second
+    round, what was said of its neighbours: shots come in volleys. What follows a stronger impulse
+    within 0.4 s and is 4 dB softer is taken for its echo.
 
     Parameters
     ----------
@@ -194,8 +220,9 @@ def find_events(
     -------
     Examination
         `SoundEvent` and `Flash` observations by time. `measures`: ``hearing_level``, the level an
-        impulse needs to be found, and ``heard_fraction``. The artefact "hearing level" is a table
-        (time in s, dBFS), one row every 5 s.
+        impulse needs to be found, ``heard_fraction``, and ``impulses``, how many there were, with
+        an interval from those surely heard to all that may be impulses. The artefact "hearing
+        level" is a table (time in s, dBFS), one row every 5 s.
 
     Raises
     ------
@@ -215,9 +242,10 @@ def find_events(
     Drums, ticks, hammering and knocks are sudden sounds and are reported as such; how many false
     alarms a minute each kind of background costs is in ``benchmarks/results/events.json``.
     Misses it when it is no louder than the loud parts of the background, when automatic gain or
-    noise suppression flattens it, when a codec below about 16 kbit/s smears it, when it comes
-    within the roar of another, or when it is one of dozens of equal ones that follow each other
-    evenly: of 40, half may be left out, for they are their own background (incompleteness).
+    noise suppression flattens it, when a codec below about 16 kbit/s smears it, or when it comes
+    within the roar of another, which leaves it no onset (incompleteness): each impulse's measure
+    ``hidden`` says for how long its own does, and the count's interval allows for some.
+    In a volley softer than the background the later shots go first.
     Says nothing about the cause: the label is a class of sound by rise, decay and bandwidth, which
     distance, walls and phones change (misinterpretation).
     """
@@ -236,7 +264,8 @@ def find_events(
     windows: list[tuple[Fraction, float]] = []
     missing: list[NotTestable] = []
     start: Fraction | None = None
-    total = failures = 0
+    heard: list[Impulse] = []
+    total = failures = possible = 0
     chunks = iter_sound(clip, rate_hz=RATE_HZ, mono=True, chunk_s=chunk_s, progress=progress)
     for samples, first, core, stop, sounds in _blocks(chunks, round(_MARGIN_S * RATE_HZ)):
         for sound in sounds:
@@ -245,11 +274,15 @@ def find_events(
             missing += [NotTestable(gap, "the file has no sound here") for gap in sound.gaps]
         origin = start or Fraction(0)
         levels = measure_levels(samples)
-        observations += [
-            _observation(found, origin, first)
-            for found in find_impulses(samples, minimum_score=minimum_score, levels=levels)
-            if core <= first + round(found.time_s * RATE_HZ) < stop
-        ]
+        candidates = weigh_candidates(samples, levels)
+        for found in find_impulses(
+            samples, minimum_score=minimum_score, levels=levels, candidates=candidates
+        ):
+            if core <= first + round(found.time_s * RATE_HZ) < stop:
+                observations.append(_observation(found, origin, first))
+                heard.append(found)
+        may = first + np.round(find_possible(candidates) * RATE_HZ)
+        possible += int(((may >= core) & (may < stop)).sum())
         total = stop
         hops = slice(
             round((core - first) / RATE_HZ / HOP_S), round((stop - first) / RATE_HZ / HOP_S)
@@ -281,7 +314,7 @@ def find_events(
             max(0.0, 1 - deaf_s / float(span.length)), "",
             note="share of the sound in which an impulse could have stood out",
         ),
-        "impulses": Quantity.exact(len(observations), "", "found at this score"),
+        "impulses": _count(heard, possible),
     }  # fmt: skip
     everything = sorted([*observations, *flash_seen], key=lambda o: o.span or span)
     return conclude(
@@ -293,7 +326,7 @@ def find_events(
     )  # fmt: skip
 
 
-@method("sound-events-power", version="2")
+@method("sound-events-power", version="3")
 def measure_power(
     clip: Clip, *, level_db: tuple[float, ...] = (20.0, 10.0, 0.0), trials: int = 60, seed: int = 1,
     minimum_score: float = 0.5, max_s: float = 600.0, progress: Progress | None = None,

@@ -1,4 +1,4 @@
-"""Candidates for impulses and what is measured of each; the score that weighs the measurements.
+"""Candidates for impulses, and what is measured of each.
 
 Pure functions of arrays. The mechanism: each band's rise is divided by how much that band rises
 anyway around there (matched whitening), so that 3 dB in all bands of steady rain counts for more
@@ -7,13 +7,9 @@ than 15 dB in a band where somebody speaks.
 
 from __future__ import annotations
 
-import functools
 import itertools
-import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from forensics.errors import RecordInvalid
 from forensics.events_levels import (
     BANDS_HZ,
     HOP,
@@ -31,10 +27,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["FEATURES", "candidate_features", "read_network", "score_features"]
+__all__ = ["FEATURES", "REACH_S", "candidate_features"]
 
-#: Seconds on either side over which "prominent" is judged.
-_AROUND_S = 6.0
+#: Seconds on either side over which "prominent" is judged; and what of the sound is looked at, at
+#: most, to judge one candidate. What is loud for a street shows in 40 s, not in 12: a lorry, a
+#: drum, a volley fills the shorter stretch alone.
+_AROUND_S, REACH_S = 6.0, 20.0
+#: The level is held against these quantiles of the level of the longer and the shorter stretch.
+_QUANTILES, _NEAR_QUANTILES = (0.5, 0.8, 0.9, 0.95, 0.99), (0.8, 0.9, 0.99)
+#: Ranks, from the lowest, of the bands' rises that are kept of the longer stretch.
+_RANKS = (1, 3, 6, 9)
 #: Borders, in hops from the candidate, of the stretches whose level by band is kept.
 _STRETCHES = (-110, -60, -35, -20, -11, -6, -2, 0, 2, 4, 8, 16, 32, 64, 110)
 #: Lengths, in hops, over which the levels before and after are also compared.
@@ -61,6 +63,10 @@ FEATURES = (
     *(f"ordered_fine_attack{n}" for n in range(5)),
     *(f"spread{n}" for n in range(len(BANDS_HZ))),
     *(f"level{n}_{k}" for n in range(len(BANDS_HZ)) for k in _STRETCHES[:-1]),
+    *(f"over_{100 * q:g}_in_40_s" for q in _QUANTILES),
+    *(f"over_{100 * q:g}_in_12_s" for q in _NEAR_QUANTILES),
+    "novelty_in_40_s",
+    *(f"ordered_z{n}_in_40_s" for n in _RANKS),
 )
 
 
@@ -297,10 +303,28 @@ def candidate_features(samples: Floats, levels: Levels) -> tuple[NDArray[np.int6
             *(rows.T for rows in scaled), *(rows.mean(axis=0)[:, None] for rows in scaled),
             against[:, chosen].T, fine, np.sort(fine, axis=1), spread.T,
             np.clip(patch, -20, 40).reshape(-1, len(chosen)).T,
+            _against_the_stretch(bands, rises, chosen, reach),
         ],
         axis=1,
     )  # fmt: skip
     return chosen, table.astype(np.float32)
+
+
+def _against_the_stretch(
+    bands: Floats, rises: Floats, chosen: NDArray[np.int64], reach: int
+) -> Floats:
+    """The level over quantiles of the level of 40 and 12 s; the rises whitened by those of 40 s."""
+    import numpy as np
+
+    far = round(REACH_S / HOP_S)
+    total = (10 * np.log10((10 ** (bands / 10)).sum(axis=0)))[None].astype(np.float32)
+    now = ahead(total, 4)[0]
+    rows = [now - q[0] for q in rolling_quantiles(total, far, _QUANTILES)]
+    rows += [now - q[0] for q in rolling_quantiles(total, reach, _NEAR_QUANTILES)]
+    z = _whitened(rises, far, least=0.5)
+    table = [row[chosen] for row in (*rows, z.mean(axis=0))]
+    table += list(np.sort(z[:, chosen], axis=0)[list(_RANKS)])
+    return np.stack(table, axis=1).astype(np.float32)
 
 
 def _old_measures(
@@ -333,51 +357,3 @@ def _old_measures(
         _voicing(samples, starts + 192), _voicing(samples, starts - 768 - 128),
         np.clip(now - much_later, -10, 40).mean(axis=0),
     ]  # fmt: skip
-
-
-def read_network(table: dict[str, Any]) -> dict[str, Any]:
-    """The networks of a fitted table (see ``benchmarks/events_fit.py``), as arrays.
-
-    Raises
-    ------
-    RecordInvalid
-        The table was fitted for other features.
-    """
-    import numpy as np
-
-    if table["features"] != list(FEATURES):
-        raise RecordInvalid("the impulse score was fitted for other features")
-    members = [
-        {key: np.array(member[key]) for key in ("first", "first_bias", "second", "second_bias")}
-        for member in table["members"]
-    ]
-    return {"centre": np.array(table["centre"]), "spread": np.array(table["spread"]),
-            "members": members}  # fmt: skip
-
-
-@functools.cache
-def _shipped() -> dict[str, Any]:
-    # Fitted by ``benchmarks/events_fit.py`` on the tuning half of the sources, and only there.
-    data = resources.files("forensics").joinpath("data/impulse_score.json").read_bytes()
-    return read_network(json.loads(data))
-
-
-def score_features(features: Floats, network: dict[str, Any] | None = None) -> Floats:
-    """The score (n,) of candidate features (n, m), 0 to 1: the mean of small networks' logits.
-
-    Each has one layer of rectified units; the numbers are in ``forensics/data/impulse_score.json``
-    unless another `network` is given.
-    """
-    import numpy as np
-
-    if not len(features):
-        return np.zeros(0, np.float32)
-    table = network or _shipped()
-    z = np.clip((np.asarray(features, np.float64) - table["centre"]) / table["spread"], -4, 4)
-    logits = [
-        np.maximum(z @ m["first"] + m["first_bias"], 0) @ m["second"] + m["second_bias"]
-        for m in table["members"]
-    ]
-    total = np.clip(np.mean(logits, axis=0), -30, 30)
-    answer: Floats = (1 / (1 + np.exp(-total))).astype(np.float32)
-    return answer

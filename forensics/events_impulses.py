@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forensics.events_features import FEATURES, candidate_features, score_features
+from forensics.events_features import FEATURES, candidate_features
 from forensics.events_levels import HOP, HOP_S, RATE_HZ, Levels, measure_levels
+from forensics.events_score import score_candidates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,15 +20,27 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 __all__ = [
+    "FASTEST_S",
+    "POSSIBLE",
+    "SURE",
+    "Candidates",
     "Impulse",
+    "bound_count",
     "classify_sound",
     "find_impulses",
+    "find_possible",
     "hearing_level",
     "select_candidates",
+    "weigh_candidates",
 ]
 
 #: A weaker candidate this soon after a stronger one, by this much, is its echo or its body.
 _ECHO_S, _ECHO_DB = 0.4, 4.0
+#: Scores between which an impulse is in doubt: chosen on sources held out of the fit, so that the
+#: count lies between those surely and those possibly heard (see ``benchmarks/events.py``).
+SURE, POSSIBLE = 0.93, 0.07
+#: Shots of a volley are taken to be no closer than this.
+FASTEST_S = 0.12
 
 
 @dataclass(frozen=True)
@@ -48,11 +61,27 @@ class Impulse:
     echoes_ms: tuple[float, ...]
     clipped: bool
     prominence_db: float
+    hidden_ms: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Where the sound rises at once in several bands: `hops`, `FEATURES` (n, m) and `scores`."""
+
+    hops: NDArray[np.int64]
+    features: Floats
+    scores: Floats
+
+
+def weigh_candidates(samples: Floats, levels: Levels) -> Candidates:
+    """Candidates in mono samples (n,) at `RATE_HZ` and their scores; `levels` are the samples'."""
+    hops, features = candidate_features(samples, levels)
+    return Candidates(hops, features, score_candidates(hops, features))
 
 
 def find_impulses(
     samples: Floats, *, minimum_score: float = 0.5, separation_s: float = 0.05,
-    levels: Levels | None = None,
+    levels: Levels | None = None, candidates: Candidates | None = None,
 ) -> list[Impulse]:  # fmt: skip
     """Impulses in mono samples (n,) at `RATE_HZ`, by time.
 
@@ -66,23 +95,54 @@ def find_impulses(
         Of two candidates closer than this the weaker is an echo or the same sound.
     levels
         `measure_levels(samples)`, if at hand.
+    candidates
+        `weigh_candidates(samples, levels)`, if at hand.
 
     When it errs
     ------------
     As `forensics.events.find_events`: barks, plosives and crackles pass for impulses
     (misinterpretation); what is no louder than the background's loud parts is missed
-    (incompleteness). The first and last 8 s of an array are judged with less around them.
+    (incompleteness). The first and last 20 s of an array are judged with less around them.
     """
     import numpy as np
 
     levels = levels or measure_levels(samples)
-    hops, features = candidate_features(samples, levels)
-    scores = score_features(features)
+    weighed = candidates or weigh_candidates(samples, levels)
+    hops, features, scores = weighed.hops, weighed.features, weighed.scores
     keep = select_candidates(hops, scores, features, minimum_score, separation_s=separation_s)
     floor = np.median(levels.bands, axis=1)
     return [
         _measure(samples, levels, int(hops[k]), float(scores[k]), features[k], floor) for k in keep
     ]
+
+
+def find_possible(candidates: Candidates, *, separation_s: float = 0.05) -> Floats:
+    """Seconds of all that may be an impulse: what scores `POSSIBLE` or more, echoes with it.
+
+    How many there are bounds from above how many impulses there were, as how many score `SURE`
+    bounds it from below; ``benchmarks/results/events.json`` has how often the truth lies between.
+    """
+    import numpy as np
+
+    keep: list[int] = []
+    for index in np.argsort(-candidates.scores, kind="stable"):
+        if candidates.scores[index] < POSSIBLE:
+            break
+        here = candidates.hops[index]
+        if all(abs(int(candidates.hops[k] - here)) * HOP_S >= separation_s for k in keep):
+            keep.append(int(index))
+    times: Floats = (np.sort(candidates.hops[keep]) * HOP_S).astype(np.float32)
+    return times
+
+
+def bound_count(found: list[Impulse], possible: int) -> tuple[int, int]:
+    """Between how many impulses there were: those surely heard, and all that may have been.
+
+    To what scores `POSSIBLE` come as many as would fit `FASTEST_S` apart into the roar of each one
+    found: within 10 dB of its peak another as loud may leave no onset at all.
+    """
+    hiding = sum(int(f.hidden_ms / 1000 / FASTEST_S) for f in found)
+    return sum(f.score >= SURE for f in found), max(possible, len(found)) + hiding
 
 
 def select_candidates(
@@ -143,6 +203,8 @@ def _measure(
     low = np.flatnonzero(ahead <= least)
     reached = bool(len(low)) and least <= smooth[top] / 99
     decay = (int(low[0]) if len(low) else len(ahead)) * step / RATE_HZ * 1000
+    roar = np.flatnonzero(ahead <= smooth[top] / 10)
+    hidden = (int(roar[0]) if len(roar) else len(ahead)) * step / RATE_HZ * 1000
     first = start + onset * step
     burst = np.asarray(samples[first : first + 512], np.float64)
     past = np.asarray(samples[max(0, first - 1600) : max(1, first - 64)], np.float64)
@@ -155,7 +217,7 @@ def _measure(
     return Impulse(
         first / RATE_HZ, score, float(level), float(level - total_floor), rise_ms, decay, reached,
         low_hz, high_hz, centroid, share, echoes, clipped,
-        float(features[FEATURES.index("prominence_db")]),
+        float(features[FEATURES.index("prominence_db")]), hidden,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import forensics
-from forensics import events, events_features, events_impulses
+from forensics import events, events_features, events_impulses, events_score
 from forensics.model import (
     Alignment,
     Clip,
@@ -154,11 +154,59 @@ def test_power_falls_with_level(tmp_path: Path) -> None:
     assert power["20"].low is not None and power["20"].low < power["20"].value
 
 
+STUMP = {"column": [0], "cut": [5.0], "left": [-1], "right": [-2], "value": [-1.0, 2.0]}
+
+
 def test_the_score_refuses_other_features() -> None:
     from forensics.errors import RecordInvalid
 
+    unknown = {"base": 0.0, "columns": ["another"], "trees": [STUMP]}
     with pytest.raises(RecordInvalid):
-        events_features.read_network({"features": ["another"], "members": []})
+        events_score.read_score({"first": unknown, "second": unknown})
+
+
+def test_trees_are_followed_to_their_leaves() -> None:
+    # rise_db above 5 goes right, to a node that asks again.
+    tree = {"column": [0, 1], "cut": [5.0, 0.0], "left": [-1, -2], "right": [1, -3],
+            "value": [-1.0, 2.0, 4.0]}  # fmt: skip
+    first = {"base": 0.5, "columns": ["rise_db", "flatness_db"], "trees": [tree, STUMP]}
+    second = {"base": 0.0, "columns": ["others"], "trees": [STUMP]}
+    rows = np.zeros((3, len(events_features.FEATURES)), np.float32)
+    rows[1:, events_features.FEATURES.index("rise_db")] = 9
+    rows[2, events_features.FEATURES.index("flatness_db")] = 1
+    trees = events_score.read_score({"first": first, "second": second}).first
+    assert trees.logit(rows) == pytest.approx([0.5 - 1 - 1, 0.5 + 2 + 2, 0.5 + 4 + 2])
+
+
+def test_a_candidate_knows_of_one_like_it() -> None:
+    # Two alike 0.3 s apart and one unlike: only the alike speak for each other, and both ways.
+    hops = np.array([1000, 1075, 1150])
+    rows = np.zeros((3, len(events_features.FEATURES)), np.float32)
+    rows[2, [k for k, n in enumerate(events_features.FEATURES) if n.startswith("level")]] = 20
+    seen = events_score.company_features(hops, rows, np.array([3.0, -1.0, 2.0]))
+    alike = seen[:, events_score.COMPANY.index("alike_0.07_0.5_s")]
+    assert alike == pytest.approx([-1.0, 3.0, -9.0])
+    later = events_score.company_features(hops + 5000, rows, np.array([3.0, -1.0, 2.0]))
+    assert later == pytest.approx(seen)
+
+
+def test_the_count_says_what_may_hide(tmp_path: Path) -> None:
+    # Three bangs, and a fourth no louder than the noise in the roar of the last, which is a blast.
+    rng = np.random.default_rng(21)
+    out = street(rng, 30)
+    sounds = [(6.0, 0.4 * bang(rng)), (13.0, 0.4 * bang(rng))]
+    time = np.arange(RATE) / RATE
+    blast = 0.5 * rng.standard_normal(RATE) * np.exp(-time / 0.25) * np.minimum(1, time / 0.002)
+    sounds += [(21.0, blast), (21.3, 0.05 * bang(rng))]
+    for moment, sound in sounds:
+        out[round(moment * RATE) :][: len(sound)] += sound
+    exam = events.find_events(write_wav(tmp_path / "roar.wav", np.clip(out, -1, 1)))
+    count = exam.measures["impulses"]
+    assert count.low is not None and count.high is not None
+    assert count.low <= 3 < 4 <= count.high
+    last = next(o for o in exam.observations if abs(float(o.what.time) - 21.0) < 0.05)
+    first = exam.observations[0]
+    assert last.measures["hidden"].value > 150 > 80 > first.measures["hidden"].value
 
 
 def test_a_burst_is_counted_singly_and_echoes_are_not_shots(tmp_path: Path) -> None:
@@ -194,11 +242,11 @@ def test_steady_noise_hides_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gap_s", "count", "least"), [(0.12, 10, 9), (0.5, 12, 11), (1.0, 10, 9), (0.55, 40, 20)]
+    ("gap_s", "count", "least"),
+    [(0.12, 10, 9), (0.5, 12, 11), (1.0, 10, 9), (0.55, 40, 37), (0.12, 40, 37)],
 )
 def test_a_volley_is_not_taken_for_a_drum(gap_s: float, count: int, least: int) -> None:
-    # The same sound again and again, evenly: whatever rejects drums by this loses volleys. Of
-    # forty, which are the loud parts of their own background, half are lost: the docstring says so.
+    # The same sound again and again, evenly: whatever rejects drums by this loses volleys.
     rng = np.random.default_rng(4)
     out = street(rng, 30)
     shot = 0.4 * bang(rng, 0.015)
