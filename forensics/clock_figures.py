@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Integers = NDArray[np.int64]
 
-__all__ = ["Figures", "Spot", "find_spot", "learn_figures"]
+__all__ = ["Figures", "Spot", "average_seconds", "find_spot", "learn_figures"]
 
 #: Frames of one figure that are looked at, at most and at least.
 _MOST, _LEAST = 60, 3
@@ -117,13 +117,28 @@ def _fit(cells: NDArray[Any], means: Floats, weight: Floats) -> tuple[Floats, Fl
     return out, shared
 
 
-def _seconds(crops: Bytes, shown: Integers) -> tuple[Floats, Integers]:
-    """Mean crop of each stretch of frames known to show one second, and that second."""
+def _stretches(shown: Integers) -> list[Integers]:
+    """Frames known to show one second, for each second anew."""
     import numpy as np
 
     known = np.flatnonzero(shown >= 0)
     cuts = np.flatnonzero((np.diff(shown[known]) != 0) | (np.diff(known) > 60)) + 1
-    parts = np.split(known, cuts)
+    return np.split(known, cuts)
+
+
+def average_seconds(crops: Bytes, shown: Integers) -> tuple[Floats, Integers]:
+    """Mean crop of each stretch of frames known to show one second, and that second.
+
+    Parameters
+    ----------
+    crops
+        (n, h, w) uint8.
+    shown
+        (n,) the second each frame shows, -1 where that is not known; some must be.
+    """
+    import numpy as np
+
+    parts = _stretches(shown)
     means = np.stack([crops[part[:: len(part) // 20 + 1]].mean(axis=0, dtype=np.float32)
                       for part in parts])  # fmt: skip
     return means, np.array([shown[part[0]] for part in parts], np.int64)
@@ -143,7 +158,7 @@ def find_spot(crops: Bytes, shown: Integers) -> Spot | None:
 
     if (shown >= 0).sum() < 10:
         return None
-    means, seconds = _seconds(crops, shown)
+    means, seconds = average_seconds(crops, shown)
     units = seconds % 10
     kinds = np.unique(units)
     if len(means) < 12 or len(kinds) < 5:
@@ -169,6 +184,22 @@ def find_spot(crops: Bytes, shown: Integers) -> Spot | None:
     pad = max(1, round(0.08 * (bottom - top)))
     return Spot(max(0, left - 1), min(crops.shape[2], right + 1), max(0, top - pad),
                 min(crops.shape[1], bottom + pad))  # fmt: skip
+
+
+def _fairly(shown: Integers) -> Integers:
+    """Frames whose second is known; of a second that stood no more than of the others.
+
+    A second that stood holds one picture many times over, and what happens to lie behind its
+    figures would be learned as theirs.
+    """
+    import numpy as np
+
+    parts = _stretches(shown)
+    most = int(1.3 * np.median([len(part) for part in parts])) + 1
+    return np.concatenate([
+        part if len(part) <= most else part[np.linspace(0, len(part) - 1, most).astype(int)]
+        for part in parts
+    ])  # fmt: skip
 
 
 def _classes(
@@ -322,7 +353,7 @@ def learn_figures(
     spot = spot or find_spot(crops, shown)
     if spot is None:
         return None
-    known = np.flatnonzero(shown >= 0)
+    known = _fairly(shown)
     figures = figures_of(shown[known], twelve)
     cells = crops[known, spot.top : spot.bottom, spot.left : spot.right]
     looks, spread, count = _classes(cells, figures[:, 5])
@@ -332,7 +363,7 @@ def learn_figures(
     height, width = looks.shape[1:]
     where: list[tuple[int, int] | None] = [None] * 5 + [(spot.left, spot.top)]
     if not units:
-        means, seconds = _seconds(crops, shown)
+        means, seconds = average_seconds(crops, shown)
         where = _place(looks, means, figures_of(seconds, twelve), spot)
     left, top = np.full(6, -1, np.int64), np.full(6, -1, np.int64)
     out = np.zeros((6, 10, height, width), np.float32)
