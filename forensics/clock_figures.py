@@ -34,6 +34,8 @@ _FLOOR, _FRESH = -4.0, 4.0
 #: So many times further from every look than usual, a frame says less and less.
 _STRANGE = 2.0
 _SHARP = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2)
+#: Room between two pairs of figures at most, in figures: "12 : 59 : 30".
+_MOST_GAP = 3.3
 #: Places of HHMMSS from the last one leftwards: figures and separators between.
 _STEPS = ((5, 2), (4, 2), (3, 1), (2, 1), (1, 0), (0, 0))
 
@@ -160,9 +162,26 @@ def find_spot(crops: Bytes, shown: Integers) -> Spot | None:
         return None
     means, seconds = average_seconds(crops, shown)
     units = seconds % 10
-    kinds = np.unique(units)
-    if len(means) < 12 or len(kinds) < 5:
+    if len(means) < 12 or len(np.unique(units)) < 5:
         return None
+    # What lights up or passes behind the line changes wide areas; figures are what is fine.
+    return _spot(means, units) or _spot(_fine(means), units)
+
+
+def _fine(images: Floats) -> Floats:
+    """Images (n, h, w) without what is wide in them."""
+    import cv2
+    import numpy as np
+
+    wide = max(1.5, images.shape[1] / 10)
+    return np.stack([image - cv2.GaussianBlur(image, (0, 0), wide) for image in images])
+
+
+def _spot(means: Floats, units: Integers) -> Spot | None:
+    """Where pictures (n, h, w) of seconds differ between units (n,) more than within them."""
+    import numpy as np
+
+    kinds = np.unique(units)
     total = means.var(axis=0) * len(means) / (len(means) - 1)
     inside = sum(means[units == u].var(axis=0) * (units == u).sum() for u in kinds)
     inside = inside / (len(means) - len(kinds))
@@ -182,8 +201,8 @@ def find_spot(crops: Bytes, shown: Integers) -> Spot | None:
     if bottom - top < 5 or not 0.2 <= (right - left) / (bottom - top) <= 1.6:
         return None
     pad = max(1, round(0.08 * (bottom - top)))
-    return Spot(max(0, left - 1), min(crops.shape[2], right + 1), max(0, top - pad),
-                min(crops.shape[1], bottom + pad))  # fmt: skip
+    return Spot(max(0, left - 1), min(means.shape[2], right + 1), max(0, top - pad),
+                min(means.shape[1], bottom + pad))  # fmt: skip
 
 
 def _fairly(shown: Integers) -> Integers:
@@ -281,7 +300,7 @@ def _place(
     for pitch in np.arange(max(3.0, 0.55 * width), 1.7 * width + 1.0, 0.25):
         if not 0.3 * height <= pitch <= 1.3 * height:
             continue
-        gaps = np.arange(0.15 * pitch, 1.45 * pitch, 0.25)
+        gaps = np.arange(0.15 * pitch, _MOST_GAP * pitch, 0.25)
         x = np.rint(spot.left - np.array([n for n, _ in _STEPS])[:, None] * pitch
                     - np.array([g for _, g in _STEPS])[:, None] * gaps).astype(int)  # fmt: skip
         inside = (x >= 0) & (x < limit)

@@ -45,8 +45,8 @@ _LEARN_S = 90.0
 _CHUNK = 1500
 _MOST_BYTES = 256 * 1024 * 1024
 _SAMPLE_S = 0.499
-#: Frames read to learn from, and how many of the readings must agree before more are read.
-_READS, _SETTLED = 40, 0.7
+#: Frames read to learn from.
+_READS = 80
 #: What one reading of a recogniser says against every other figure, nats, where it is all there is.
 _READ_NATS = 1.5
 _SPREAD, _MOST_ALONE = 16, 2000
@@ -212,17 +212,15 @@ def _by_reading(
 
     if reader is None or len(crops) < 8:
         return None
-    even = np.linspace(times[0], times[-1], 2 * _READS)
+    even = np.linspace(times[0], times[-1], _READS)
     picks = np.unique(np.clip(np.searchsorted(times, even), 0, len(times) - 1))
     probe = picks[:: max(1, len(picks) // 6)]
     if _read(track, ((first + int(i), crops[i]) for i in probe), reader) < 0.6 * len(probe):
         # More stands there than the clock's line, or the box is far too wide.
         track.window = _tight(crops[picks], reader) or track.window
-    _read(track, ((first + int(i), crops[i]) for i in picks[::2]), reader)
+    # Often enough that five seconds between two breaks hold a handful of readings.
+    _read(track, ((first + int(i), crops[i]) for i in picks), reader)
     frames, walls = _settled(track, times, first)
-    if len(frames) < _SETTLED * _READS and len(track.texts) >= 3:
-        _read(track, ((first + int(i), crops[i]) for i in picks[1::2]), reader)
-        frames, walls = _settled(track, times, first)
     if len(frames) < 10:
         return None
     shown = spread_readings(times, frames - first, walls)

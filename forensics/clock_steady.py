@@ -104,14 +104,17 @@ def learn_line(pictures: Floats, *, rounds: int = 3) -> Line | None:
     if len(pictures) < 8 or pictures.shape[2] < 8 * _REACH_PX:
         return None
     plain = pictures.astype(np.float32)
-    placed = plain
+    flat = plain.reshape(len(plain), -1)
+    # One picture to begin with: the median of a line that stands in two places blurs both.
+    apart = [np.minimum(np.abs(flat - one), 4 * _NOISE).sum() for one in flat]
+    line = Line(plain[int(np.argmin(apart))], np.ones(plain.shape[1:], np.float32))
     for _ in range(rounds):
-        line = Line(np.median(placed, axis=0), 1 / (_spread(placed) + _NOISE**2))
         off = line.place(plain)
         off -= np.median(off)
         placed = np.stack([
             _moved(image[None], -float(by))[0] for image, by in zip(plain, off, strict=True)
         ])  # fmt: skip
+        line = Line(np.median(placed, axis=0), 1 / (_spread(placed) + _NOISE**2))
     moved = np.abs(off) >= _OFF_PX
     if moved.mean() < _MOVED:
         return None
