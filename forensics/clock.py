@@ -110,7 +110,7 @@ def read_clock(
             (), coverage=clock_coverage(one), stratum=clock_stratum(one),
             measures={"read_surely": _surely(one)},
             reason=f"a clock was followed over {len(one.wall)} seconds, but not one could be read "
-            "surely: no reading is given",
+            f"surely: no reading is given{_hearsay(one)}",
         )  # fmt: skip
     rate = rate_quantity(one)
     surely = one.sure.nonzero()[0]
@@ -148,6 +148,14 @@ def read_clock(
         f"{len(one.breaks)} breaks; "
         + reading_note(one.found_by, one.reader, unsure, one.twelve),
     )  # fmt: skip
+
+
+def _hearsay(one: Followed) -> str:
+    """What a recogniser read where nothing bears it out, for the examiner to look at the crop."""
+    if not one.texts:
+        return ""
+    first, last = (one.texts[i].text for i in (min(one.texts), max(one.texts)))
+    return f"; {one.reader} read {first!r} first and {last!r} last, which nothing else bears out"
 
 
 def _floating(box: Box | None) -> Box | None:
