@@ -88,10 +88,11 @@ def read_clock(
     It calls it wrongly when other text of the form of a time stands in the picture and runs, such
     as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
     first and the note says so. It misses clocks without seconds, clocks with figures under about
-    7 px, figures as light as their ground (colour is not used), a line of which only a part moves
-    sideways as its figures change, small figures over a moving crowd of edges, and a
-    clock that appears after the learning stretch in another place (incompleteness). It says nothing
-    about whether the clock was right, nor about its time zone.
+    7 px, figures as light as their ground (colour is not used), recorders that turn single figures
+    black or white as the ground changes (only a recogniser reads those, from six seconds on), a
+    line of which only a part moves sideways as its figures change, small figures over a moving
+    crowd of edges, and a clock that appears after the learning stretch in another place
+    (incompleteness). It says nothing about whether the clock was right, nor about its time zone.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
