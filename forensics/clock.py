@@ -48,7 +48,7 @@ __all__ = ["anchor", "find_clock_breaks", "read_clock"]
 
 
 @method(
-    "clock-read", version="4",
+    "clock-read", version="5",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def read_clock(
@@ -88,9 +88,11 @@ def read_clock(
     It calls it wrongly when other text of the form of a time stands in the picture and runs, such
     as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
     first and the note says so. It misses clocks without seconds, clocks with figures under about
-    7 px, figures as light as their ground, a line that shifts sideways as its figures change, and
-    a clock that appears after the learning stretch in another place (incompleteness). It says
-    nothing about whether the clock was right, nor about its time zone.
+    7 px, figures as light as their ground (colour is not used), recorders that turn single figures
+    black or white as the ground changes (only a recogniser reads those, from six seconds on), a
+    line of which only a part moves sideways as its figures change, small figures over a moving
+    crowd of edges, and a clock that appears after the learning stretch in another place
+    (incompleteness). It says nothing about whether the clock was right, nor about its time zone.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
     if isinstance(one, str):
@@ -109,7 +111,7 @@ def read_clock(
             (), coverage=clock_coverage(one), stratum=clock_stratum(one),
             measures={"read_surely": _surely(one)},
             reason=f"a clock was followed over {len(one.wall)} seconds, but not one could be read "
-            "surely: no reading is given",
+            f"surely: no reading is given{_hearsay(one)}",
         )  # fmt: skip
     rate = rate_quantity(one)
     surely = one.sure.nonzero()[0]
@@ -147,6 +149,14 @@ def read_clock(
         f"{len(one.breaks)} breaks; "
         + reading_note(one.found_by, one.reader, unsure, one.twelve),
     )  # fmt: skip
+
+
+def _hearsay(one: Followed) -> str:
+    """What a recogniser read where nothing bears it out, for the examiner to look at the crop."""
+    if not one.texts:
+        return ""
+    first, last = (one.texts[i].text for i in (min(one.texts), max(one.texts)))
+    return f"; {one.reader} read {first!r} first and {last!r} last, which nothing else bears out"
 
 
 def _floating(box: Box | None) -> Box | None:
@@ -215,7 +225,7 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
 
 
 @method(
-    "clock-breaks", version="4",
+    "clock-breaks", version="5",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def find_clock_breaks(
@@ -280,6 +290,8 @@ def find_clock_breaks(
         hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
         # Where the line was only sampled, the break lies anywhere between two samples.
         exact = not one.alone and skipped and not hidden and item.kind != "frozen"
+        # Nor is the frame known where a second beside it could not be read.
+        exact = exact and bool(one.sure[max(0, index - 1) : index + 1].all())
         a = max(0, first - 1) if exact else last
         crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
         observations.append(

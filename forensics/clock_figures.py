@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Integers = NDArray[np.int64]
 
-__all__ = ["Figures", "Spot", "find_spot", "learn_figures"]
+__all__ = ["Figures", "Spot", "average_seconds", "find_spot", "learn_figures"]
 
 #: Frames of one figure that are looked at, at most and at least.
 _MOST, _LEAST = 60, 3
@@ -34,6 +34,8 @@ _FLOOR, _FRESH = -4.0, 4.0
 #: So many times further from every look than usual, a frame says less and less.
 _STRANGE = 2.0
 _SHARP = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2)
+#: Room between two pairs of figures at most, in figures: "12 : 59 : 30".
+_MOST_GAP = 3.3
 #: Places of HHMMSS from the last one leftwards: figures and separators between.
 _STEPS = ((5, 2), (4, 2), (3, 1), (2, 1), (1, 0), (0, 0))
 
@@ -117,13 +119,28 @@ def _fit(cells: NDArray[Any], means: Floats, weight: Floats) -> tuple[Floats, Fl
     return out, shared
 
 
-def _seconds(crops: Bytes, shown: Integers) -> tuple[Floats, Integers]:
-    """Mean crop of each stretch of frames known to show one second, and that second."""
+def _stretches(shown: Integers) -> list[Integers]:
+    """Frames known to show one second, for each second anew."""
     import numpy as np
 
     known = np.flatnonzero(shown >= 0)
     cuts = np.flatnonzero((np.diff(shown[known]) != 0) | (np.diff(known) > 60)) + 1
-    parts = np.split(known, cuts)
+    return np.split(known, cuts)
+
+
+def average_seconds(crops: Bytes, shown: Integers) -> tuple[Floats, Integers]:
+    """Mean crop of each stretch of frames known to show one second, and that second.
+
+    Parameters
+    ----------
+    crops
+        (n, h, w) uint8.
+    shown
+        (n,) the second each frame shows, -1 where that is not known; some must be.
+    """
+    import numpy as np
+
+    parts = _stretches(shown)
     means = np.stack([crops[part[:: len(part) // 20 + 1]].mean(axis=0, dtype=np.float32)
                       for part in parts])  # fmt: skip
     return means, np.array([shown[part[0]] for part in parts], np.int64)
@@ -143,11 +160,28 @@ def find_spot(crops: Bytes, shown: Integers) -> Spot | None:
 
     if (shown >= 0).sum() < 10:
         return None
-    means, seconds = _seconds(crops, shown)
+    means, seconds = average_seconds(crops, shown)
     units = seconds % 10
-    kinds = np.unique(units)
-    if len(means) < 12 or len(kinds) < 5:
+    if len(means) < 12 or len(np.unique(units)) < 5:
         return None
+    # What lights up or passes behind the line changes wide areas; figures are what is fine.
+    return _spot(means, units) or _spot(_fine(means), units)
+
+
+def _fine(images: Floats) -> Floats:
+    """Images (n, h, w) without what is wide in them."""
+    import cv2
+    import numpy as np
+
+    wide = max(1.5, images.shape[1] / 10)
+    return np.stack([image - cv2.GaussianBlur(image, (0, 0), wide) for image in images])
+
+
+def _spot(means: Floats, units: Integers) -> Spot | None:
+    """Where pictures (n, h, w) of seconds differ between units (n,) more than within them."""
+    import numpy as np
+
+    kinds = np.unique(units)
     total = means.var(axis=0) * len(means) / (len(means) - 1)
     inside = sum(means[units == u].var(axis=0) * (units == u).sum() for u in kinds)
     inside = inside / (len(means) - len(kinds))
@@ -167,8 +201,24 @@ def find_spot(crops: Bytes, shown: Integers) -> Spot | None:
     if bottom - top < 5 or not 0.2 <= (right - left) / (bottom - top) <= 1.6:
         return None
     pad = max(1, round(0.08 * (bottom - top)))
-    return Spot(max(0, left - 1), min(crops.shape[2], right + 1), max(0, top - pad),
-                min(crops.shape[1], bottom + pad))  # fmt: skip
+    return Spot(max(0, left - 1), min(means.shape[2], right + 1), max(0, top - pad),
+                min(means.shape[1], bottom + pad))  # fmt: skip
+
+
+def _fairly(shown: Integers) -> Integers:
+    """Frames whose second is known; of a second that stood no more than of the others.
+
+    A second that stood holds one picture many times over, and what happens to lie behind its
+    figures would be learned as theirs.
+    """
+    import numpy as np
+
+    parts = _stretches(shown)
+    most = int(1.3 * np.median([len(part) for part in parts])) + 1
+    return np.concatenate([
+        part if len(part) <= most else part[np.linspace(0, len(part) - 1, most).astype(int)]
+        for part in parts
+    ])  # fmt: skip
 
 
 def _classes(
@@ -250,7 +300,7 @@ def _place(
     for pitch in np.arange(max(3.0, 0.55 * width), 1.7 * width + 1.0, 0.25):
         if not 0.3 * height <= pitch <= 1.3 * height:
             continue
-        gaps = np.arange(0.15 * pitch, 1.45 * pitch, 0.25)
+        gaps = np.arange(0.15 * pitch, _MOST_GAP * pitch, 0.25)
         x = np.rint(spot.left - np.array([n for n, _ in _STEPS])[:, None] * pitch
                     - np.array([g for _, g in _STEPS])[:, None] * gaps).astype(int)  # fmt: skip
         inside = (x >= 0) & (x < limit)
@@ -322,7 +372,7 @@ def learn_figures(
     spot = spot or find_spot(crops, shown)
     if spot is None:
         return None
-    known = np.flatnonzero(shown >= 0)
+    known = _fairly(shown)
     figures = figures_of(shown[known], twelve)
     cells = crops[known, spot.top : spot.bottom, spot.left : spot.right]
     looks, spread, count = _classes(cells, figures[:, 5])
@@ -332,7 +382,7 @@ def learn_figures(
     height, width = looks.shape[1:]
     where: list[tuple[int, int] | None] = [None] * 5 + [(spot.left, spot.top)]
     if not units:
-        means, seconds = _seconds(crops, shown)
+        means, seconds = average_seconds(crops, shown)
         where = _place(looks, means, figures_of(seconds, twelve), spot)
     left, top = np.full(6, -1, np.int64), np.full(6, -1, np.int64)
     out = np.zeros((6, 10, height, width), np.float32)

@@ -22,8 +22,9 @@ from forensics.clock_course import (
     settle_readings,
     spread_readings,
 )
-from forensics.clock_figures import Figures, learn_figures
+from forensics.clock_figures import Figures, average_seconds, learn_figures
 from forensics.clock_find import Reader
+from forensics.clock_steady import Line, learn_line
 from forensics.clock_sure import steady_rate
 from forensics.clock_text import TimeText, is_clock_like, read_time_text
 from forensics.clock_walk import find_layout, label_digits, unwrap, walk
@@ -44,8 +45,8 @@ _LEARN_S = 90.0
 _CHUNK = 1500
 _MOST_BYTES = 256 * 1024 * 1024
 _SAMPLE_S = 0.499
-#: Frames read to learn from, and how many of the readings must agree before more are read.
-_READS, _SETTLED = 40, 0.7
+#: Frames read to learn from.
+_READS = 80
 #: What one reading of a recogniser says against every other figure, nats, where it is all there is.
 _READ_NATS = 1.5
 _SPREAD, _MOST_ALONE = 16, 2000
@@ -57,7 +58,8 @@ class Track:
 
     `scores` is (n, 6, 10) or None where no figures could be learned. `samples` are crops of single
     frames, by frame number; `texts` what a recogniser read, by frame number. `units`: only the
-    last figure could be told apart, and its ten looks are known but for where they begin.
+    last figure could be told apart, and its ten looks are known but for where they begin. `line` is
+    there where the whole line moves sideways.
     """
 
     times: Floats
@@ -67,6 +69,7 @@ class Track:
     texts: dict[int, TimeText] = field(default_factory=dict)
     window: tuple[int, int, int, int] | None = None
     units: bool = False
+    line: Line | None = None
 
     @property
     def twelve(self) -> bool:
@@ -137,6 +140,8 @@ class Follower:
             self._crops = self._crops[half:]
             self._first += half
             return
+        if self._track.line is not None:
+            crops = self._track.line.settle(crops)
         self._track.figures = _refined(crops, times, *learned, self._track)
         self._flush()
 
@@ -147,6 +152,8 @@ class Follower:
         times = np.array(self._times[self._first :])
         fps = 1 / max(1e-3, float(np.median(np.diff(times)))) if len(times) > 1 else 25.0
         crops = np.stack(self._crops)
+        if self._track.line is not None:
+            crops = self._track.line.settle(crops)
         self._scores.append(self._track.figures.score(crops, fps).astype(np.float16))
         self._first += len(self._crops)
         self._crops = []
@@ -205,21 +212,24 @@ def _by_reading(
 
     if reader is None or len(crops) < 8:
         return None
-    even = np.linspace(times[0], times[-1], 2 * _READS)
+    even = np.linspace(times[0], times[-1], _READS)
     picks = np.unique(np.clip(np.searchsorted(times, even), 0, len(times) - 1))
     probe = picks[:: max(1, len(picks) // 6)]
     if _read(track, ((first + int(i), crops[i]) for i in probe), reader) < 0.6 * len(probe):
         # More stands there than the clock's line, or the box is far too wide.
         track.window = _tight(crops[picks], reader) or track.window
-    _read(track, ((first + int(i), crops[i]) for i in picks[::2]), reader)
+    # Often enough that five seconds between two breaks hold a handful of readings.
+    _read(track, ((first + int(i), crops[i]) for i in picks), reader)
     frames, walls = _settled(track, times, first)
-    if len(frames) < _SETTLED * _READS and len(track.texts) >= 3:
-        _read(track, ((first + int(i), crops[i]) for i in picks[1::2]), reader)
-        frames, walls = _settled(track, times, first)
     if len(frames) < 10:
         return None
     shown = spread_readings(times, frames - first, walls)
-    figures = learn_figures(crops, shown, twelve=track.twelve)
+    # A line that moves is put in its place first: its figures are learned place by place.
+    track.line = learn_line(average_seconds(crops, shown)[0])
+    settled = crops if track.line is None else track.line.settle(crops)
+    figures = learn_figures(settled, shown, twelve=track.twelve)
+    if figures is None:
+        track.line = None
     return None if figures is None else (figures, shown)
 
 

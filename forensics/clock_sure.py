@@ -44,6 +44,8 @@ _APART, _APART_STOOD = 16.0, 8.0
 _AGAINST, _FOR = -3.0, 1.0
 #: Clearly enough to overrule a recogniser that says otherwise.
 _CERTAIN = 6.0
+#: Readings of a recogniser in a row that say one and the same other clock.
+_RUN_SAID = 3
 #: Seconds by which the beat may stray.
 _MOST_STRAY_S = 0.45
 #: Share of the readings of a recogniser that must fit where there is nothing else.
@@ -131,7 +133,31 @@ def _clear(
     # A recogniser that contradicts casts doubt, unless every figure is plain to see.
     other = (evidence.said >= 0) & (evidence.said != wall % DAY_S) & evidence.read
     plain = (least > _CERTAIN) & (evidence.said == wall % DAY_S) & (len(used) == 6)
-    return clear & (~other | (least > _CERTAIN)), plain, likely
+    clear &= ~other | (least > _CERTAIN)
+    if evidence.read:
+        clear &= ~_another_clock(wall, evidence.said)
+    return clear, plain, likely
+
+
+def _another_clock(wall: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Seconds in which a recogniser reads, three times and more on end, one other running clock.
+
+    A figure taken for another is so for as long as it stands: a tens figure from one full ten to
+    the next. What begins elsewhere, or differs in the units, is no such error.
+    """
+    import numpy as np
+
+    out = np.zeros(len(wall), bool)
+    told = np.flatnonzero(said >= 0)
+    by = (said[told] - wall[told]) % DAY_S
+    bounds = np.r_[0, np.flatnonzero(np.diff(by)) + 1, len(by)]
+    for a, b in itertools.pairwise(bounds.tolist()):
+        if b - a < _RUN_SAID or by[a] == 0:
+            continue
+        full_ten = a == 0 or wall[told[a - 1]] // 10 != wall[told[a]] // 10
+        if by[a] % 10 or not full_ten:
+            out[told[a] : told[b - 1] + 1] = True
+    return out
 
 
 @dataclass(frozen=True)
@@ -300,6 +326,8 @@ def judge(
             elif fine:
                 item = replace(item, step_s=step, kind="missing" if 0 < step < 600 else "jump")
         if fine:
+            if not stood:
+                item = _between_clear(item, edges, clear, k)
             kept.append(item)
         else:
             doubt.append((item.before_s, item.after_s))
@@ -308,6 +336,16 @@ def judge(
     held = np.r_[edges[1:], end_s]
     doubt += [(float(edges[i]), float(held[i])) for i in np.flatnonzero(~sure)]
     return Judged(tuple(kept), sure, likely, tuple(_joined(doubt)))
+
+
+def _between_clear(item: Break, edges: Floats, clear: NDArray[np.bool_], k: int) -> Break:
+    """The break between the nearest clear seconds: it may lie anywhere in those that are not."""
+    import numpy as np
+
+    last, first = np.flatnonzero(clear[:k]), np.flatnonzero(clear[k:])
+    before = float(edges[last[-1]]) if len(last) else item.before_s
+    after = float(edges[k + first[0]]) if len(first) else item.after_s
+    return replace(item, before_s=min(item.before_s, before), after_s=max(item.after_s, after))
 
 
 def _steady(

@@ -20,6 +20,10 @@ RUSSIAN_DAYS = ("Пн", "Вт", "Ср", "Чт", "Пт", "Сб", "Вс")
 RUSSIAN_LONG = ("понедельник", "вторник", "среда", "четверг", "пятница", "суббота", "воскресенье")
 
 
+_INKS = {"yellow": (255, 230, 0), "green": (80, 255, 80), "orange": (255, 140, 0),
+         "cyan": (0, 220, 255)}  # fmt: skip
+
+
 def clock_text(moment: datetime, pattern: str) -> str:
     """strftime without the C locale's say; %J is a short Russian day, %K a long one."""
     day = moment.weekday()
@@ -32,9 +36,9 @@ class Style:
     """How the clock looks and where it stands (fractions of the picture)."""
 
     pattern: str = "%d-%m-%Y %H:%M:%S"
-    font: str = "DejaVuSansMono.ttf"  # a matplotlib font file, "hershey0".."hershey3", "bitmap"
+    font: str = "DejaVuSansMono.ttf"  # matplotlib's, the system's, "hershey0".."5", "bitmap"
     size: int = 18
-    look: str = "outline"  # plain, outline, black, box, glass, yellow, green
+    look: str = "outline"  # plain, outline, black, box, glass, or one of _INKS
     x: float = 0.02
     y: float = 0.02
 
@@ -100,7 +104,8 @@ def _font(name: str, size: int) -> Any:
         return ImageFont.load_default_imagefont()
     import matplotlib
 
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf" / name), size)
+    own = Path(matplotlib.get_data_path()) / "fonts/ttf" / name
+    return ImageFont.truetype(str(own) if own.exists() else name, size)
 
 
 def draw_text(text: str, style: Style) -> tuple[np.ndarray, np.ndarray]:
@@ -135,8 +140,8 @@ def draw_text(text: str, style: Style) -> tuple[np.ndarray, np.ndarray]:
     alpha = mask.astype(np.float32) / 255
     if look == "black":
         ink[:] = 8
-    elif look in ("yellow", "green"):
-        ink[:] = (255, 230, 0) if look == "yellow" else (80, 255, 80)
+    elif look in _INKS:
+        ink[:] = _INKS[look]
     elif look == "outline":
         alpha = np.maximum(alpha, halo.astype(np.float32) / 255)
     elif look == "box":
