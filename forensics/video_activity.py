@@ -18,7 +18,6 @@ from forensics.model import (
     Clip,
     Coverage,
     Examination,
-    NotTestable,
     Observation,
     Progress,
     Quantity,
@@ -33,17 +32,18 @@ from forensics.video_acts import Event, find_events_of_trail, inside
 from forensics.video_falls import Descent, find_descents
 from forensics.video_tracks import (
     FLOOD,
-    Tracker,
-    Trail,
+    Ground,
     blobs,
     is_ghost,
     learn_ground,
     learn_heights,
     moving_mask,
+    park_ground,
     part_figures,
     repair_ground,
-    smoothed,
 )
+from forensics.video_trails import Tracker, Trail, smoothed
+from forensics.video_unseen import find_blind, find_doubtful, measure_testable, with_doubt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,8 @@ class _Small:
         self.factor = 1.0
         self.size = (0.0, 0.0)
         self.flooded: list[tuple[float, float]] = []
+        self.learned: list[tuple[float, float]] = []
+        self._before: Bytes | None = None
         self.thresholds: list[Floats] = []
 
     def measure(self, view: View) -> Sequence[float]:
@@ -119,22 +121,22 @@ class _Small:
         if len(self._frames) < 5:
             return
         stack = np.stack(self._frames)
-        ground = repair_ground(stack, learn_ground(stack))
+        ground = repair_ground(stack, learn_ground(self._enough(stack)))
         self.thresholds.append(ground.threshold)
         least = (self._least or 0.05 * self.size[1]) * self.factor
         step = float(np.median(np.diff(self._times)))
-        seen: list[tuple[float, Bytes, list[tuple[float, float, float, float]]]] = []
-        for frame, time in zip(stack, self._times, strict=True):
-            mask, share = moving_mask(frame, ground)
-            if share > FLOOD:
-                self.flooded.append((time - step / 2, time + step / 2))
-                continue
-            boxes = blobs(mask, least_px=max(4.0, least))
-            boxes = [b for b in boxes if not is_ghost(frame, ground, mask, b)]
-            seen.append((time, np.packbits(mask), boxes))
-        # What one figure looks like here is known only after all of them were seen.
         size = (stack.shape[1], stack.shape[2])
+        seen, lost = self._look(stack, [ground] * len(stack), max(4.0, least))
+        # What one figure looks like here is known only after all of them were seen.
         heights = learn_heights([box for _, _, boxes in seen for box in boxes], size)
+        if heights is not None:
+            grounds = park_ground(stack, np.array(self._times), ground, tall=heights)
+            if any(one is not ground for one in grounds):
+                seen, lost = self._look(stack, grounds, max(4.0, least))
+                heights = learn_heights([b for _, _, boxes in seen for b in boxes], size) or heights
+        self.flooded += [(time - step / 2, time + step / 2) for time in lost]
+        if heights is not None:
+            self.learned.append(heights)
         for time, packed, boxes in seen:
             if heights is not None and boxes:
                 mask = np.unpackbits(packed, count=size[0] * size[1]).reshape(size)
@@ -142,6 +144,43 @@ class _Small:
             self.tracker.add(time, boxes)
         self._watch_falls(stack)
         self._frames, self._times = [], []
+
+    def _look(
+        self, stack: Bytes, grounds: Sequence[Ground], least_px: float
+    ) -> tuple[list[tuple[float, Bytes, list[tuple[float, float, float, float]]]], list[float]]:
+        """Time, packed mask and boxes of each frame; and the times whose light changed."""
+        import numpy as np
+
+        seen, lost = [], []
+        for frame, time, ground in zip(stack, self._times, grounds, strict=True):
+            mask, share = moving_mask(frame, ground)
+            if share > FLOOD:
+                lost.append(time)
+                continue
+            boxes = blobs(mask, least_px=least_px)
+            boxes = [b for b in boxes if not is_ghost(frame, ground, mask, b)]
+            seen.append((time, np.packbits(mask), boxes))
+        return seen, lost
+
+    def _enough(self, stack: Bytes) -> Bytes:
+        """Frames to learn the background from: a short rest leans on the stretch before it."""
+        import numpy as np
+
+        lasted = self._times[-1] - self._times[0]
+        short = self._before is not None and lasted < _STRETCH_S / 2
+        whole = stack if self._before is None or not short else np.concatenate([
+            self._before, stack])  # fmt: skip
+        self._before = stack[:: max(1, len(stack) // 60)].copy()
+        return whole
+
+    def known(self) -> tuple[float, float] | None:
+        """Height of an upright figure, a + b * foot row, in displayed pixels; None: not known."""
+        import numpy as np
+
+        if not self.learned:
+            return None
+        at, slope = np.median(np.array(self.learned), axis=0)
+        return float(at) / self.factor, float(slope)
 
     def _watch_falls(self, stack: Bytes) -> None:
         import numpy as np
@@ -182,9 +221,12 @@ class _Small:
         self.flush()
         scale = 1 / self.factor
         return [
-            Trail(t.times, [(x * scale, y * scale, w * scale, h * scale) for x, y, w, h in t.boxes])
+            Trail(
+                t.times, [(x * scale, y * scale, w * scale, h * scale) for x, y, w, h in t.boxes],
+                own=t.own, assumed=t.assumed,
+            )
             for t in self.tracker.finish()
-        ]
+        ]  # fmt: skip
 
 
 def _track_points(trail: Trail, start: float, end: float) -> tuple[TrackPoint, ...]:
@@ -198,57 +240,6 @@ def _track_points(trail: Trail, start: float, end: float) -> tuple[TrackPoint, .
             points.append(TrackPoint(seconds(float(time)), box))
             due = time + 0.249
     return tuple(points)
-
-
-def _share_hidden(region: Region, occluders: Sequence[Region]) -> dict[str, float]:
-    """How much of a region each occluder hides, 0 to 1, by a grid of points."""
-    import numpy as np
-
-    xs, ys = (np.array([p[k] for p in region.polygon]) for k in (0, 1))
-    gx, gy = np.meshgrid(np.linspace(xs.min(), xs.max(), 60), np.linspace(ys.min(), ys.max(), 60))
-    area = inside(region.polygon, gx, gy)
-    total = max(1, int(area.sum()))
-    shares = {o.name: float((area & inside(o.polygon, gx, gy)).sum()) / total for o in occluders}
-    return {name: share for name, share in shares.items() if share > 0.005}
-
-
-def _blind(
-    regions: Sequence[Region], occluders: Sequence[Region], small: _Small, span: Span
-) -> list[NotTestable]:
-    """Where and when activity could not have been seen."""
-    import numpy as np
-
-    blind = []
-    for region in regions:
-        for name, share in _share_hidden(region, occluders).items():
-            text = f"region {region.name!r}: {share:.0%} of it lies behind {name!r}"
-            blind.append(NotTestable(span, text))
-        if small.thresholds:
-            threshold = np.median(np.stack(small.thresholds[:8]), axis=0)
-            h, w = threshold.shape
-            gx, gy = np.meshgrid((np.arange(w) + 0.5) / small.factor,
-                                 (np.arange(h) + 0.5) / small.factor)  # fmt: skip
-            there = inside(region.polygon, gx, gy)
-            if not there.any():
-                blind.append(NotTestable(span, f"region {region.name!r} lies outside the picture"))
-            elif float((threshold[there] > 45).mean()) > 0.5:
-                text = f"region {region.name!r}: its own unrest (leaves, noise) hides figures"
-                blind.append(NotTestable(span, text))
-    for start, end in _joined_spans(small.flooded):
-        low, high = max(float(span.start), start), min(float(span.end), end)
-        if high > low:
-            blind.append(NotTestable(Span.of(low, high), "the light of the whole picture changed"))
-    return blind
-
-
-def _joined_spans(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    out: list[tuple[float, float]] = []
-    for start, end in spans:
-        if out and start <= out[-1][1] + 0.15:
-            out[-1] = (out[-1][0], end)
-        else:
-            out.append((start, end))
-    return out
 
 
 def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Observation:
@@ -278,7 +269,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="2")
+@method("video-activity", version="3")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,
@@ -337,20 +328,27 @@ def find_activity(
         )  # fmt: skip
     areas = regions or (Region.of_box("picture", 0, 0, *small.size),)
     first, last = float(frames.time(0)), float(frames.time(len(frames) - 1))
+    heights = small.known()
     found: list[tuple[Event, Trail]] = []
     for trail in trails:
         events = find_events_of_trail(
-            trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
+            trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size,
+            heights=heights,
         )
         found.extend((event, trail) for event in events)
-    found = _with_descents(found, small, trails)
+    found = [(with_doubt(event, trail, trails, occluders), trail) for event, trail in found]
+    doubted = [event for event, _ in found if event.doubt]
+    found = _with_descents([item for item in found if not item[0].doubt], small, trails)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
-    coverage = _cover(frames, areas, occluders, small)
+    coverage = _cover(frames, areas, occluders, small, doubted)
     return conclude(
         [_observation(event, trail, occluders) for event, trail in found],
         coverage=coverage, stratum="fixed view",
         reason=f"{len(trails)} trails followed in {len(areas)} regions",
-        measures={"trails": Quantity.exact(len(trails), "count")},
+        measures={
+            "trails": Quantity.exact(len(trails), "count"),
+            "crossings testable": measure_testable(areas, coverage),
+        },
     )  # fmt: skip
 
 
@@ -409,9 +407,11 @@ def _with_descents(
 
 
 def _cover(
-    frames: Measurements, areas: Sequence[Region], occluders: Sequence[Region], small: _Small
-) -> Coverage:
+    frames: Measurements, areas: Sequence[Region], occluders: Sequence[Region], small: _Small,
+    doubted: Sequence[Event],
+) -> Coverage:  # fmt: skip
     seen = frames.coverage()
     span = seen.span or Span(Fraction(0), Fraction(0))
-    blind = _blind(areas, occluders, small, span)
+    blind = [*find_blind(areas, occluders, span, thresholds=small.thresholds, factor=small.factor,
+                         flooded=small.flooded), *find_doubtful(doubted, span)]
     return Coverage(seen.span, seen.units_seen, "frames", seen.decode_failures, tuple(blind))

@@ -14,8 +14,6 @@ from forensics.video_activity import find_activity
 from forensics.video_acts import find_events_of_trail, inside
 from forensics.video_falls import find_descents
 from forensics.video_tracks import (
-    Tracker,
-    Trail,
     blobs,
     is_ghost,
     learn_ground,
@@ -24,6 +22,7 @@ from forensics.video_tracks import (
     part_figures,
     repair_ground,
 )
+from forensics.video_trails import Tracker, Trail
 
 RATE = 10
 SIZE = (240, 136)
@@ -73,13 +72,17 @@ def follow(frames: np.ndarray) -> list[Trail]:
     return [t for t in tracker.finish() if t.times[-1] - t.times[0] > 0.5]
 
 
-def kinds(trails: list[Trail], end_s: float, region: Region = REGION) -> list[str]:
+def kinds(
+    trails: list[Trail], end_s: float, region: Region = REGION,
+    heights: tuple[float, float] | None = (40.0, 0.0),
+) -> list[str]:  # fmt: skip
+    """What is said; what is doubted is not."""
     out = []
     for trail in trails:
         events = find_events_of_trail(
-            trail, [region], clip_start_s=0, clip_end_s=end_s, frame_size=SIZE
+            trail, [region], clip_start_s=0, clip_end_s=end_s, frame_size=SIZE, heights=heights
         )
-        out += [e.kind for e in events]
+        out += [e.kind for e in events if not e.doubt]
     return out
 
 
