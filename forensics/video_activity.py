@@ -7,6 +7,7 @@ identity: whether two of them are one figure is not for a machine to say.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from forensics.model import (
     Clip,
     Coverage,
     Examination,
+    NotTestable,
     Observation,
     Progress,
     Quantity,
@@ -59,6 +61,8 @@ WIDTH = 640
 RATE_HZ = 10.0
 _STRETCH_S = 120.0
 _LEAST_S = 2.0
+#: Figures smaller than this, in pixels of the small picture, are too small to see them fall.
+_LEAST_FALLER_PX = 24.0
 
 # -- a clip to trails -----------------------------------------------------------------------
 
@@ -84,6 +88,8 @@ class _Small:
         self.size = (0.0, 0.0)
         self.flooded: list[tuple[float, float]] = []
         self.learned: list[tuple[float, float]] = []
+        self.too_small: set[str] = set()
+        self.no_heights = False
         self._before: Bytes | None = None
         self.thresholds: list[Floats] = []
 
@@ -189,13 +195,41 @@ class _Small:
         gx, gy = np.meshgrid((np.arange(w) + 0.5) / self.factor, (np.arange(h) + 0.5) / self.factor)
         for region in self._regions:
             where = inside(region.polygon, gx, gy)
-            tall = self._usual_height(region)
-            if tall is None:
-                continue
-            found = find_descents(
-                stack, np.array(self._times), figure_px=tall * self.factor, where=where
-            )
-            self.descents += [(region.name, d, tall) for d in found]
+            for tall, rows in self._depths(region, h):
+                found = find_descents(
+                    stack, np.array(self._times), figure_px=tall * self.factor,
+                    where=where & rows[:, None],
+                )  # fmt: skip
+                self.descents += [(region.name, d, tall) for d in found]
+
+    def _depths(self, region: Region, height: int) -> list[tuple[float, NDArray[np.bool_]]]:
+        """Figure heights (displayed pixels) in a region and the small rows they hold for.
+
+        A region that reaches from near to far is looked at in bands: what is a flinch of a figure
+        close by is the fall of one far away. Figures too small for flow are left out, and said so.
+        """
+        import numpy as np
+
+        known, rows = self.known(), np.arange(height)
+        if known is None:
+            # A van that comes closer sinks too; without the size of figures it would fall.
+            self.no_heights = True
+            return []
+        low = max(y for _, y in region.polygon)
+        high = min(y for _, y in region.polygon)
+        tall = np.maximum(1.0, known[0] + known[1] * rows / self.factor)
+        here = tall[(rows >= high * self.factor) & (rows <= low * self.factor)]
+        if len(here) and here.max() > 1.5 * here.min():
+            least = _LEAST_FALLER_PX / self.factor
+            if here.min() < least:
+                self.too_small.add(region.name)
+            near = max(least, float(here.min()))
+            steps = int(np.ceil(np.log(max(here.max() / near, 1.01)) / np.log(1.5)))
+            edges = np.geomspace(near, max(float(here.max()), 1.01 * near), steps + 1)
+            return [(float(np.sqrt(one * other)), (tall >= one) & (tall <= other))
+                    for one, other in itertools.pairwise(edges.tolist())]  # fmt: skip
+        usual = self._usual_height(region)
+        return [] if usual is None else [(usual, np.ones(height, bool))]
 
     def _usual_height(self, region: Region) -> float | None:
         """How tall figures are about a region, in displayed pixels, from what was followed there.
@@ -414,4 +448,10 @@ def _cover(
     span = seen.span or Span(Fraction(0), Fraction(0))
     blind = [*find_blind(areas, occluders, span, thresholds=small.thresholds, factor=small.factor,
                          flooded=small.flooded), *find_doubtful(doubted, span)]
+    blind += [
+        NotTestable(span, f"falls: region {name!r}: in part of it figures are too small")
+        for name in sorted(small.too_small)
+    ]
+    if small.no_heights:
+        blind.append(NotTestable(span, "falls: how tall figures are here is not known"))
     return Coverage(seen.span, seen.units_seen, "frames", seen.decode_failures, tuple(blind))

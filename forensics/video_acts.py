@@ -142,7 +142,7 @@ def find_events_of_trail(
         How long something must stay on one side before it counts.
     edge_heights
         How far beyond the edge, in own heights, it must come before it counts as across; no more
-        than a fifth of the region's smaller side. A foot is placed no better than that.
+        than a tenth of the region's smaller side. A foot is placed no better than that.
     run_heights, still_heights
         Speed in own heights per second from which it runs, up to which it stands still.
     still_s
@@ -174,7 +174,7 @@ def find_events_of_trail(
         away = edge_distance(region.polygon, foot_x, foot)
         # A narrow region leaves no room for a wide margin.
         across = min(np.ptp([x for x, _ in region.polygon]), np.ptp([y for _, y in region.polygon]))
-        least_px = max(1.5, min(edge_heights * tall, 0.2 * float(across)))
+        least_px = max(1.5, min(edge_heights * tall, 0.1 * float(across)))
         narrow = course.too_narrow(float(across))
         within = _settled(_crossed(away, least_px), times, hold_s)
         for a, b in _runs(within):

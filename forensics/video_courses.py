@@ -35,8 +35,10 @@ _SCRAP_HEIGHTS = 0.4
 _LEAST_RUNNER = 0.08
 #: So many times the speed that counts as running it must reach: heights are known to a quarter.
 _SURELY = 1.2
-#: A region narrower than this share of a figure's height is finer than a foot can be placed.
-_NARROW_HEIGHTS = 0.4
+#: A region narrower than this share of a figure's height, or of the picture's, is finer than a foot
+#: can be placed.
+_NARROW_HEIGHTS = 0.25
+_NARROW_SHARE = 0.02
 
 PARTS = "what crossed there was merging, parting or in parts"
 HIDDEN = "what crossed there was hidden in a group"
@@ -95,9 +97,10 @@ class Course:
         """Whether a region is too fine for the figures of this trail."""
         import numpy as np
 
-        if self.tall is None or across_px >= _NARROW_HEIGHTS * float(np.median(self.tall)):
-            return ""
-        return NARROW
+        least = _NARROW_SHARE * self.picture[1]
+        if self.tall is not None:
+            least = max(least, _NARROW_HEIGHTS * float(np.median(self.tall)))
+        return NARROW if across_px < least else ""
 
     def is_scrap(self) -> bool:
         """Whether it is too small for a figure, or a sliver at the picture's edge, all along."""

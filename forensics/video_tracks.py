@@ -132,20 +132,22 @@ def _shadow(now: Floats, level: Floats) -> NDArray[np.bool_]:
 def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
     """The background without what stood in it: its holes are filled with what they showed.
 
-    What stood still for most of the stretch is in the median. Where it is gone for a fifth of the
-    frames looked at, its outline is in the background and not in the frame; there the frame is the
-    better background. Less would let a dark coat before leaves, which hides their outlines as if
-    they had gone, into the background.
+    What stood still for most of the stretch is in the median. Where it is gone for at least two of
+    the frames looked at, its outline is in the background and not in the frame; there the frame
+    is the better background, unless three quarters of the frames show the median: a dark coat
+    before leaves hides their outlines as if they had gone.
     """
     import numpy as np
 
     pick = np.unique(np.linspace(0, len(frames) - 1, min(looks, len(frames))).astype(int))
     total = np.zeros(ground.level.shape, np.float32)
+    shown = np.zeros(ground.level.shape, np.int32)
     count = np.zeros(ground.level.shape, np.int32)
     for index in pick:
         mask, share = moving_mask(frames[index], ground)
         if share > FLOOD:
             continue
+        shown += mask == 0
         for box in blobs(mask, least_px=6.0):
             if is_ghost(frames[index], ground, mask, box):
                 x, y, w, h = (int(v) for v in box)
@@ -153,7 +155,7 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
                 here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
                 total[here] += _even(frames[index].astype(np.float32), ground.level)[here]
                 count[here] += 1
-    hole = count >= max(2, 0.2 * len(pick))
+    hole = (count >= 2) & (shown < 0.75 * len(pick))
     level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
     return Ground(level, ground.threshold)
 
