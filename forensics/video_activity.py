@@ -447,7 +447,8 @@ def _cover(
     seen = frames.coverage()
     span = seen.span or Span(Fraction(0), Fraction(0))
     blind = [*find_blind(areas, occluders, span, thresholds=small.thresholds, factor=small.factor,
-                         flooded=small.flooded), *find_doubtful(doubted, span)]
+                         flooded=small.flooded, heights=small.known(), height_px=small.size[1]),
+             *find_doubtful(doubted, span)]  # fmt: skip
     blind += [
         NotTestable(span, f"falls: region {name!r}: in part of it figures are too small")
         for name in sorted(small.too_small)

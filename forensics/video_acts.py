@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from forensics.model import Region
-from forensics.video_courses import Course, at_border
+from forensics.video_courses import Course, at_border, too_narrow
 from forensics.video_trails import Trail, smoothed
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def find_events_of_trail(
         # A narrow region leaves no room for a wide margin.
         across = min(np.ptp([x for x, _ in region.polygon]), np.ptp([y for _, y in region.polygon]))
         least_px = max(1.5, min(edge_heights * tall, 0.1 * float(across)))
-        narrow = course.too_narrow(float(across))
+        narrow = too_narrow(region.polygon, frame_size[1], heights)
         within = _settled(_crossed(away, least_px), times, hold_s)
         for a, b in _runs(within):
             if times[b] - times[a] < hold_s:

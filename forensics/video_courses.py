@@ -7,6 +7,7 @@ edges of its box along; an outline that changes moves some of them. Pure functio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from forensics.video_trails import Trail
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["NOWHERE", "Course", "at_border"]
+__all__ = ["NOWHERE", "Course", "at_border", "too_narrow"]
 
 #: Seconds looked at on either side of a moment, and left out right beside it.
 _BESIDE_S = 0.9
@@ -57,6 +58,27 @@ def at_border(box: Floats, size: tuple[float, float], margin: float) -> bool:
     return x <= margin or y <= margin or x + w >= size[0] - margin or y + h >= size[1] - margin
 
 
+def too_narrow(
+    polygon: Sequence[tuple[float, float]], height_px: float, heights: tuple[float, float] | None
+) -> str:
+    """Whether a region is finer than a foot can be placed there; empty if it is not.
+
+    Parameters
+    ----------
+    polygon
+        Of the region, in the picture's pixels.
+    height_px
+        Of the picture.
+    heights
+        Height of an upright figure as a + b * foot row, if it is known.
+    """
+    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+    least = _NARROW_SHARE * height_px
+    if heights is not None:
+        least = max(least, _NARROW_HEIGHTS * (heights[0] + heights[1] * max(ys)))
+    return NARROW if min(max(xs) - min(xs), max(ys) - min(ys)) < least else ""
+
+
 class Course:
     """One trail, and what speaks against resting a statement on it.
 
@@ -92,15 +114,6 @@ class Course:
         near = np.flatnonzero(np.abs(self.times - time) <= within_s + 1e-6)
         margin = 0.02 * self.picture[0]
         return any(at_border(self.boxes[k], self.picture, margin) for k in near)
-
-    def too_narrow(self, across_px: float) -> str:
-        """Whether a region is too fine for the figures of this trail."""
-        import numpy as np
-
-        least = _NARROW_SHARE * self.picture[1]
-        if self.tall is not None:
-            least = max(least, _NARROW_HEIGHTS * float(np.median(self.tall)))
-        return NARROW if across_px < least else ""
 
     def is_scrap(self) -> bool:
         """Whether it is too small for a figure, or a sliver at the picture's edge, all along."""

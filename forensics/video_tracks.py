@@ -134,7 +134,7 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
 
     What stood still for most of the stretch is in the median. Where it is gone for at least two of
     the frames looked at, its outline is in the background and not in the frame; there the frame
-    is the better background, unless three quarters of the frames show the median: a dark coat
+    is the better background, unless four fifths of the frames show the median: a dark coat
     before leaves hides their outlines as if they had gone.
     """
     import numpy as np
@@ -155,7 +155,7 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
                 here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
                 total[here] += _even(frames[index].astype(np.float32), ground.level)[here]
                 count[here] += 1
-    hole = (count >= 2) & (shown < 0.75 * len(pick))
+    hole = (count >= 2) & (shown < 0.8 * len(pick))
     level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
     return Ground(level, ground.threshold)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.model import Coverage, NotTestable, Quantity, Region, Span
 from forensics.video_acts import Event, inside
-from forensics.video_courses import NOWHERE
+from forensics.video_courses import NOWHERE, too_narrow
 from forensics.video_trails import Trail
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def _share_hidden(region: Region, occluders: Sequence[Region]) -> dict[str, floa
 def find_blind(
     regions: Sequence[Region], occluders: Sequence[Region], span: Span, *,
     thresholds: Sequence[Floats], factor: float, flooded: Sequence[tuple[float, float]],
+    heights: tuple[float, float] | None, height_px: float,
 ) -> list[NotTestable]:  # fmt: skip
     """Where and when activity could not have been seen.
 
@@ -56,6 +57,10 @@ def find_blind(
         Small pixels a displayed pixel.
     flooded
         Spans (s) in which the light of the whole picture changed.
+    heights
+        Height of an upright figure as a + b * foot row, in displayed pixels, if it is known.
+    height_px
+        Of the displayed picture.
     """
     import numpy as np
 
@@ -64,6 +69,9 @@ def find_blind(
         for name, share in _share_hidden(region, occluders).items():
             text = f"region {region.name!r}: {share:.0%} of it lies behind {name!r}"
             blind.append(NotTestable(span, text))
+        narrow = too_narrow(region.polygon, height_px, heights)
+        if narrow:
+            blind.append(NotTestable(span, f"region {region.name!r}: {narrow}"))
         if thresholds:
             threshold = np.median(np.stack(thresholds[:8]), axis=0)
             h, w = threshold.shape
