@@ -337,15 +337,20 @@ def find_activity(
 
     When it errs
     ------------
-    It calls it wrongly when figures meet and part: what one box swallowed is followed as a group
-    for up to 4 s and may come out exchanged, or as one too many (association); when a shadow, a
-    reflection or headlights move over a region; at night, when scraps of figures come and go and
-    a trail that leaps between them seems to run;
-    "falls" when something drives or walks quickly down the picture or someone bends down behind a
-    thing that was not declared (misinterpretation). It misses figures as light as the ground
-    behind them, what stands still for more than half of two minutes, and running straight towards
-    the camera (incompleteness). It says nothing about what is hidden, how far away something is,
-    or who it is; and nothing at all if the camera moves.
+    It says only what moved as a whole: a crossing of an outline that merged, parted, leapt, was
+    assumed inside a group or is smaller than a figure, and what is first seen beside an occluder or
+    where another trail ends, is *not testable* there and then, and listed so with the region and
+    the reason ("runs: ...", "falls: ..." concern that kind alone). The measure "crossings testable"
+    is the share of region and time free of such doubt. It runs and falls only where the height of
+    figures was learned from the view.
+
+    It calls it wrongly when a shadow, a reflection or headlights move over a region as a whole;
+    when somebody goes along a region's edge, closer to it than a foot can be placed (a seventh of
+    the height); "falls" when something sinks quickly behind a thing that was not declared
+    (misinterpretation). It misses who walks in a crowd, figures as light as the ground behind them,
+    what stands still for more than half of two minutes, and running straight towards the camera
+    (incompleteness). It says nothing about what is hidden, how far away something is, or who it is;
+    and nothing at all if the camera moves.
     """
     stream = video_stream(clip)
     small = _Small(
