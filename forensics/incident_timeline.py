@@ -128,7 +128,10 @@ def _timeline(
             if covered is not None:
                 observed.setdefault(label, []).append((covered, name))
             for hole in exam.coverage.not_testable:
-                blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
+                # "runs: ..." concerns that kind alone; any other reason concerns all.
+                about = hole.reason.partition(": ")[0]
+                if about == label or about not in looked_for:
+                    blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
         for finding in exam:
             place = _place(alignment, digest, finding.observation.span, gaps)
             if place is not None:

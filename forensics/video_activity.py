@@ -7,6 +7,7 @@ identity: whether two of them are one figure is not for a machine to say.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -33,17 +34,18 @@ from forensics.video_acts import Event, find_events_of_trail, inside
 from forensics.video_falls import Descent, find_descents
 from forensics.video_tracks import (
     FLOOD,
-    Tracker,
-    Trail,
+    Ground,
     blobs,
     is_ghost,
     learn_ground,
     learn_heights,
     moving_mask,
+    park_ground,
     part_figures,
     repair_ground,
-    smoothed,
 )
+from forensics.video_trails import Tracker, Trail, smoothed
+from forensics.video_unseen import find_blind, find_doubtful, measure_testable, with_doubt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +61,8 @@ WIDTH = 640
 RATE_HZ = 10.0
 _STRETCH_S = 120.0
 _LEAST_S = 2.0
+#: Figures smaller than this, in pixels of the small picture, are too small to see them fall.
+_LEAST_FALLER_PX = 24.0
 
 # -- a clip to trails -----------------------------------------------------------------------
 
@@ -83,6 +87,10 @@ class _Small:
         self.factor = 1.0
         self.size = (0.0, 0.0)
         self.flooded: list[tuple[float, float]] = []
+        self.learned: list[tuple[float, float]] = []
+        self.too_small: set[str] = set()
+        self.no_heights = False
+        self._before: Bytes | None = None
         self.thresholds: list[Floats] = []
 
     def measure(self, view: View) -> Sequence[float]:
@@ -119,22 +127,22 @@ class _Small:
         if len(self._frames) < 5:
             return
         stack = np.stack(self._frames)
-        ground = repair_ground(stack, learn_ground(stack))
+        ground = repair_ground(stack, learn_ground(self._enough(stack)))
         self.thresholds.append(ground.threshold)
         least = (self._least or 0.05 * self.size[1]) * self.factor
         step = float(np.median(np.diff(self._times)))
-        seen: list[tuple[float, Bytes, list[tuple[float, float, float, float]]]] = []
-        for frame, time in zip(stack, self._times, strict=True):
-            mask, share = moving_mask(frame, ground)
-            if share > FLOOD:
-                self.flooded.append((time - step / 2, time + step / 2))
-                continue
-            boxes = blobs(mask, least_px=max(4.0, least))
-            boxes = [b for b in boxes if not is_ghost(frame, ground, mask, b)]
-            seen.append((time, np.packbits(mask), boxes))
-        # What one figure looks like here is known only after all of them were seen.
         size = (stack.shape[1], stack.shape[2])
+        seen, lost = self._look(stack, [ground] * len(stack), max(4.0, least))
+        # What one figure looks like here is known only after all of them were seen.
         heights = learn_heights([box for _, _, boxes in seen for box in boxes], size)
+        if heights is not None:
+            grounds = park_ground(stack, np.array(self._times), ground, tall=heights)
+            if any(one is not ground for one in grounds):
+                seen, lost = self._look(stack, grounds, max(4.0, least))
+                heights = learn_heights([b for _, _, boxes in seen for b in boxes], size) or heights
+        self.flooded += [(time - step / 2, time + step / 2) for time in lost]
+        if heights is not None:
+            self.learned.append(heights)
         for time, packed, boxes in seen:
             if heights is not None and boxes:
                 mask = np.unpackbits(packed, count=size[0] * size[1]).reshape(size)
@@ -143,6 +151,43 @@ class _Small:
         self._watch_falls(stack)
         self._frames, self._times = [], []
 
+    def _look(
+        self, stack: Bytes, grounds: Sequence[Ground], least_px: float
+    ) -> tuple[list[tuple[float, Bytes, list[tuple[float, float, float, float]]]], list[float]]:
+        """Time, packed mask and boxes of each frame; and the times whose light changed."""
+        import numpy as np
+
+        seen, lost = [], []
+        for frame, time, ground in zip(stack, self._times, grounds, strict=True):
+            mask, share = moving_mask(frame, ground)
+            if share > FLOOD:
+                lost.append(time)
+                continue
+            boxes = blobs(mask, least_px=least_px)
+            boxes = [b for b in boxes if not is_ghost(frame, ground, mask, b)]
+            seen.append((time, np.packbits(mask), boxes))
+        return seen, lost
+
+    def _enough(self, stack: Bytes) -> Bytes:
+        """Frames to learn the background from: a short rest leans on the stretch before it."""
+        import numpy as np
+
+        lasted = self._times[-1] - self._times[0]
+        short = self._before is not None and lasted < _STRETCH_S / 2
+        whole = stack if self._before is None or not short else np.concatenate([
+            self._before, stack])  # fmt: skip
+        self._before = stack[:: max(1, len(stack) // 60)].copy()
+        return whole
+
+    def known(self) -> tuple[float, float] | None:
+        """Height of an upright figure, a + b * foot row, in displayed pixels; None: not known."""
+        import numpy as np
+
+        if not self.learned:
+            return None
+        at, slope = np.median(np.array(self.learned), axis=0)
+        return float(at) / self.factor, float(slope)
+
     def _watch_falls(self, stack: Bytes) -> None:
         import numpy as np
 
@@ -150,13 +195,41 @@ class _Small:
         gx, gy = np.meshgrid((np.arange(w) + 0.5) / self.factor, (np.arange(h) + 0.5) / self.factor)
         for region in self._regions:
             where = inside(region.polygon, gx, gy)
-            tall = self._usual_height(region)
-            if tall is None:
-                continue
-            found = find_descents(
-                stack, np.array(self._times), figure_px=tall * self.factor, where=where
-            )
-            self.descents += [(region.name, d, tall) for d in found]
+            for tall, rows in self._depths(region, h):
+                found = find_descents(
+                    stack, np.array(self._times), figure_px=tall * self.factor,
+                    where=where & rows[:, None],
+                )  # fmt: skip
+                self.descents += [(region.name, d, tall) for d in found]
+
+    def _depths(self, region: Region, height: int) -> list[tuple[float, NDArray[np.bool_]]]:
+        """Figure heights (displayed pixels) in a region and the small rows they hold for.
+
+        A region that reaches from near to far is looked at in bands: what is a flinch of a figure
+        close by is the fall of one far away. Figures too small for flow are left out, and said so.
+        """
+        import numpy as np
+
+        known, rows = self.known(), np.arange(height)
+        if known is None:
+            # A van that comes closer sinks too; without the size of figures it would fall.
+            self.no_heights = True
+            return []
+        low = max(y for _, y in region.polygon)
+        high = min(y for _, y in region.polygon)
+        tall = np.maximum(1.0, known[0] + known[1] * rows / self.factor)
+        here = tall[(rows >= high * self.factor) & (rows <= low * self.factor)]
+        if len(here) and here.max() > 1.5 * here.min():
+            least = _LEAST_FALLER_PX / self.factor
+            if here.min() < least:
+                self.too_small.add(region.name)
+            near = max(least, float(here.min()))
+            steps = int(np.ceil(np.log(max(here.max() / near, 1.01)) / np.log(1.5)))
+            edges = np.geomspace(near, max(float(here.max()), 1.01 * near), steps + 1)
+            return [(float(np.sqrt(one * other)), (tall >= one) & (tall <= other))
+                    for one, other in itertools.pairwise(edges.tolist())]  # fmt: skip
+        usual = self._usual_height(region)
+        return [] if usual is None else [(usual, np.ones(height, bool))]
 
     def _usual_height(self, region: Region) -> float | None:
         """How tall figures are about a region, in displayed pixels, from what was followed there.
@@ -182,9 +255,12 @@ class _Small:
         self.flush()
         scale = 1 / self.factor
         return [
-            Trail(t.times, [(x * scale, y * scale, w * scale, h * scale) for x, y, w, h in t.boxes])
+            Trail(
+                t.times, [(x * scale, y * scale, w * scale, h * scale) for x, y, w, h in t.boxes],
+                own=t.own, assumed=t.assumed,
+            )
             for t in self.tracker.finish()
-        ]
+        ]  # fmt: skip
 
 
 def _track_points(trail: Trail, start: float, end: float) -> tuple[TrackPoint, ...]:
@@ -198,57 +274,6 @@ def _track_points(trail: Trail, start: float, end: float) -> tuple[TrackPoint, .
             points.append(TrackPoint(seconds(float(time)), box))
             due = time + 0.249
     return tuple(points)
-
-
-def _share_hidden(region: Region, occluders: Sequence[Region]) -> dict[str, float]:
-    """How much of a region each occluder hides, 0 to 1, by a grid of points."""
-    import numpy as np
-
-    xs, ys = (np.array([p[k] for p in region.polygon]) for k in (0, 1))
-    gx, gy = np.meshgrid(np.linspace(xs.min(), xs.max(), 60), np.linspace(ys.min(), ys.max(), 60))
-    area = inside(region.polygon, gx, gy)
-    total = max(1, int(area.sum()))
-    shares = {o.name: float((area & inside(o.polygon, gx, gy)).sum()) / total for o in occluders}
-    return {name: share for name, share in shares.items() if share > 0.005}
-
-
-def _blind(
-    regions: Sequence[Region], occluders: Sequence[Region], small: _Small, span: Span
-) -> list[NotTestable]:
-    """Where and when activity could not have been seen."""
-    import numpy as np
-
-    blind = []
-    for region in regions:
-        for name, share in _share_hidden(region, occluders).items():
-            text = f"region {region.name!r}: {share:.0%} of it lies behind {name!r}"
-            blind.append(NotTestable(span, text))
-        if small.thresholds:
-            threshold = np.median(np.stack(small.thresholds[:8]), axis=0)
-            h, w = threshold.shape
-            gx, gy = np.meshgrid((np.arange(w) + 0.5) / small.factor,
-                                 (np.arange(h) + 0.5) / small.factor)  # fmt: skip
-            there = inside(region.polygon, gx, gy)
-            if not there.any():
-                blind.append(NotTestable(span, f"region {region.name!r} lies outside the picture"))
-            elif float((threshold[there] > 45).mean()) > 0.5:
-                text = f"region {region.name!r}: its own unrest (leaves, noise) hides figures"
-                blind.append(NotTestable(span, text))
-    for start, end in _joined_spans(small.flooded):
-        low, high = max(float(span.start), start), min(float(span.end), end)
-        if high > low:
-            blind.append(NotTestable(Span.of(low, high), "the light of the whole picture changed"))
-    return blind
-
-
-def _joined_spans(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    out: list[tuple[float, float]] = []
-    for start, end in spans:
-        if out and start <= out[-1][1] + 0.15:
-            out[-1] = (out[-1][0], end)
-        else:
-            out.append((start, end))
-    return out
 
 
 def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Observation:
@@ -278,7 +303,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="2")
+@method("video-activity", version="3")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,
@@ -312,15 +337,20 @@ def find_activity(
 
     When it errs
     ------------
-    It calls it wrongly when figures meet and part: what one box swallowed is followed as a group
-    for up to 4 s and may come out exchanged, or as one too many (association); when a shadow, a
-    reflection or headlights move over a region; at night, when scraps of figures come and go and
-    a trail that leaps between them seems to run;
-    "falls" when something drives or walks quickly down the picture or someone bends down behind a
-    thing that was not declared (misinterpretation). It misses figures as light as the ground
-    behind them, what stands still for more than half of two minutes, and running straight towards
-    the camera (incompleteness). It says nothing about what is hidden, how far away something is,
-    or who it is; and nothing at all if the camera moves.
+    It says only what moved as a whole: a crossing of an outline that merged, parted, leapt, was
+    assumed inside a group or is smaller than a figure, and what is first seen beside an occluder or
+    where another trail ends, is *not testable* there and then, and listed so with the region and
+    the reason ("runs: ...", "falls: ..." concern that kind alone). The measure "crossings testable"
+    is the share of region and time free of such doubt. It runs and falls only where the height of
+    figures was learned from the view.
+
+    It calls it wrongly when a shadow, a reflection or headlights move over a region as a whole;
+    when somebody goes along a region's edge, closer to it than a foot can be placed (a seventh of
+    the height); "falls" when something sinks quickly behind a thing that was not declared
+    (misinterpretation). It misses who walks in a crowd, figures as light as the ground behind them,
+    what stands still for more than half of two minutes, and running straight towards the camera
+    (incompleteness). It says nothing about what is hidden, how far away something is, or who it is;
+    and nothing at all if the camera moves.
     """
     stream = video_stream(clip)
     small = _Small(
@@ -337,20 +367,27 @@ def find_activity(
         )  # fmt: skip
     areas = regions or (Region.of_box("picture", 0, 0, *small.size),)
     first, last = float(frames.time(0)), float(frames.time(len(frames) - 1))
+    heights = small.known()
     found: list[tuple[Event, Trail]] = []
     for trail in trails:
         events = find_events_of_trail(
-            trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size
+            trail, areas, clip_start_s=first, clip_end_s=last, frame_size=small.size,
+            heights=heights,
         )
         found.extend((event, trail) for event in events)
-    found = _with_descents(found, small, trails)
+    found = [(with_doubt(event, trail, trails, occluders), trail) for event, trail in found]
+    doubted = [event for event, _ in found if event.doubt]
+    found = _with_descents([item for item in found if not item[0].doubt], small, trails)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
-    coverage = _cover(frames, areas, occluders, small)
+    coverage = _cover(frames, areas, occluders, small, doubted)
     return conclude(
         [_observation(event, trail, occluders) for event, trail in found],
         coverage=coverage, stratum="fixed view",
         reason=f"{len(trails)} trails followed in {len(areas)} regions",
-        measures={"trails": Quantity.exact(len(trails), "count")},
+        measures={
+            "trails": Quantity.exact(len(trails), "count"),
+            "crossings testable": measure_testable(areas, coverage),
+        },
     )  # fmt: skip
 
 
@@ -409,9 +446,18 @@ def _with_descents(
 
 
 def _cover(
-    frames: Measurements, areas: Sequence[Region], occluders: Sequence[Region], small: _Small
-) -> Coverage:
+    frames: Measurements, areas: Sequence[Region], occluders: Sequence[Region], small: _Small,
+    doubted: Sequence[Event],
+) -> Coverage:  # fmt: skip
     seen = frames.coverage()
     span = seen.span or Span(Fraction(0), Fraction(0))
-    blind = _blind(areas, occluders, small, span)
+    blind = [*find_blind(areas, occluders, span, thresholds=small.thresholds, factor=small.factor,
+                         flooded=small.flooded, heights=small.known(), height_px=small.size[1]),
+             *find_doubtful(doubted, span)]  # fmt: skip
+    blind += [
+        NotTestable(span, f"falls: region {name!r}: in part of it figures are too small")
+        for name in sorted(small.too_small)
+    ]
+    if small.no_heights:
+        blind.append(NotTestable(span, "falls: how tall figures are here is not known"))
     return Coverage(seen.span, seen.units_seen, "frames", seen.decode_failures, tuple(blind))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from forensics.model import Region
-from forensics.video_tracks import Trail, smoothed
+from forensics.video_courses import Course, at_border, too_narrow
+from forensics.video_trails import Trail, smoothed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,8 @@ class Event:
     score: float
     speed: float | None = None
     note: str = ""
+    #: Why it may not be said; empty if nothing speaks against it.
+    doubt: str = ""
 
 
 def inside(polygon: Sequence[tuple[float, float]], x: Floats, y: Floats) -> NDArray[np.bool_]:
@@ -116,10 +119,11 @@ def _crossed(distance: Floats, least_px: float) -> NDArray[np.bool_]:
 
 def find_events_of_trail(
     trail: Trail, regions: Sequence[Region], *, clip_start_s: float, clip_end_s: float,
-    frame_size: tuple[float, float], hold_s: float = 0.4, edge_heights: float = 0.1,
-    run_heights: float = 1.35, still_heights: float = 0.18, still_s: float = 2.0,
+    frame_size: tuple[float, float], heights: tuple[float, float] | None = None,
+    hold_s: float = 0.4, edge_heights: float = 0.15, run_heights: float = 1.35,
+    still_heights: float = 0.18, still_s: float = 2.0,
 ) -> list[Event]:  # fmt: skip
-    """What one trail did in each region.
+    """What one trail did in each region, and what speaks against saying so.
 
     Parameters
     ----------
@@ -131,11 +135,14 @@ def find_events_of_trail(
         A trail that begins or ends with the clip neither enters nor leaves then.
     frame_size
         Width and height of the picture.
+    heights
+        How tall an upright figure is where its foot stands: height = a + b * foot row, in the
+        regions' pixels. None where it is not known: then nothing is said to run.
     hold_s
         How long something must stay on one side before it counts.
     edge_heights
         How far beyond the edge, in own heights, it must come before it counts as across; no more
-        than a twentieth of the region's smaller side.
+        than a tenth of the region's smaller side. A foot is placed no better than that.
     run_heights, still_heights
         Speed in own heights per second from which it runs, up to which it stands still.
     still_s
@@ -149,63 +156,77 @@ def find_events_of_trail(
     foot_x, foot_y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3]
     # Its usual height, not the current one: a fallen figure is no slower for being flat.
     tall = float(np.percentile(np.maximum(boxes[:, 3], 0.5 * boxes[:, 2]), 75))
+    if heights is not None:
+        # A part of a figure must not seem fast for being small.
+        tall = max(tall, 0.8 * (heights[0] + heights[1] * float(np.median(foot_y))))
     speed = _speed(times, foot_x, foot_y) / max(tall, 1.0)
     fall = _fall(times, boxes)
     margin = 0.02 * frame_size[0]
     if times[-1] - times[0] < _SCRAP_S and not (
-        _at_border(boxes[0], frame_size, margin) or _at_border(boxes[-1], frame_size, margin)
+        at_border(boxes[0], frame_size, margin) or at_border(boxes[-1], frame_size, margin)
     ):
         # Nothing comes from nowhere and goes nowhere in a moment: a scrap of something else.
         return []
+    course = Course(trail, times, boxes, frame_size, heights)
     events: list[Event] = []
     for region in regions:
         foot = np.minimum(foot_y, frame_size[1] - 1)
         away = edge_distance(region.polygon, foot_x, foot)
         # A narrow region leaves no room for a wide margin.
         across = min(np.ptp([x for x, _ in region.polygon]), np.ptp([y for _, y in region.polygon]))
-        least_px = max(1.5, min(edge_heights * tall, 0.05 * float(across)))
+        least_px = max(1.5, min(edge_heights * tall, 0.1 * float(across)))
+        narrow = too_narrow(region.polygon, frame_size[1], heights)
         within = _settled(_crossed(away, least_px), times, hold_s)
         for a, b in _runs(within):
             if times[b] - times[a] < hold_s:
                 continue
             if a > 0:
-                events.append(Event("enters", region.name, times[a - 1], times[a], 0.9))
+                doubt = narrow or course.doubt(times[a])
+                events.append(
+                    Event("enters", region.name, times[a - 1], times[a], 0.9, doubt=doubt)
+                )
             elif times[0] > clip_start_s + 0.6:
-                near = _at_border(boxes[0], frame_size, margin)
-                note = "" if near else "first seen inside the region"
-                score = 0.8 if near else 0.6
-                events.append(Event("enters", region.name, times[a], times[a], score, note=note))
+                events.append(_appears(course, region.name, times[a], narrow, first=True))
             if b < len(times) - 1:
-                events.append(Event("leaves", region.name, times[b], times[b + 1], 0.9))
+                doubt = narrow or course.doubt(times[b])
+                events.append(
+                    Event("leaves", region.name, times[b], times[b + 1], 0.9, doubt=doubt)
+                )
             elif times[-1] < clip_end_s - 1.2:
-                near = _at_border(boxes[-1], frame_size, margin)
-                note = "" if near else "last seen inside the region"
-                score = 0.8 if near else 0.6
-                events.append(Event("leaves", region.name, times[b], times[b], score, note=note))
+                events.append(_appears(course, region.name, times[b], narrow, first=False))
             part = slice(a, b + 1)
             for c, d in _runs(speed[part] >= run_heights):
                 if times[a + d] - times[a + c] >= 0.5:
                     top = float(np.median(speed[a + c : a + d + 1]))
                     score = min(1.0, 0.5 + 0.5 * (top / run_heights - 1))
+                    doubt = course.doubt_running(a + c, a + d, run_heights * tall)
                     events.append(
-                        Event("runs", region.name, times[a + c], times[a + d], score, top)
-                    )
+                        Event("runs", region.name, times[a + c], times[a + d], score, top,
+                              doubt=doubt)
+                    )  # fmt: skip
             for c, d in _runs(speed[part] <= still_heights):
                 if times[a + d] - times[a + c] >= still_s:
                     rest = float(np.median(speed[a + c : a + d + 1]))
                     events.append(
-                        Event("stands-still", region.name, times[a + c], times[a + d], 0.7, rest)
-                    )
+                        Event("stands-still", region.name, times[a + c], times[a + d], 0.7, rest,
+                              doubt=course.doubt_standing(a + c, a + d))
+                    )  # fmt: skip
             if fall is not None and a <= fall[0] <= b:
                 events.append(
-                    Event("falls", region.name, times[fall[0]], times[fall[1]], fall[2])
-                )
+                    Event("falls", region.name, times[fall[0]], times[fall[1]], fall[2],
+                          doubt=course.doubt_falling(*fall[:2]))
+                )  # fmt: skip
     return sorted(events, key=lambda event: event.start)
 
 
-def _at_border(box: Floats, size: tuple[float, float], margin: float) -> bool:
-    x, y, w, h = (float(v) for v in box)
-    return x <= margin or y <= margin or x + w >= size[0] - margin or y + h >= size[1] - margin
+def _appears(course: Course, region: str, time: float, narrow: str, *, first: bool) -> Event:
+    """A trail that begins (or ends) inside a region: at the picture's edge, or out of nowhere."""
+    kind: Kind = "enters" if first else "leaves"
+    if course.at_border(time):
+        return Event(kind, region, time, time, 0.8, doubt=narrow or course.doubt(time))
+    note = f"{'first' if first else 'last'} seen inside the region"
+    doubt = narrow or course.doubt_appearing(time, first=first)
+    return Event(kind, region, time, time, 0.6, note=note, doubt=doubt)
 
 
 def _speed(times: Floats, x: Floats, y: Floats, *, over_s: float = 0.6) -> Floats:

@@ -1,4 +1,4 @@
-"""From small grey frames to trajectories: what moves before a background, without identity.
+"""From small grey frames to boxes: what moves before a background, and how tall figures are.
 
 Pure functions of arrays. Frames are (n, h, w) uint8, upright; positions are in their pixels. The
 background is the median over a stretch, so brief visitors do not enter it, and every frame is
@@ -8,7 +8,7 @@ first brought to the background's exposure, so flicker and gain do not count as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 __all__ = [
-    "FLOOD", "Ground", "Trail", "Tracker", "blobs", "is_ghost", "learn_ground", "learn_heights",
-    "moving_mask", "part_figures", "repair_ground", "smoothed",
+    "FLOOD", "Ground", "blobs", "is_ghost", "learn_ground", "learn_heights", "moving_mask",
+    "park_ground", "part_figures", "repair_ground",
 ]  # fmt: skip
 
 #: Grey levels below which a difference is never movement, and multiples of a pixel's own noise.
@@ -30,6 +30,8 @@ _NOISE_TIMES = 4.5
 FLOOD = 0.45
 #: Boxes of upright figures from which their usual height is learned.
 _LEAST_UPRIGHT = 60
+#: The middle half of what stands upright may differ by this factor; more is no one height.
+_HEIGHT_FACTOR = 1.7
 
 
 @dataclass(frozen=True)
@@ -38,36 +40,6 @@ class Ground:
 
     level: Floats
     threshold: Floats
-
-
-@dataclass
-class Trail:
-    """One thing that moved: times (s) and boxes (x, y, w, h), no identity."""
-
-    times: list[float] = field(default_factory=list)
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    #: How much of it was seen by itself; what follows is taken to be hidden in a group.
-    own: int = 1
-
-    @property
-    def last(self) -> tuple[float, float, float, float]:
-        """The latest box."""
-        return self.boxes[-1]
-
-    def ahead(self, time: float) -> tuple[float, float]:
-        """Where the foot should be at `time` if it goes on as it did."""
-        x, y, w, h = self.last
-        foot = (x + w / 2, y + h)
-        if len(self.times) < 3:
-            return foot
-        back = max(0, len(self.times) - 6)
-        lasted = self.times[-1] - self.times[back]
-        if lasted <= 0:
-            return foot
-        x0, y0, w0, h0 = self.boxes[back]
-        # Only part of the speed: figures turn and stop.
-        factor = 0.7 * min(1.0, time - self.times[-1]) / lasted
-        return (foot[0] + factor * (foot[0] - x0 - w0 / 2), foot[1] + factor * (foot[1] - y0 - h0))
 
 
 def learn_ground(frames: Bytes) -> Ground:
@@ -162,17 +134,20 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
 
     What stood still for most of the stretch is in the median. Where it is gone for at least two of
     the frames looked at, its outline is in the background and not in the frame; there the frame
-    is the better background.
+    is the better background, unless four fifths of the frames show the median: a dark coat
+    before leaves hides their outlines as if they had gone.
     """
     import numpy as np
 
     pick = np.unique(np.linspace(0, len(frames) - 1, min(looks, len(frames))).astype(int))
     total = np.zeros(ground.level.shape, np.float32)
+    shown = np.zeros(ground.level.shape, np.int32)
     count = np.zeros(ground.level.shape, np.int32)
     for index in pick:
         mask, share = moving_mask(frames[index], ground)
         if share > FLOOD:
             continue
+        shown += mask == 0
         for box in blobs(mask, least_px=6.0):
             if is_ghost(frames[index], ground, mask, box):
                 x, y, w, h = (int(v) for v in box)
@@ -180,9 +155,82 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
                 here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
                 total[here] += _even(frames[index].astype(np.float32), ground.level)[here]
                 count[here] += 1
-    hole = count >= 2
+    hole = (count >= 2) & (shown < 0.8 * len(pick))
     level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
     return Ground(level, ground.threshold)
+
+
+def park_ground(
+    frames: Bytes, times: Floats, ground: Ground, *, tall: tuple[float, float],
+    window_s: float = 5.0,
+) -> list[Ground]:  # fmt: skip
+    """The background at each time of a stretch: what is parked in it for a while belongs to it.
+
+    A vehicle that comes and stays makes one patch of movement with everybody who passes before it.
+    While it stands, its picture is the background there. Only what is wider than tall and larger
+    than a figure is parked: people who stand still stay in the foreground.
+
+    Parameters
+    ----------
+    frames, times
+        (n, h, w) uint8 and (n,) seconds.
+    ground
+        The background of the whole stretch.
+    tall
+        From `learn_heights`.
+    window_s
+        It must stand this long twice over.
+
+    Returns
+    -------
+    list of Ground
+        One a frame; the same object where nothing changed.
+
+    When it errs
+    ------------
+    A row of people who do not stir for ten seconds is parked too.
+    """
+    import cv2
+    import numpy as np
+
+    slot = np.floor((times - times[0]) / window_s).astype(int)
+    count = int(slot[-1]) + 1
+    levels = []
+    for k in range(count):
+        members = np.flatnonzero(slot == k)
+        few = np.unique(np.linspace(0, len(members) - 1, min(9, len(members))).astype(int))
+        pick = members[few]
+        levels.append(
+            np.median(np.stack([_even(frames[i].astype(np.float32), ground.level) for i in pick]),
+                      axis=0).astype(np.float32)
+            if len(members)
+            else ground.level
+        )  # fmt: skip
+    patches: list[tuple[int, NDArray[np.bool_]]] = []
+    for k in range(count - 1):
+        apart = np.abs(levels[k] - ground.level) > ground.threshold
+        stays = np.abs(levels[k + 1] - levels[k]) <= ground.threshold
+        mask = (apart & stays).astype(np.uint8)
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)).astype(np.uint8)
+        total, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        for label in range(1, total):
+            _, y, w, h, area = (int(v) for v in stats[label])
+            figure = max(6.0, tall[0] + tall[1] * (y + h))
+            if w < 1.2 * figure or w < 1.3 * h or h < 0.5 * figure or area < 0.4 * w * h:
+                continue
+            where = cv2.dilate((labels == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            patches.append((k, where))
+    grounds = [ground] * count
+    for k in range(count):
+        level = ground.level.copy()
+        for first, where in patches:
+            # Who passes before it hides part of it.
+            alike = np.abs(levels[k] - levels[first])[where] <= ground.threshold[where]
+            changed = np.abs(levels[k] - ground.level)[where] > ground.threshold[where]
+            if float(alike.mean()) > 0.6 and float((alike & changed).mean()) > 0.3:
+                level[where] = levels[first][where]
+                grounds[k] = Ground(level, ground.threshold)
+    return [grounds[k] for k in slot]
 
 
 def is_ghost(
@@ -265,7 +313,8 @@ def learn_heights(
     Returns
     -------
     tuple of float or None
-        a and b in pixels; None where too few stood upright to say.
+        a and b in pixels; None where too few stood upright to say, or where what stood upright on
+        one row was of so many sizes that it was parts of figures, noise, or not figures.
     """
     import numpy as np
 
@@ -279,16 +328,27 @@ def learn_heights(
     usual = float(np.median(tall))
     edges = np.quantile(foot, np.linspace(0, 1, 9))
     where = np.clip(np.searchsorted(edges, foot, "right") - 1, 0, 7)
-    middles = [(float(np.median(foot[where == k])), float(np.median(tall[where == k])))
+    # Parts of figures are more often taken for one than two figures are: above the middle.
+    middles = [(float(np.median(foot[where == k])), float(np.percentile(tall[where == k], 70)))
                for k in range(8) if (where == k).sum() >= 5]  # fmt: skip
     rows, heights = np.array(middles).T if middles else (foot, tall)
     if len(rows) < 3 or float(np.ptp(rows)) < 0.5 * usual:
-        return usual, 0.0
+        return (usual, 0.0) if _alike(tall / usual) else None
     i, j = np.triu_indices(len(rows), 1)
     apart = np.abs(rows[j] - rows[i]) > 1
     slopes = ((heights[j] - heights[i])[apart] / (rows[j] - rows[i])[apart]).tolist()
     slope = float(np.clip(np.median(slopes), 0.0, 1.0))
-    return float(np.median(heights - slope * rows)), slope
+    at = float(np.median(heights - slope * rows))
+    fits = _alike(tall / np.maximum(at + slope * foot, 4.0))
+    return (at, slope) if fits else None
+
+
+def _alike(ratios: Floats) -> bool:
+    """Whether the middle half of what was measured lies within a factor."""
+    import numpy as np
+
+    low, high = np.percentile(ratios, (25, 75))
+    return bool(high < _HEIGHT_FACTOR * low)
 
 
 def part_figures(
@@ -354,115 +414,3 @@ def _pieces(
             top, left = ys.min() + (rows.start or 0), xs.min() + (columns.start or 0)
             found.append((float(left), float(top), float(np.ptp(xs) + 1), float(np.ptp(ys) + 1)))
     return found
-
-
-class Tracker:
-    """Strings boxes into trails, frame by frame; a trail ends when nothing continues it.
-
-    Parameters
-    ----------
-    lost_s
-        How long a trail may go unseen.
-    group_s
-        How long it may stay hidden in a group, where one box has swallowed two trails.
-    """
-
-    def __init__(self, *, lost_s: float = 1.0, group_s: float = 4.0) -> None:
-        self.lost_s, self.group_s = lost_s, group_s
-        self.live: list[Trail] = []
-        self.done: list[Trail] = []
-
-    def add(self, time: float, boxes: Sequence[tuple[float, float, float, float]]) -> None:
-        """The boxes of one frame."""
-        import numpy as np
-        from scipy.optimize import linear_sum_assignment
-
-        live = self.live
-        taken: set[int] = set()
-        matched: dict[int, Trail] = {}
-        if live and boxes:
-            cost = np.array([[self._cost(trail, time, box) for box in boxes] for trail in live])
-            # A trail that nothing continues must not push another off its own box.
-            for i, j in zip(*linear_sum_assignment(np.minimum(cost, 1.0)), strict=True):
-                if cost[i, j] < 1.0:
-                    matched[int(j)] = live[int(i)]
-                    taken.add(int(j))
-        self._group(time, boxes, matched)
-        for j, trail in matched.items():
-            trail.times.append(time)
-            trail.boxes.append(boxes[j])
-            trail.own = len(trail.times)
-        self.live = []
-        for trail in live:
-            (self.live if time - trail.times[-1] <= self.lost_s else self.done).append(trail)
-        for number, box in enumerate(boxes):
-            if number not in taken:
-                self.live.append(Trail([time], [box]))
-
-    def _group(
-        self, time: float, boxes: Sequence[tuple[float, float, float, float]],
-        matched: dict[int, Trail],
-    ) -> None:  # fmt: skip
-        """Keep alive what stands in a group: one box has swallowed a trail beside its own."""
-        seen = {id(trail) for trail in matched.values()}
-        for trail in self.live:
-            if id(trail) in seen or time - trail.times[trail.own - 1] > self.group_s:
-                continue
-            x, y, w, h = trail.last
-            for j, mate in matched.items():
-                a, b, c, d = boxes[j]
-                across = min(x + w, a + c) - max(x, a)
-                down = min(y + h, b + d) - max(y, b)
-                # The box must have grown to hold both, unless it holds them already.
-                grown = c * d > 1.15 * mate.last[2] * mate.last[3]
-                held = trail.own < len(trail.times)
-                if across < 0.5 * w or down < 0.5 * h or not (grown or held):
-                    continue
-                right = x + w / 2 > mate.last[0] + mate.last[2] / 2
-                left = a + c - w if right else a
-                lift = max(0.0, min(mate.last[1] + mate.last[3] - y - h, d - h))
-                trail.times.append(time)
-                trail.boxes.append((left, b + d - h - lift, w, h))
-                break
-
-    def _cost(
-        self, trail: Trail, time: float, box: tuple[float, float, float, float]
-    ) -> float:
-        x, y, w, h = trail.last
-        a, b, c, d = box
-        u, v = trail.ahead(time)
-        size = max(h, d, 0.6 * max(w, c), 4.0)
-        # A sinking figure keeps its foot; a crouching one its place: the nearer of foot and middle.
-        foot = np_hypot(a + c / 2 - u, b + d - v)
-        middle = np_hypot(a + c / 2 - x - w / 2, b + d / 2 - y - h / 2)
-        reach = (0.45 + 2.5 * min(1.0, time - trail.times[-1])) * size
-        away = min(foot, middle) / reach
-        other = abs(float(h * w) - float(c * d)) / max(h * w, c * d)
-        return away + 0.25 * other
-
-    def finish(self) -> list[Trail]:
-        """All trails, in order of their start."""
-        trails = self.done + self.live
-        for trail in trails:
-            # Who never parted from the group again was last seen where it joined it.
-            del trail.times[trail.own :], trail.boxes[trail.own :]
-        return sorted(trails, key=lambda trail: trail.times[0])
-
-
-def np_hypot(a: float, b: float) -> float:
-    """The length of (a, b)."""
-    return float((a * a + b * b) ** 0.5)
-
-
-def smoothed(trail: Trail, *, window_s: float = 0.4) -> tuple[Floats, Floats]:
-    """Times (n,) and boxes (n, 4) of a trail, running median over `window_s`."""
-    import numpy as np
-    from scipy.ndimage import median_filter
-
-    times = np.array(trail.times)
-    boxes = np.array(trail.boxes)
-    if len(times) < 5:
-        return times, boxes
-    step = float(np.median(np.diff(times)))
-    size = int(max(3, round(window_s / max(step, 1e-3)))) | 1
-    return times, median_filter(boxes, size=(min(size, len(times)), 1), mode="nearest")

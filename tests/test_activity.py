@@ -14,16 +14,16 @@ from forensics.video_activity import find_activity
 from forensics.video_acts import find_events_of_trail, inside
 from forensics.video_falls import find_descents
 from forensics.video_tracks import (
-    Tracker,
-    Trail,
     blobs,
     is_ghost,
     learn_ground,
     learn_heights,
     moving_mask,
+    park_ground,
     part_figures,
     repair_ground,
 )
+from forensics.video_trails import Tracker, Trail
 
 RATE = 10
 SIZE = (240, 136)
@@ -73,13 +73,17 @@ def follow(frames: np.ndarray) -> list[Trail]:
     return [t for t in tracker.finish() if t.times[-1] - t.times[0] > 0.5]
 
 
-def kinds(trails: list[Trail], end_s: float, region: Region = REGION) -> list[str]:
+def kinds(
+    trails: list[Trail], end_s: float, region: Region = REGION,
+    heights: tuple[float, float] | None = (40.0, 0.0),
+) -> list[str]:  # fmt: skip
+    """What is said; what is doubted is not."""
     out = []
     for trail in trails:
         events = find_events_of_trail(
-            trail, [region], clip_start_s=0, clip_end_s=end_s, frame_size=SIZE
+            trail, [region], clip_start_s=0, clip_end_s=end_s, frame_size=SIZE, heights=heights
         )
-        out += [e.kind for e in events]
+        out += [e.kind for e in events if not e.doubt]
     return out
 
 
@@ -231,6 +235,73 @@ def test_who_stands_on_the_edge_does_not_enter_again_and_again() -> None:
     assert enters.end == pytest.approx(3.3, abs=0.2)
 
 
+def crossing(boxes: list[tuple[float, float, float, float]], **given) -> list:
+    """What one trail of these boxes, ten a second, did at the path."""
+    trail = Trail([i / RATE for i in range(len(boxes))], boxes, own=len(boxes), **given)
+    return find_events_of_trail(
+        trail, [REGION], clip_start_s=0, clip_end_s=20, frame_size=SIZE, heights=(40.0, 0.0)
+    )
+
+
+def test_an_outline_that_changes_is_not_said_to_cross_and_a_mover_is() -> None:
+    walks = crossing([(60 + 2.0 * i, 60, 14, 40) for i in range(45)])
+    assert [(e.kind, e.doubt) for e in walks if e.kind == "enters"] == [("enters", "")]
+    # It stands; a shadow, or somebody else, joins its box on one side and stays.
+    joined = crossing([(70, 60, 14, 40)] * 20 + [(70, 60, 80, 40)] * 20)
+    assert [e.kind for e in joined if e.kind == "enters"] == ["enters"]
+    assert all(e.doubt for e in joined if e.kind == "enters")
+
+
+def test_what_was_assumed_in_a_group_is_not_said() -> None:
+    boxes = [(60 + 2.0 * i, 60.0, 14.0, 40.0) for i in range(45)]
+    [enters] = [e for e in crossing(boxes, assumed=set(range(10, 30))) if e.kind == "enters"]
+    assert "hidden" in enters.doubt
+
+
+def test_a_part_of_a_figure_neither_enters_nor_runs() -> None:
+    events = crossing([(40 + 6.0 * i, 90, 6, 10) for i in range(25)])
+    assert events and all(e.doubt for e in events)
+
+
+def test_nothing_is_said_to_run_where_figures_have_no_known_height() -> None:
+    frames = movie(lambda t: [(-30 + 75 * t, 100, 40, False)], 5)
+    assert "runs" in kinds(follow(frames), 5)
+    assert "runs" not in kinds(follow(frames), 5, heights=None)
+
+
+def test_what_is_of_many_heights_has_none() -> None:
+    rng = np.random.default_rng(2)
+
+    def upright(heights: np.ndarray) -> list[tuple[float, float, float, float]]:
+        places = rng.uniform(20, 200, len(heights))
+        return [(float(x), 100.0 - h, 0.4 * h, h) for x, h in zip(places, heights, strict=True)]
+
+    assert learn_heights(upright(rng.normal(40, 2, 90)), SIZE[::-1]) is not None
+    assert learn_heights(upright(rng.uniform(8, 60, 90)), SIZE[::-1]) is None
+
+
+def test_what_parks_becomes_background_and_who_passes_before_it_does_not() -> None:
+    import cv2
+
+    rng = np.random.default_rng(4)
+    frames = movie(lambda t: [(-20 + 22 * (t - 22), 112, 40, False)] if t > 22 else [], 34)
+    for i, frame in enumerate(frames):
+        # A van comes at 10 s and stays.
+        if i >= 10 * RATE:
+            van = rng.normal(190, 2, (36, 90)).clip(0, 255).astype(np.uint8)
+            cv2.rectangle(van, (8, 6), (80, 16), 60, -1)
+            frame[66:102, 110:200] = van
+    # Whichever of the two the median holds, the other is a patch.
+    times = np.arange(len(frames)) / RATE
+    level = learn_ground(frames)
+    grounds = park_ground(frames, times, level, tall=(40.0, 0.0))
+    at = round(29.5 * RATE)
+    boxes = blobs(moving_mask(frames[at], grounds[at])[0], least_px=8)
+    assert len(boxes) == 1 and boxes[0][2] < 30, boxes
+    early = blobs(moving_mask(frames[50], grounds[50])[0], least_px=8)
+    assert early == [], early
+
+
 def test_the_even_odd_rule() -> None:
     square = ((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0))
     x, y = np.array([5.0, 15.0, 9.9, -1.0]), np.array([5.0, 5.0, 9.9, 5.0])
@@ -265,6 +336,14 @@ def test_what_is_hidden_is_not_testable_and_says_so(clip) -> None:
     assert len(shares) == 1 and 45 <= shares[0] <= 55
     clear = find_activity(clip, (REGION,))
     assert not clear.coverage.not_testable
+
+
+def test_a_region_too_narrow_for_a_foot_is_not_testable_and_says_so(clip) -> None:
+    strip = Region.of_box("strip", 100, 95, 60, 2)
+    exam = find_activity(clip, (strip,))
+    assert not any(o.what.kind in ("enters", "leaves") for o in exam.observations)
+    assert any("narrower" in part.reason for part in exam.coverage.not_testable)
+    assert 0 <= exam.measures["crossings testable"].value < 1
 
 
 def test_a_region_outside_the_picture_is_not_testable(clip) -> None:

@@ -29,6 +29,7 @@ from forensics.model import (
     Examination,
     Finding,
     Flash,
+    NotTestable,
     Observation,
     Origin,
     PairEvidence,
@@ -281,3 +282,16 @@ def test_what_other_clips_show_is_merged_without_listening_again(
     clips = dict(zip("abc", again.clips, strict=True))
     line = build_timeline(again.examinations, again.alignment, clips)
     assert len(line.select("discontinuity:offset-jump")) == 1
+
+
+def test_a_doubt_about_running_does_not_blind_claims_about_entering(clips) -> None:
+    camera = clips["camera"]
+    whole = Span.of(0, 20)
+    doubts = ("runs: region 'bench': too small to say how", "region 'bench': hidden in a group")
+    blind = tuple(NotTestable(whole, reason) for reason in doubts)
+    exam = structs.replace(
+        _examined("video-activity", camera, []), coverage=Coverage(whole, 500, not_testable=blind)
+    )
+    line = build_timeline([exam], None, {"camera": camera})
+    assert [text.partition(": ")[2] for text in line.blind["enters"]] == [doubts[1]]
+    assert {text.partition(": ")[2] for text in line.blind["runs"]} == set(doubts)
