@@ -89,7 +89,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
 
 
 @method(
-    "video-discontinuities", version="3",
+    "video-discontinuities", version="4",
     references=(
         "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
     ),

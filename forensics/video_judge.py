@@ -15,7 +15,7 @@ from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Obser
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
-from forensics.video_harmless import came_back
+from forensics.video_harmless import came_back, was_held
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
@@ -79,7 +79,11 @@ def judge_frames(
     fresh = find_fresh(measured.key, columns["detail"], columns["peak"])
     steps = measure_candidates(measured, rate_hz)
     scores = score_steps(steps, model)
-    odds = dict(zip(steps.frames.tolist(), scores.tolist(), strict=True))
+    doubled = find_doubles(columns["diff"])
+    odds = {
+        frame: score for frame, score in zip(steps.frames.tolist(), scores.tolist(), strict=True)
+        if not was_held(columns["diff"], doubled, frame, rate_hz)
+    }  # fmt: skip
     cuts = find_shots(thumbs, columns["level"], columns["chroma"], rate_hz)
     views = [b.first for b in cuts if b.kind == "cut"]
     found = _inserted(thumbs, views, columns["spread"])
@@ -130,7 +134,7 @@ def judge_frames(
     for frame, score in bare:
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
-    found += _doubles(columns["diff"], frozen)
+    found += _doubles(doubled, frozen)
     return sorted(found, key=lambda seen: (seen.first, seen.last))
 
 
@@ -300,11 +304,10 @@ def _order(
     return found
 
 
-def _doubles(diff: NDArray[np.float64], frozen: NDArray[np.bool_]) -> list[Seen]:
+def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen]:
     import numpy as np
 
-    doubles = find_doubles(diff)
-    doubles = doubles[~frozen[doubles]]
+    doubles = doubled[~frozen[doubled]]
     if not len(doubles):
         return []
     gaps = np.diff(doubles)

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from forensics.video_cuts import same_place
-from forensics.video_freezes import find_freezes
+from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_fresh import codes_only, find_fresh
-from forensics.video_harmless import at_the_edge, came_back, only_light, was_knocked
+from forensics.video_harmless import at_the_edge, came_back, only_light, was_held, was_knocked
 from forensics.video_keyframes import Pick, _limit
 from forensics.video_light import strongest, without_light
 from forensics.video_repeats import find_repeats
@@ -139,6 +139,21 @@ def test_a_knocked_camera_swings_back_and_a_turned_one_does_not() -> None:
     assert not was_knocked(walk(60, 5), 30, RATE)
 
 
+def test_a_late_recorder_holds_and_catches_up_and_a_cut_behind_a_hold_shows() -> None:
+    late = np.random.default_rng(4).uniform(0.8, 1.4, 400)
+    late[10::12], late[11::12] = 0.02, 2.2
+    late[200:202], late[202] = 0.02, 3.2
+    doubled = find_doubles(late)
+    assert len(doubled) > 25
+    assert was_held(late, doubled, 202, RATE) and was_held(late, doubled, 131, RATE)
+    # The same hold in a recording without others; more is missing than was held; nothing held.
+    assert not was_held(late, doubled[:0], 202, RATE)
+    late[202] = 12.0
+    assert not was_held(late, doubled, 202, RATE)
+    late[200:203] = 1.0, 1.0, 2.6
+    assert not was_held(late, doubled, 202, RATE)
+
+
 def test_key_pictures_of_an_older_encoding_are_known_by_their_beat() -> None:
     rng = np.random.default_rng(1)
     detail = rng.gamma(8, 0.05, 1200)
@@ -179,6 +194,23 @@ def test_noise_that_a_sparing_encoder_leaves_out_is_no_freeze() -> None:
     assert find_freezes(diff, 15.0, peak=np.full(100, 1.5))[0] == []
     diff[58] = 3.0
     assert len(find_freezes(diff, 15.0, fresh=key, peak=np.full(100, 9.0))[0]) == 1
+
+
+def test_one_who_fades_out_of_the_view_before_it_stands_still_is_no_freeze() -> None:
+    diff = np.full(100, 1.0)
+    diff[50:60] = 0.02
+    same = np.zeros((100, 4, 6), np.float16)
+    same[:, 2, 2] = 9
+    assert len(find_freezes(diff, 15.0, cells=same)[0]) == 1
+    diff[47:50] = 0.7, 0.3, 0.1
+    assert find_freezes(diff, 15.0, cells=same)[0] == []
+    # What leaps three frames later is another who comes in, though a key picture lies between.
+    diff[47:50] = 1.0
+    diff[60:63], diff[63] = 0.11, 1.8
+    fresh = np.isin(np.arange(100), (61, 62))
+    elsewhere = same.copy()
+    elsewhere[60:] = np.roll(same[60:], (2, 3), (1, 2))
+    assert find_freezes(diff, 15.0, fresh=fresh, cells=elsewhere)[0] == []
 
 
 def test_one_who_goes_out_and_another_who_comes_in_are_no_freeze() -> None:
