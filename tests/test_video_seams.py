@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -44,9 +47,9 @@ def noisy(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 def test_a_loop_of_one_second_at_ten_frames_is_told_to_the_frame(seed: int) -> None:
     source = walk(200, seed)
     shown = noisy(np.concatenate([source[:90], source[80:]]), seed)
-    found = find_seamed(shown, np.array([30, 90, 150]), RATE)
+    found = find_seamed(shown, np.array([30, 90, 150]), RATE).found
     assert [(r.first, r.last, r.lag, r.seamed) for r in found] == [(80, 90, 10, True)]
-    assert find_seamed(noisy(source, seed), np.array([30, 90, 150]), RATE) == []
+    assert find_seamed(noisy(source, seed), np.array([30, 90, 150]), RATE).found == []
 
 
 def test_a_stretch_from_elsewhere_is_told_at_both_its_ends() -> None:
@@ -55,14 +58,14 @@ def test_a_stretch_from_elsewhere_is_told_at_both_its_ends() -> None:
     shown[200:215] = source[60:75]
     shown = noisy(shown, 1)
     for seams in ([200], [215], [200, 215]):
-        found = find_seamed(shown, np.array(seams), RATE)
+        found = find_seamed(shown, np.array(seams), RATE).found
         assert [(r.first, r.last, r.lag) for r in found] == [(60, 75, 140)]
 
 
 def test_a_machine_that_repeats_itself_has_no_seam() -> None:
     one = walk(40, 7)
     turns = noisy(np.concatenate([one, one[::-1]] * 4), 2)
-    assert find_seamed(turns, np.arange(20, 300, 17), RATE) == []
+    assert find_seamed(turns, np.arange(20, 300, 17), RATE).found == []
 
 
 def beat(pictures: NDArray[np.uint8], depth: float = 0.1) -> NDArray[np.uint8]:
@@ -87,10 +90,10 @@ def test_light_on_every_row_is_taken_out_and_a_figure_stays() -> None:
 
 def test_the_beat_of_a_lamp_is_no_copied_motion() -> None:
     still = noisy(np.repeat(room()[None].astype(np.uint8), 400, axis=0), 4)
-    assert find_repeats(beat(still), RATE) == []
+    assert find_repeats(beat(still), RATE).found == []
     copied = walk(400, 9)
     copied[300:320] = copied[100:120]
-    assert any(abs(r.lag - 200) <= 1 for r in find_repeats(beat(noisy(copied, 1), 0.0), RATE))
+    assert any(abs(r.lag - 200) <= 1 for r in find_repeats(beat(noisy(copied, 1), 0.0), RATE).found)
 
 
 def test_a_gain_that_jumps_is_light_and_a_figure_that_jumps_is_not() -> None:
@@ -232,3 +235,76 @@ def test_few_keyframes_are_spread_over_the_clip() -> None:
     shots = [Pick(row, "shot", 1.0) for row in range(0, 1000, 10)]
     kept = [p.row for p in _limit(shots, 5, 1000)]
     assert max(np.diff([*kept, 1000])) < 400
+
+# -- long recordings ---------------------------------------------------------------------------
+
+
+def turning(count: int, period: int = 50) -> NDArray[np.uint8]:
+    """A spot that goes round and round, exactly: a test pattern, a machine."""
+    rng = np.random.default_rng(11)
+    rows, columns = np.mgrid[:22, :40]
+    turn = 2 * np.pi * np.arange(period)[:, None, None] / period
+    away = (columns - 20 - 10 * np.cos(turn)) ** 2 + (rows - 11 - 6 * np.sin(turn)) ** 2
+    once = rng.uniform(60, 150, (22, 40)) + 90 * np.exp(-away / 8)
+    return once.astype(np.uint8)[np.arange(count) % period]
+
+
+def twice(count: int) -> NDArray[np.uint8]:
+    """The second half of a recording is its first half."""
+    half = noisy(walk(count // 2, 6), 6)
+    return np.concatenate([half, half])
+
+
+@pytest.mark.parametrize("make", [turning, twice])
+def test_the_search_for_copies_costs_and_keeps_in_step_with_the_length(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[int], NDArray[np.uint8]]
+) -> None:
+    def compared(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
+        work.append(len(before))
+        return without_light(before, after)
+
+    monkeypatch.setattr("forensics.video_repeats.without_light", compared)
+    monkeypatch.setattr("forensics.video_seams.without_light", compared)
+    monkeypatch.setattr("forensics.video_repeats.ALL_WITH_ALL", 500)
+    frames, kept = [], []
+    for count in (1000, 4000):
+        work: list[int] = []
+        pictures = make(count)
+        seams = np.arange(30, count, 100)
+        tracemalloc.start()
+        repeats = find_repeats(pictures, 25.0)
+        find_seamed(pictures, np.append(seams, count // 2), 25.0)
+        kept.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert repeats.finished and repeats.found
+        frames.append(sum(work))
+    assert frames[1] < 5 * frames[0], "four times the length, four times the work"
+    # Descriptions and marks, no pictures: those would be 3,500 bytes a frame.
+    assert kept[1] - kept[0] < 600 * 3000
+
+
+def test_where_motion_repeats_everywhere_a_copy_is_not_testable() -> None:
+    repeats = find_repeats(turning(1200), 25.0)
+    [(first, last)] = repeats.everywhere
+    assert first <= 12 and last >= 1200 - 3 * 50
+    pictures = np.concatenate([turning(1200), noisy(walk(400, 6), 6)])
+    assert find_repeats(pictures, 25.0).everywhere[-1][1] <= 1250
+    assert find_repeats(twice(1200), 25.0).everywhere == []
+
+
+def test_a_search_that_would_never_end_is_given_up_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = twice(1200)
+    monkeypatch.setattr("forensics.video_repeats.EFFORT", 0)
+    monkeypatch.setattr("forensics.video_repeats.EFFORT_ANY", 100)
+    for search in (find_repeats(pictures, 25.0), find_seamed(pictures, np.array([600]), 25.0)):
+        assert not search.finished and search.everywhere == [(0, 1200)]
+    monkeypatch.undo()
+    monkeypatch.setattr("forensics.video_seams.MOST_LOOKED", 0)
+    pictures = walk(1200, 6)
+    pictures[800:900] = pictures[100:200]
+    many = np.arange(15, 1170, 10)
+    # The surest come first, and are looked for all the same.
+    search = find_seamed(pictures, np.append(800, many), 25.0)
+    assert not search.finished and [r.lag for r in search.found] == [700]
