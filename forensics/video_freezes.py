@@ -18,6 +18,8 @@ __all__ = ["Freeze", "find_doubles", "find_freezes"]
 
 #: Noise changes the three strongest cells by less than 2 grey levels; what moves, by 8 and more.
 LEAST_PEAK = 4.0
+#: What stops at once is seen so well before it stops; the last of one who walks out is not.
+SURE_PEAK = 6.0
 #: What was held back leaps 1.9 and more usual steps; a view that fills, less than this.
 LEAST_LEAP = 1.5
 #: A picture that is held stops from one frame to the next; coarse coding softens that a little.
@@ -106,6 +108,9 @@ def find_freezes(
         coded = bool(fresh[max(0, first - FRESH_BEFORE) : first].any())
         held = not coded and (cells is None or _goes_on(cells, first, last))
         leap = _leap(diff, fresh, last, after, typical_here)
+        if peak is not None and not _sudden(peak, first, last):
+            still.append((first, last))
+            continue
         if (contrast >= 6 and quietest > 3 * inside + 0.03 and typical_here >= 0.1
                 and (leap >= LEAST_LEAP or (held and _at_once(
                     np.append(before[-5:], diff[first : first + 2].mean()),
@@ -114,6 +119,22 @@ def find_freezes(
         else:
             still.append((first, last))
     return freezes, still
+
+
+def _sudden(peak: NDArray[np.float64], first: int, last: int) -> bool:
+    """Whether what moves most stops, or moves again, from one frame to the next and in full.
+
+    Who walks out is seen less and less, who walks in more and more. Light comes and goes at once,
+    but light changes all cells alike, and `peak` is what stands out of them.
+    """
+    import numpy as np
+
+    full = float(np.median(peak[max(1, first - 8) : max(2, first - 2)]))
+    stop = peak[max(1, first - 5) : first + 1]
+    stops = bool(((stop[:-1] >= max(SURE_PEAK, 0.5 * full)) & (stop[1:] <= 0.3 * stop[:-1])).any())
+    later = peak[last + 3 : last + 9]
+    again = max(full, float(np.median(later)) if len(later) else 0.0)
+    return stops or float(peak[last : last + 3].max(initial=0.0)) >= 0.8 * again
 
 
 def _leap(

@@ -216,6 +216,19 @@ def test_one_who_fades_out_of_the_view_before_it_stands_still_is_no_freeze() -> 
     assert find_freezes(diff, 15.0, fresh=fresh, cells=elsewhere)[0] == []
 
 
+def test_what_moves_most_stops_or_resumes_at_once_in_a_freeze() -> None:
+    diff, peak = np.full(100, 1.0), np.full(100, 24.0)
+    diff[50:60], peak[50:60] = 0.02, 0.5
+    same = np.zeros((100, 4, 6), np.float16)
+    same[:, 2, 2] = 9
+    assert len(find_freezes(diff, 15.0, peak=peak, cells=same)[0]) == 1
+    # The last few pixels of one who leaves; the first few of one who comes.
+    peak[46:50], peak[60:64] = (18, 11, 5, 2), (2, 5, 9, 15)
+    assert find_freezes(diff, 15.0, peak=peak, cells=same)[0] == []
+    peak[60:64] = 24.0
+    assert len(find_freezes(diff, 15.0, peak=peak, cells=same)[0]) == 1
+
+
 def test_one_who_goes_out_and_another_who_comes_in_are_no_freeze() -> None:
     diff = np.full(100, 1.0)
     diff[50:60] = 0.0
