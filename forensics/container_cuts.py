@@ -220,13 +220,17 @@ def restart_rows(table: SliceTable) -> list[int]:
 
     Not where the order count runs on (a random-access picture that is no IDR), and not where the
     introduction stands with the parameter sets at every key frame: that is a habit of an encoder,
-    or of a tool that repeats the header.
+    or of a tool that repeats the header. In MPEG-4 part 2 the header is part of the key frame, so
+    that an encoder without a global header introduces itself at every one; another name among
+    them is another encoder.
     """
     rows = [row for row in table.said if row > 0 and table.access[row] not in (0, 2, 4)]
     starts = gop_starts(table)
-    with_sets = sum(1 for row in rows if row in table.sets)
+    with_sets = sum(1 for row in rows if row in table.sets or table.codec == "mpeg4")
     if len(starts) >= 4 and with_sets >= 0.9 * (len(starts) - 1):
-        return []
+        names = sorted(table.said)
+        return [row for last, row in itertools.pairwise(names)
+                if table.said[row] != table.said[last] and row in rows]  # fmt: skip
     return sorted(rows)
 
 

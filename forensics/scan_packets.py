@@ -172,6 +172,31 @@ class Decoder:
             else:
                 yield from self._decode(None)
 
+    def seek(self, key: int) -> bool:
+        """Go to the key frame with this stamp; what was begun is forgotten."""
+        import av
+
+        try:
+            self.container.seek(key, stream=self.source, backward=True)
+        except av.error.FFmpegError:
+            return False
+        return True
+
+    def key_frame(self, key: int) -> list[Any]:
+        """The key frame with this stamp, right after a seek to it; none where it is not found."""
+        import av
+
+        try:
+            for packet in self.container.demux(self.source):
+                if packet.pts is not None and packet.pts > key:
+                    break
+                if packet.size and packet.pts == key:
+                    packet.opaque = self.log.add(packet)
+                    return [*self._decode(packet), *self._decode(None)]
+        except (av.error.FFmpegError, ValueError) as error:
+            self._fail(error)
+        return []
+
     def _decode(self, packet: Any) -> list[Any]:
         import av
 

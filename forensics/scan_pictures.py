@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from forensics.clip import check_unchanged, open_container
 from forensics.errors import ClipUnreadable
 from forensics.model import Clip, Progress, Span, VideoStream
-from forensics.scan_packets import Decoder, PacketLog, read_packets, video_stream
+from forensics.scan_packets import Decoder, PacketLog, Packets, read_packets, video_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,12 +116,14 @@ def iter_pictures(
 
 
 def read_pictures(
-    clip: Clip, frames: Sequence[tuple[int, int]], *, progress: Progress | None = None
-) -> list[Picture]:
+    clip: Clip, frames: Sequence[tuple[int, int]], *, packets: Packets | None = None,
+    progress: Progress | None = None,
+) -> list[Picture]:  # fmt: skip
     """The exact frames named by (ordinal, pts in ticks), upright RGB, in the order asked for.
 
     Decoding starts at the last key frame that is presented no later than the frame wanted, so the
-    picture is the one a decode from the start would give.
+    picture is the one a decode from the start would give. `packets` of this clip, where they were
+    read before, spare reading them again.
 
     Raises
     ------
@@ -133,21 +135,26 @@ def read_pictures(
     check_unchanged(clip)
     stream = video_stream(clip)
     wanted = {pts: ordinal for ordinal, pts in frames}
-    packets = read_packets(clip)
+    packets = packets or read_packets(clip)
     keys = sorted(int(p) for p in packets.pts[packets.key] if p != -(2**63))
     groups: dict[int | None, list[int]] = {}
     for pts in sorted(wanted):
         at = bisect.bisect_right(keys, pts)
         groups.setdefault(keys[at - 1] if at else None, []).append(pts)
+    # Threads that read ahead are of no use where nothing but key frames is wanted.
+    alone = all(targets == [key] for key, targets in groups.items())
     found: dict[int, Picture] = {}
-    for key, targets in groups.items():
-        _collect(clip, stream, key, targets, wanted, found)
-        if progress is not None:
-            progress(len(found) / max(1, len(wanted)), "reading pictures")
+    with open_container(clip.path) as container:
+        decoder = Decoder(container, stream, threads=not alone)
+        for key, targets in groups.items():
+            _collect(decoder, stream, key, targets, wanted, found)
+            if progress is not None:
+                progress(len(found) / max(1, len(wanted)), "reading pictures")
     missing = sorted(set(wanted) - set(found))
     if missing:
         # Seeking is a service of the container, and some have none: one pass from the start.
-        _collect(clip, stream, None, missing, wanted, found)
+        with open_container(clip.path) as container:
+            _collect(Decoder(container, stream), stream, None, missing, wanted, found)
     lost = [wanted[pts] for pts in missing if pts not in found]
     if lost:
         raise ClipUnreadable(f"frame {lost[0]} of {clip.name} cannot be decoded", path=clip.path)
@@ -155,29 +162,31 @@ def read_pictures(
 
 
 def _collect(
-    clip: Clip, stream: VideoStream, key: int | None, targets: Sequence[int],
+    decoder: Decoder, stream: VideoStream, key: int | None, targets: Sequence[int],
     ordinals: dict[int, int], found: dict[int, Picture],
 ) -> None:  # fmt: skip
-    import av
-
-    with open_container(clip.path) as container:
-        decoder = Decoder(container, stream)
-        if key is not None:
-            try:
-                container.seek(key, stream=decoder.source, backward=True)
-            except av.error.FFmpegError:
-                return
-        pending = set(targets)
-        started = key is None
-        for frame in decoder.frames():
-            # What a seek leaves in front of the key frame may refer to pictures never read.
-            started = started or frame.pts == key
-            if started and frame.pts in pending:
-                pending.discard(frame.pts)
-                ordinal = ordinals[frame.pts]
-                found[frame.pts] = _picture(frame, ordinal, stream, decoder.log, frame.pts)
-            if not pending:
-                return
+    if key is not None and not decoder.seek(key):
+        return
+    pending = set(targets)
+    started = key is None
+    frames: Iterable[Any] = decoder.frames()
+    if key is not None and targets == [key]:
+        # A key frame needs no other, and need not wait for those that follow it; of fields, which
+        # may come one by one, the second is among these.
+        alone = decoder.key_frame(key)
+        if alone and not any(frame.interlaced_frame for frame in alone):
+            frames = alone
+        else:
+            decoder.seek(key)
+    for frame in frames:
+        # What a seek leaves in front of the key frame may refer to pictures never read.
+        started = started or frame.pts == key
+        if started and frame.pts in pending:
+            pending.discard(frame.pts)
+            ordinal = ordinals[frame.pts]
+            found[frame.pts] = _picture(frame, ordinal, stream, decoder.log, frame.pts)
+        if not pending:
+            return
 
 
 def read_stretch(

@@ -16,11 +16,11 @@ from forensics.scan import Measurements, one_thread
 from forensics.video_activity import find_activity
 from forensics.video_cadence import find_cadence, measure_distinct
 from forensics.video_cuts import find_shots
-from forensics.video_judge import judge_cadence, judge_frames, observe
+from forensics.video_judge import judge_cadence, judge_clip, observe
 from forensics.video_keyframes import find_keyframes
 from forensics.video_measure import frame_rate_hz, measure_frames
 from forensics.video_spikes import shipped_model
-from forensics.video_testable import map_not_testable
+from forensics.video_testable import map_not_testable, map_repeats
 
 __all__ = [
     "find_activity",
@@ -89,7 +89,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
 
 
 @method(
-    "video-discontinuities", version="3",
+    "video-discontinuities", version="4",
     references=(
         "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
     ),
@@ -107,7 +107,8 @@ def find_discontinuities(
     by their motion at a lag; freezes by a standstill that begins and ends at once inside a moving
     view. Where a conversion of the frame rate repeats pictures evenly, the distinct pictures are
     measured by themselves (a second decode) and the repeats are one finding. Stretches where a
-    deletion could not have been seen are listed in ``coverage.not_testable``.
+    deletion could not have been seen, or a copy could not be told because the same motion comes in
+    three places or more, are listed in ``coverage.not_testable``.
 
     Parameters
     ----------
@@ -161,12 +162,13 @@ def find_discontinuities(
         distinct = measure_distinct(clip, measured, cadence, progress=progress)
         rate = cadence.rate_hz(rate)
     with one_thread():
-        seen = judge_frames(distinct, rate, least_score=least_score)
+        seen, no_copies = judge_clip(distinct, rate, least_score=least_score)
     if cadence is not None:
         seen = judge_cadence(seen, cadence.shown)
     lost = map_not_testable(distinct, rate, removed_s=removed_s)
     covered = measured.coverage()
-    coverage = msgspec.structs.replace(covered, not_testable=lost)
+    blind_to_copies = map_repeats(distinct, no_copies)
+    coverage = msgspec.structs.replace(covered, not_testable=(*lost, *blind_to_copies))
     whole = float(covered.span.length) if covered.span else 0.0
     blind = sum(float(part.span.length) for part in lost)
     share = max(0.0, 1 - blind / whole) if whole else 0.0

@@ -39,6 +39,10 @@ SAME_SHARE = 0.65
 #: 0.17 did, around somebody who filled a fixed view at least 0.42.
 SAME_PLACE = 0.3
 PLACE_S = 8.0
+#: Ends of a window that correlate more are one view, and nothing dissolved between them.
+ONE_VIEW = 0.8
+#: Pictures worked on at a time.
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,16 @@ def measure_steps(thumbs: NDArray[np.uint8], lag: int = 1) -> NDArray[np.float64
     ndarray
         (n,) grey levels.
     """
+    import cv2
     import numpy as np
 
     steps = np.zeros(len(thumbs))
-    for low in range(lag, len(thumbs), 4096):
-        high = min(len(thumbs), low + 4096)
-        change = thumbs[low:high].astype(np.int16) - thumbs[low - lag : high - lag]
-        steps[low:high] = np.abs(change).mean(axis=(1, 2))
+    flat = thumbs.reshape(len(thumbs), -1)
+    for low in range(lag, len(thumbs), CHUNK):
+        high = min(len(thumbs), low + CHUNK)
+        change = cv2.absdiff(flat[low:high], flat[low - lag : high - lag])
+        total = cv2.reduce(change, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        steps[low:high] = total[:, 0] / flat.shape[1]
     return steps
 
 
@@ -257,17 +264,22 @@ def find_dissolves(
     found: list[tuple[float, Boundary]] = []
     count = len(thumbs)
     steps = measure_steps(thumbs)
+    # How much lies between each frame and the one before belongs to what is taken, up to it.
+    cut = np.zeros(count + 1, np.int64)
+    for b in taken:
+        cut[b.start + 1 : b.end + 1] = 1
+    cut = np.cumsum(cut)
     for window_s in (0.35, 0.6, 1.0, 1.6, 2.5):
         length = int(max(4, round(window_s * rate_hz)))
         if count <= length + 2:
             break
         apart = measure_steps(thumbs, length)
         stride = max(1, length // 8)
-        candidates = np.flatnonzero(apart >= LEAST_CHANGE * 1.3)
-        for end in candidates[candidates % stride == 0]:
+        ends = np.flatnonzero(apart >= LEAST_CHANGE * 1.3)
+        ends = ends[ends % stride == 0]
+        ends = ends[cut[ends] == cut[ends - length]]
+        for end in ends[_other_views(thumbs, ends - length, ends)]:
             start = int(end) - length
-            if any(b.start < end and b.end > start for b in taken):
-                continue
             score, begins, ends = _mixture(
                 thumbs[start : int(end) + 1], steps[start + 1 : int(end) + 1]
             )
@@ -277,10 +289,32 @@ def find_dissolves(
                 # A piece of a slow fade is as even as the whole: the whole goes further.
                 found.append((score * float(apart[end]), there))
     kept: list[Boundary] = []
+    used = np.zeros(count, dtype=bool)
     for _, boundary in sorted(found, key=lambda item: -item[0]):
-        if all(b.start > boundary.end or b.end < boundary.start for b in kept):
+        if not used[boundary.start : boundary.end + 1].any():
+            used[boundary.start : boundary.end + 1] = True
             kept.append(boundary)
     return sorted(kept, key=lambda b: b.first)
+
+
+def _other_views(
+    thumbs: NDArray[np.uint8], ones: NDArray[np.int64], others: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which pairs of pictures may not correlate as one view does; the last bits are left to it."""
+    import numpy as np
+
+    apart = np.empty(len(ones), dtype=bool)
+    for low in range(0, len(ones), CHUNK):
+        a, b = (
+            thumbs[rows[low : low + CHUNK]].reshape(-1, thumbs[0].size).astype(np.float32)
+            for rows in (ones, others)
+        )
+        a -= a.mean(axis=1, keepdims=True)
+        b -= b.mean(axis=1, keepdims=True)
+        product, size_a, size_b = (np.vecdot(*pair) for pair in ((a, b), (a, a), (b, b)))
+        size = np.sqrt(size_a * size_b)
+        apart[low : low + CHUNK] = product <= (ONE_VIEW + 1e-4) * np.maximum(size, 1e-6)
+    return apart
 
 
 def _mixture(
@@ -289,7 +323,7 @@ def _mixture(
     """How well a window is one shot turning into another, and the frames where it does."""
     import numpy as np
 
-    if _correlation(window[0], window[-1]) > 0.8:
+    if _correlation(window[0], window[-1]) > ONE_VIEW:
         return 0.0, 0, 0
     flat = window.reshape(len(window), -1).astype(np.float32)
     first, last = flat[0], flat[-1]
@@ -297,15 +331,18 @@ def _mixture(
     size = float(way @ way)
     if size < 1:
         return 0.0, 0, 0
-    share = (flat - first) @ way / size
-    beside = flat - first - share[:, None] * way
-    left = float(np.sqrt((beside**2).sum(axis=1).max() / size))
+    flat -= first.copy()
+    share = flat @ way / size
     even = np.diff(share)
     if even.min() < -0.03 or even.max() > max(0.35, 3.5 / len(even)):
         return 0.0, 0, 0
     # Of a mixture in equal parts nothing is left beside the line; of two unlike shots cut hard
     # neither, but then one step holds everything.
-    if left > 0.22 or steps.max() > 0.4 * steps.sum():
+    if steps.max() > 0.4 * steps.sum():
+        return 0.0, 0, 0
+    flat -= share[:, None] * way
+    left = float(np.sqrt((flat**2).sum(axis=1).max() / size))
+    if left > 0.22:
         return 0.0, 0, 0
     moving = np.flatnonzero((share > 0.02) & (share < 0.98))
     begins, ends = int(moving[0]) - 1, int(moving[-1]) + 1

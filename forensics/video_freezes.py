@@ -18,6 +18,12 @@ __all__ = ["Freeze", "find_doubles", "find_freezes"]
 
 #: Noise changes the three strongest cells by less than 2 grey levels; what moves, by 8 and more.
 LEAST_PEAK = 4.0
+#: What stops at once is seen so well before it stops; the last of one who walks out is not.
+SURE_PEAK = 6.0
+#: What was held back leaps 1.9 and more usual steps; a view that fills, less than this.
+LEAST_LEAP = 1.5
+#: A picture that is held stops from one frame to the next; coarse coding softens that a little.
+LEAST_FALL = 4.0
 #: Frames before a standstill in which a fresh coding may have begun it: B-frames spread it.
 FRESH_BEFORE = 4
 
@@ -101,27 +107,66 @@ def find_freezes(
         typical_here = float(np.median(np.concatenate([before, after])))
         coded = bool(fresh[max(0, first - FRESH_BEFORE) : first].any())
         held = not coded and (cells is None or _goes_on(cells, first, last))
+        leap = _leap(diff, fresh, last, after, typical_here)
+        if peak is not None and not _sudden(peak, first, last):
+            still.append((first, last))
+            continue
         if (contrast >= 6 and quietest > 3 * inside + 0.03 and typical_here >= 0.1
-                and _sudden(before, after, typical_here, held=held)):  # fmt: skip
+                and (leap >= LEAST_LEAP or (held and _at_once(
+                    np.append(before[-5:], diff[first : first + 2].mean()),
+                    after[:2], typical_here)))):  # fmt: skip
             freezes.append(Freeze(first - 1, last, contrast))
         else:
             still.append((first, last))
     return freezes, still
 
 
-def _sudden(
-    before: NDArray[np.float64], after: NDArray[np.float64], typical: float, *, held: bool
-) -> bool:
-    """Whether a standstill begins and ends at once, as no view that empties and fills does.
+def _sudden(peak: NDArray[np.float64], first: int, last: int) -> bool:
+    """Whether what moves most stops, or moves again, from one frame to the next and in full.
 
-    What was held back shows as a leap at the end. Where nothing was held back, motion still stops
-    and resumes in full; that counts only if it can have been the same motion (`held`).
+    Who walks out is seen less and less, who walks in more and more. Light comes and goes at once,
+    but light changes all cells alike, and `peak` is what stands out of them.
     """
     import numpy as np
 
-    leap = float(after[:3].max()) / max(0.05, float(np.median(after[3:9]))) if len(after) > 5 else 0
-    stops, resumes = float(before[-3:].max()), float(after[:2].max())
-    return leap >= 1.5 or (held and min(stops, resumes) >= 0.5 * typical)
+    full = float(np.median(peak[max(1, first - 8) : max(2, first - 2)]))
+    stop = peak[max(1, first - 5) : first + 1]
+    stops = bool(((stop[:-1] >= max(SURE_PEAK, 0.5 * full)) & (stop[1:] <= 0.3 * stop[:-1])).any())
+    later = peak[last + 3 : last + 9]
+    again = max(full, float(np.median(later)) if len(later) else 0.0)
+    return stops or float(peak[last : last + 3].max(initial=0.0)) >= 0.8 * again
+
+
+def _leap(
+    diff: NDArray[np.float64], fresh: NDArray[np.bool_], last: int, after: NDArray[np.float64],
+    typical: float,
+) -> float:  # fmt: skip
+    """How far what was held back leaps at a standstill's end, in usual steps after it.
+
+    Only the next three frames can be that leap: a later one is somebody who comes in. It is no
+    less than a usual step of both sides: over an emptied view, noise leaps over noise.
+    """
+    import numpy as np
+
+    end = np.arange(last, min(last + 3, len(diff)))
+    end = end[~fresh[end]]
+    if len(after) <= 5 or not len(end):
+        return 0.0
+    leap = float(diff[end].max())
+    return leap / max(0.05, float(np.median(after[3:9]))) if leap >= typical else 0.0
+
+
+def _at_once(before: NDArray[np.float64], after: NDArray[np.float64], typical: float) -> bool:
+    """Whether motion stops and resumes in full and at once, as in no view that empties and fills.
+
+    The last of `before` is the standstill: one frame of the way to it must be a fall. Who walks
+    out of the picture fades over several.
+    """
+    import numpy as np
+
+    level = np.maximum(0.03, before)
+    falls = float((level[:-1] / level[1:]).max()) >= LEAST_FALL
+    return falls and min(float(before[-4:-1].max()), float(after.max())) >= 0.5 * typical
 
 
 def _goes_on(cells: NDArray[np.float16], first: int, last: int) -> bool:

@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["at_the_edge", "came_back", "only_light", "was_knocked"]
+__all__ = ["at_the_edge", "came_back", "only_light", "was_held", "was_knocked"]
 
 #: More of the change than this in the outermost cells: someone comes in or goes out.
 EDGE_SHARE = 0.8
 #: Where other light explains a step, less than this share of its strongest part is left; where
 #: figures moved, two thirds and more were.
 LIGHT_LEAVES = 0.55
+#: A held picture changes by less grey levels than this, and by less than this share of the steps
+#: around it, which are at least so large: in a still view nothing tells a picture that is held.
+HELD_LEVELS, HELD_SHARE, HELD_MOVES = 0.15, 0.15, 0.3
+#: Longest hold in seconds (a longer one is a freeze), and how many usual steps a frame late makes.
+HELD_S, HELD_STEPS = 0.35, 1.6
+#: A recorder that is late is late again: so many other doubled frames within so many seconds.
+HELD_OTHERS, HELD_NEAR_S = 3, 10.0
 #: Seconds within which a flash, an insect or a damaged picture is over.
 OVER_S = 0.6
 #: A whole view shifted by this much (pixels of the thumbnail) was knocked…
@@ -44,6 +51,48 @@ def only_light(thumbs: NDArray[np.uint8], frame: int) -> bool:
     change = other.astype(np.float32) - one
     whole = float(strongest(change - np.median(change))[0])
     return float(strongest(without_light(one, other))[0]) < LIGHT_LEAVES * whole
+
+
+def was_held(
+    change: NDArray[np.float64], doubled: NDArray[np.int64], frame: int, rate_hz: float
+) -> bool:
+    """The pictures right before were held, and the step is no more than what they left out.
+
+    A camera or a link that is late shows the last picture again and then the newest: k pictures
+    late, the step is that of k + 1. Compared with what moved in each interval close by, and only
+    in a recording that does so again and again: of a single hold nobody knows who made it.
+
+    Parameters
+    ----------
+    change
+        (n,) mean absolute grey difference of each frame to the one before.
+    doubled
+        Frames that repeat the one before, from `video_freezes.find_doubles`.
+    """
+    import numpy as np
+
+    away = np.abs(doubled - frame)
+    if ((away > HELD_S * rate_hz) & (away <= HELD_NEAR_S * rate_hz)).sum() < HELD_OTHERS:
+        return False
+    reach = max(6, round(rate_hz))
+    low = max(1, frame - reach)
+    near = change[low : min(len(change), frame + reach + 1)]
+    at = frame - low
+    moving = near[near >= HELD_MOVES]
+    if len(moving) < reach // 2:
+        return False
+    held = near < min(HELD_LEVELS, HELD_SHARE * float(np.median(moving)))
+    late = 0
+    while late < at and held[at - 1 - late]:
+        late += 1
+    before = near[max(0, at - late - 4) : at - late]
+    if not 1 <= late <= HELD_S * rate_hz or not len(before) or before.max() < HELD_MOVES:
+        return False
+    # Each step belongs to the intervals since the last new picture.
+    shown = np.flatnonzero(~held)
+    per_frame = near[shown[1:]] / np.diff(shown)
+    others = per_frame[shown[1:] != at]
+    return bool(near[at] / (late + 1) <= HELD_STEPS * float(np.percentile(others, 75)))
 
 
 def came_back(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:

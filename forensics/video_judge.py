@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
-from forensics.video_harmless import came_back
+from forensics.video_harmless import came_back, was_held
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["Seen", "explain", "is_remark", "judge_cadence", "judge_frames", "observe"]
+__all__ = [
+    "Judged", "Seen", "explain", "is_remark", "judge_cadence", "judge_clip", "judge_frames",
+    "observe",
+]  # fmt: skip
 
 #: What a copy's supports say when its motion stands in more than two places, with no seam.
 PERIODIC = "the same motion in three places or more, without a seam"
@@ -53,11 +56,26 @@ def is_remark(seen: Seen) -> bool:
     return seen.kind == "doubled-frames" or PERIODIC in seen.supports
 
 
+class Judged(NamedTuple):
+    """What was seen, and (first, last) of the stretches in which no copy could have been told."""
+
+    seen: list[Seen]
+    no_copies: list[tuple[int, int]]
+
+
 def judge_frames(
     measured: Measurements, rate_hz: float, *, least_score: float | None = None,
     model: StepModel | None = None,
 ) -> list[Seen]:  # fmt: skip
-    """Every discontinuity the pictures show, each once, in order of time.
+    """Every discontinuity the pictures show, each once; see `judge_clip`."""
+    return judge_clip(measured, rate_hz, least_score=least_score, model=model).seen
+
+
+def judge_clip(
+    measured: Measurements, rate_hz: float, *, least_score: float | None = None,
+    model: StepModel | None = None,
+) -> Judged:  # fmt: skip
+    """Every discontinuity the pictures show, each once, in order of time; and where none could.
 
     Parameters
     ----------
@@ -79,7 +97,11 @@ def judge_frames(
     fresh = find_fresh(measured.key, columns["detail"], columns["peak"])
     steps = measure_candidates(measured, rate_hz)
     scores = score_steps(steps, model)
-    odds = dict(zip(steps.frames.tolist(), scores.tolist(), strict=True))
+    doubled = find_doubles(columns["diff"])
+    odds = {
+        frame: score for frame, score in zip(steps.frames.tolist(), scores.tolist(), strict=True)
+        if not was_held(columns["diff"], doubled, frame, rate_hz)
+    }  # fmt: skip
     cuts = find_shots(thumbs, columns["level"], columns["chroma"], rate_hz)
     views = [b.first for b in cuts if b.kind == "cut"]
     found = _inserted(thumbs, views, columns["spread"])
@@ -99,8 +121,10 @@ def judge_frames(
     for freeze in freezes:
         frozen[freeze.first : freeze.last] = True
     # Only what may be a step can be a seam: there are few, and the rest need no search.
-    seams = np.array(sorted(f for f, s in odds.items() if s >= WEAK), dtype=np.int64)
-    for repeat in _each_once(find_seamed(thumbs, seams, rate_hz), find_repeats(thumbs, rate_hz)):
+    likely = sorted((-s, f) for f, s in odds.items() if s >= WEAK)
+    seams = np.array([f for _, f in likely], dtype=np.int64)
+    seamed, moving = find_seamed(thumbs, seams, rate_hz), find_repeats(thumbs, rate_hz)
+    for repeat in _each_once(seamed.found, moving.found):
         if frozen[repeat.first : repeat.last].mean() < 0.5:
             found.append(_copy(repeat, odds))
     found = _doubt_the_periodic(found)
@@ -130,8 +154,9 @@ def judge_frames(
     for frame, score in bare:
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
-    found += _doubles(columns["diff"], frozen)
-    return sorted(found, key=lambda seen: (seen.first, seen.last))
+    found += _doubles(doubled, frozen)
+    found.sort(key=lambda seen: (seen.first, seen.last))
+    return Judged(found, moving.everywhere if seamed.finished else seamed.everywhere)
 
 
 def _strongest_of_each(steps: list[tuple[int, float]], near: int) -> list[tuple[int, float]]:
@@ -267,8 +292,12 @@ def _order(
     thumbs: NDArray[np.uint8], steps: Sequence[tuple[int, float]], least_score: float
 ) -> list[Seen]:
     """Three steps that vanish when the two stretches between them change places."""
+    import functools
+
     import numpy as np
 
+    # Three steps and three others share most of these.
+    @functools.cache
     def gap(one: int, other: int) -> float:
         change = thumbs[one].astype(np.float32) - thumbs[other]
         change -= change.mean()
@@ -289,6 +318,8 @@ def _order(
                 if max(scores[a], scores[b], scores[c]) < least_score:
                     continue
                 now = [gap(a - 1, a), gap(b - 1, b), gap(c - 1, c)]
+                if gap(a - 1, b) >= 0.6 * min(now):
+                    continue
                 put_back = [gap(a - 1, b), gap(c - 1, a), gap(b - 1, c)]
                 if max(put_back) < 0.6 * min(now) and sum(put_back) < 0.4 * sum(now):
                     score = max(scores[a], scores[b], scores[c])
@@ -300,11 +331,10 @@ def _order(
     return found
 
 
-def _doubles(diff: NDArray[np.float64], frozen: NDArray[np.bool_]) -> list[Seen]:
+def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen]:
     import numpy as np
 
-    doubles = find_doubles(diff)
-    doubles = doubles[~frozen[doubles]]
+    doubles = doubled[~frozen[doubled]]
     if not len(doubles):
         return []
     gaps = np.diff(doubles)

@@ -232,7 +232,7 @@ def find_keyframes(
     if max_count is not None:
         picks = _limit(picks, max_count, len(measured))
     wanted = [(int(ordinals[p.row]), int(measured.pts[p.row])) for p in picks]
-    pictures = read_pictures(clip, wanted, progress=progress)
+    pictures = read_pictures(clip, wanted, packets=measured.packets, progress=progress)
     seen = [
         _observe(clip, pick, picture, measured, width_px)
         for pick, picture in zip(picks, pictures, strict=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["strongest", "without_light"]
 
 #: Pictures worked on at a time: what is needed in between is ten times as large.
-CHUNK = 512
+CHUNK = 64
 #: A pixel this bright is burnt out: more light does not change it.
 BURNT = 225
 
@@ -40,33 +40,42 @@ def without_light(
     import numpy as np
 
     rest = np.empty(before.shape, np.float32)
+    # One array serves all chunks: asking for it anew costs more than the arithmetic in it.
+    share = np.empty((min(CHUNK, len(before)), *before.shape[1:]), np.float32)
     for low in range(0, len(before), CHUNK):
         part = slice(low, low + CHUNK)
-        rest[part] = _without_light(before[part], after[part])
+        _without_light(before[part], after[part], rest[part], share[: len(before) - low])
     return rest
 
 
 def _without_light(
-    before: NDArray[np.uint8], after: NDArray[np.uint8]
-) -> NDArray[np.float32]:
+    before: NDArray[np.uint8], after: NDArray[np.uint8], rest: NDArray[np.float32],
+    share: NDArray[np.float32],
+) -> None:  # fmt: skip
     import numpy as np
 
-    one, other = before.astype(np.float32), after.astype(np.float32)
-    change = other - one
-    # A little is added, so that the noise of black is not divided by nothing.
-    level = (one + other) / 2 + 4
-    share = change / level
-    burnt = np.maximum(one, other) >= BURNT
+    level, change = before.astype(np.float32), after.astype(np.float32)
+    change -= level
+    # Halfway; a little is added, so that the noise of black is not divided by nothing.
+    np.multiply(change, 0.5, out=share)
+    level += share
+    level += 4
+    np.divide(change, level, out=share)
+    burnt = np.maximum(before, after) >= BURNT
     if burnt.any():
         # Of what says nothing, every other pixel is put above all others and the rest below.
         far = np.where(np.arange(share.shape[-1]) % 2, np.float32(9), np.float32(-9))
-        share = np.where(burnt, far, share)
+        np.copyto(share, far, where=burnt)
     middle = share.shape[-1] // 2
-    light = np.partition(share, middle, axis=-1)[..., middle : middle + 1]
-    light = np.where(np.abs(light) < 8, light, 0) * level
-    explained = np.clip(change, np.minimum(light, 0), np.maximum(light, 0))
-    rest: NDArray[np.float32] = change - explained
-    return rest
+    share.partition(middle, axis=-1)
+    light = share[..., middle : middle + 1].copy()
+    light[np.abs(light) >= 8] = 0
+    # On each row the light is more or less everywhere: it explains change of its own sign.
+    np.multiply(level, np.maximum(light, 0), out=share)
+    np.minimum(change, share, out=share)
+    level *= np.minimum(light, 0)
+    np.maximum(share, level, out=share)
+    np.subtract(change, share, out=rest)
 
 
 def strongest(change: NDArray[np.float32], part: int = 40) -> NDArray[np.float32]:
@@ -75,6 +84,6 @@ def strongest(change: NDArray[np.float32], part: int = 40) -> NDArray[np.float32
 
     flat = np.abs(change).reshape(len(change), -1)
     few = max(4, flat.shape[1] // part)
-    top: NDArray[np.float32] = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:]
-    mean: NDArray[np.float32] = top.mean(axis=1)
+    flat.partition(flat.shape[1] - few, axis=1)
+    mean: NDArray[np.float32] = flat[:, -few:].mean(axis=1)
     return mean

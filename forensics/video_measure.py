@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.model import Clip, Progress
 from forensics.scan import Measurements, View, measurements, one_thread, scan, video_stream
+from forensics.video_kept import Packed
 from forensics.video_look import (
     CELLS_WIDE,
     SECOND_LOOK,
@@ -123,7 +124,7 @@ class FrameRows:
         self._window = window_frames(rate_hz)
         self._previous: tuple[Any, ...] | None = None
         self._level: float | None = None
-        self._thumbs = bytearray()
+        self._thumbs = Packed()
         self._cells = bytearray()
         self._shape = (0, 0)
         self._grid = (0, 0)
@@ -161,7 +162,7 @@ class FrameRows:
         grey = self._grey[at]
         grey[:] = view.grey
         thumb = cv2.resize(grey, self._shape[::-1], interpolation=cv2.INTER_AREA)
-        self._thumbs += thumb.tobytes()
+        self._thumbs.add(thumb)
         mean, deviation = cv2.meanStdDev(grey)
         absolute = cv2.mean(cv2.absdiff(grey, self._grey[at - 1]))[0] if self._count else 0.0
         # Each picture is asked for its detail twice: as int16 it needs no conversion.
@@ -296,7 +297,7 @@ class FrameRows:
         import numpy as np
 
         return {
-            "thumbs": np.frombuffer(self._thumbs, np.uint8).reshape(-1, *self._shape),
+            "thumbs": self._thumbs.unpack().reshape(-1, *self._shape),
             "cells": np.frombuffer(self._cells, np.float16).reshape(-1, *self._grid),
         }
 

@@ -2,32 +2,48 @@
 
 Pure functions of the thumbnails and frame rows of `video_measure`. A copy is told by its motion:
 each frame is described by how it differs from the one half a second before, so what stands still
-neither helps nor hurts, and stretches in which nothing moves are never called copies.
+neither helps nor hurts, and stretches in which nothing moves are never called copies. Motion that
+comes again and again, as a machine's does, is looked at in three places and then left: more of the
+same would tell nothing, and a whole clip of it would never end.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from forensics.video_light import without_light
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Repeat", "find_repeats"]
+__all__ = ["Effort", "Repeat", "Repeats", "find_repeats"]
 
 #: Components kept of each frame's motion for the search; the check uses the whole thumbnail.
 COMPONENTS = 20
 #: A pair of frames is worth checking when their motion differs by less than this share of it.
 NEAR = 0.45
+#: …and agrees when the lags beside agree so many times worse, over five frames.
+AGREES = 1.35
 #: Pairs come most alike first: after so many that were no copies, the rest are none.
 PATIENCE = 40
 #: Up to so many moving frames, each is compared with all others; see `_neighbourhoods`.
 ALL_WITH_ALL = 6000
+#: Beyond it, each is compared with at most so many of its own direction, evenly over time.
+MOST_BESIDE = 4000
 #: A copy is this many times more alike at its own lag than at the lags beside it.
 LEAST_SHARPNESS = 2.0
+#: What was found at so many lags already is the scene's own, and is looked at no more.
+PLACES = 3
+#: Frames compared for each frame of the clip, and for any clip, before the search is given up.
+EFFORT, EFFORT_ANY = 20, 50_000
+#: Frames compared at a time.
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -45,15 +61,37 @@ class Repeat:
     seamed: bool = False
 
 
-def _motion(
-    thumbs: NDArray[np.uint8], rows: NDArray[np.int64] | slice, step: int
-) -> NDArray[np.float32]:
+class Repeats(NamedTuple):
+    """What was found, and (first, last) of the stretches in which a copy could not be told.
+
+    There the same motion stands in three places or more; where the search was given up before its
+    end (`finished`), that is the whole clip.
+    """
+
+    found: list[Repeat]
+    everywhere: list[tuple[int, int]]
+    finished: bool
+
+
+class Effort:
+    """Counts the frames compared: a clip made to be searched for ever is not."""
+
+    def __init__(self, count: int) -> None:
+        self.left = EFFORT * count + EFFORT_ANY
+
+    def spend(self, frames: int) -> bool:
+        """Whether as many may still be compared."""
+        self.left -= frames
+        return self.left >= 0
+
+
+def _motion(thumbs: NDArray[np.uint8], rows: NDArray[np.int64], step: int) -> NDArray[np.float32]:
+    """How each of some frames differs from the one `step` frames before it."""
     import numpy as np
 
-    index = np.arange(len(thumbs))[rows]
     # A change of light is no motion, and the bands of a lamp's beat come again and again.
-    change = without_light(thumbs[np.maximum(index - step, 0)], thumbs[index])
-    return change.reshape(len(index), -1)
+    change = without_light(thumbs[np.maximum(rows - step, 0)], thumbs[rows])
+    return change.reshape(len(rows), -1)
 
 
 def _principal(moves: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -70,7 +108,7 @@ def _principal(moves: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def find_repeats(
     thumbs: NDArray[np.uint8], rate_hz: float, *, least_s: float = 0.8, most: int = 50
-) -> list[Repeat]:
+) -> Repeats:
     """Stretches of motion that come twice.
 
     Parameters
@@ -86,7 +124,7 @@ def find_repeats(
 
     Returns
     -------
-    list of Repeat
+    Repeats
         In order of time; overlapping ones merged into the best.
     """
     import numpy as np
@@ -95,7 +133,7 @@ def find_repeats(
     step = max(2, round(rate_hz / 2))
     least = max(4, round(least_s * rate_hz))
     if count < 3 * least:
-        return []
+        return Repeats([], [], True)
     sample = np.linspace(step, count - 1, min(count - step, 400)).astype(np.int64)
     moves = _motion(thumbs, sample, step)
     # Pixels of noise add up over a thumbnail: below this nothing can be told to move.
@@ -103,32 +141,48 @@ def find_repeats(
     axes = _principal(moves)
     points = np.empty((count, axes.shape[1]), np.float32)
     energy = np.empty(count, np.float32)
-    for low in range(0, count, 4096):
-        part = _motion(thumbs, slice(low, min(count, low + 4096)), step)
+    for low in range(0, count, CHUNK):
+        part = _motion(thumbs, np.arange(low, min(count, low + CHUNK)), step)
         points[low : low + len(part)] = part @ axes
-        energy[low : low + len(part)] = (part**2).sum(axis=1)
+        energy[low : low + len(part)] = np.square(part, out=part).sum(axis=1)
     energy[:step] = 0
     telling = energy > floor
     queries = np.flatnonzero(telling)[:: max(1, step // 3)]
     pairs = _near_pairs(points, telling, queries, least)
-    found: list[Repeat] = []
+    at_lag: dict[int, list[Repeat]] = defaultdict(list)
+    places = np.zeros(count, np.uint8)
     seen: set[tuple[int, int]] = set()
-    failures = 0
+    failures, finished = 0, True
+    effort = Effort(count)
     for first, lag in pairs:
-        if any(r.lag == lag and r.first <= first < r.last for r in found):
+        same = at_lag[lag]
+        if places[first] >= PLACES or any(r.first <= first < r.last for r in same):
             continue
         mark = (lag, first // least)
         if mark in seen:
             continue
         seen.add(mark)
-        repeat = _extend(thumbs, telling, first, lag, step, least)
+        repeat = _extend(thumbs, telling, first, lag, step, least, effort)
+        finished = effort.left >= 0
         failures = 0 if repeat is not None else failures + 1
-        if failures > PATIENCE + count // 1000:
+        if failures > PATIENCE + count // 1000 or not finished:
             break
         if repeat is not None:
-            found = [r for r in found if r.lag != lag or r.last < repeat.first or
-                     r.first > repeat.last] + [repeat]  # fmt: skip
-    return _without_echoes(found, most)
+            same[:] = [r for r in same if r.last < repeat.first or r.first > repeat.last]
+            same.append(repeat)
+            for end in (repeat.first, repeat.first + repeat.lag):
+                there = places[end : end + repeat.last - repeat.first]
+                np.minimum(there + 1, PLACES, out=there)
+    found = [repeat for same in at_lag.values() for repeat in same]
+    everywhere = _runs(places >= PLACES) if finished else [(0, count)]
+    return Repeats(_without_echoes(found, most), everywhere, finished)
+
+
+def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    import numpy as np
+
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marks.astype(np.int8), [0]])))
+    return [(int(low), int(high)) for low, high in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _near_pairs(
@@ -141,60 +195,90 @@ def _near_pairs(
     places = np.flatnonzero(telling)
     if not len(places) or not len(queries):
         return []
-    found: list[tuple[float, int, int]] = []
+    alike: list[tuple[NDArray[Any], ...]] = []
     for rows, others in _neighbourhoods(points, places, queries):
         for low in range(0, len(rows), 256):
             some = rows[low : low + 256]
-            apart = _relative(points[some], points[others])
-            apart[others[None] - some[:, None] < least] = np.inf
-            few = min(4, apart.shape[1])
-            best = np.argpartition(apart, few - 1, axis=1)[:, :few]
-            values = np.take_along_axis(apart, best, axis=1)
-            for i, j in zip(*np.nonzero(values < NEAR), strict=True):
-                lag = int(others[best[i, j]] - some[i])
-                found.append((float(values[i, j]), int(some[i]), lag))
-    found.sort()
-    pairs = np.array([(first, lag) for _, first, lag in found], dtype=np.int64).reshape(-1, 2)
+            later = others[np.searchsorted(others, some[0] + least) :]
+            if len(later):
+                alike.append(_nearest(points, some, later, least))
+    if not alike:
+        return []
+    values, firsts, lags = (np.concatenate(part) for part in zip(*alike, strict=True))
+    order = np.lexsort((lags, firsts, values))
+    pairs = np.column_stack([firsts[order], lags[order]])
     _, once = np.unique(pairs, axis=0, return_index=True)
     pairs = pairs[np.sort(once)]
     return [(int(f), int(lag)) for f, lag in pairs[_sharp(points, pairs)]]
 
 
-def _relative(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared distance of each pair of points, as a share of their mean squared length."""
-    squares, own = (there**2).sum(axis=1), (here**2).sum(axis=1)
-    apart: NDArray[np.float32] = own[:, None] + squares[None] - 2 * here @ there.T
-    apart /= (own[:, None] + squares[None]) / 2 + 1e-6
-    return apart
+def _nearest(
+    points: NDArray[np.float32], some: NDArray[np.int64], later: NDArray[np.int64], least: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Up to four frames for each of `some` that are nearest: how far, the frame, and the lag.
+
+    Near is a squared distance below a share of the mean squared length. What can be near is told
+    by the product of the two alone; only there the distance is worked out.
+    """
+    import numpy as np
+
+    here, there = points[some], points[later]
+    own, squares = (here**2).sum(axis=1), (there**2).sum(axis=1)
+    product = 2 * here @ there.T
+    # A little less than what is needed, as the last bits of these sums are not those below.
+    least_product = np.float32((1 - NEAR / 2) * 0.9999)
+    i, j = np.nonzero(product >= np.add.outer(own * least_product, squares * least_product))
+    lags = later[j] - some[i]
+    fit = lags >= least
+    i, j, lags = i[fit], j[fit], lags[fit]
+    both = own[i] + squares[j]
+    apart = (both - product[i, j]) / (both / 2 + np.float32(1e-6))
+    fit = apart < NEAR
+    i, lags, apart = i[fit], lags[fit], apart[fit]
+    order = np.lexsort((apart, i))
+    i, lags, apart = i[order], lags[order], apart[order]
+    rank = np.arange(len(i)) - np.searchsorted(i, i)
+    few = rank < 4
+    return apart[few], some[i[few]], lags[few]
 
 
 def _neighbourhoods(
     points: NDArray[np.float32], places: NDArray[np.int64], queries: NDArray[np.int64]
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Queries, and the frames each of them is to be compared with.
 
     All frames with all, as long as that is cheap. Beyond it, as many pivots as the square root of
     the frames divide them by direction of motion, and a query meets only the frames of its three
-    nearest pivots: the cost then grows with the length to the power of one and a half.
+    nearest pivots, and of these no more than `MOST_BESIDE`: the cost then grows with the length to
+    the power of one and a half, and with the length alone where all motion is much alike.
     """
     import numpy as np
 
     if len(places) <= ALL_WITH_ALL:
-        return [(queries, places)]
-    length = np.sqrt((points**2).sum(axis=1, keepdims=True)) + 1e-6
-    unit = points / length
+        yield queries, places
+        return
     number = round(len(places) ** 0.5)
     # Evenly over time: every kind of motion that lasts has a pivot of its own.
-    pivots = unit[places[np.linspace(0, len(places) - 1, number).astype(np.int64)]]
-    home = np.argmax(unit[places] @ pivots.T, axis=1)
-    members = [places[home == k] for k in range(number)]
-    nearest = np.argpartition(-(unit[queries] @ pivots.T), 3, axis=1)[:, :3]
-    parts = []
+    pivots = _unit(points[places[np.linspace(0, len(places) - 1, number).astype(np.int64)]])
+    home = np.empty(len(places), np.int32)
+    for low in range(0, len(places), CHUNK):
+        part = _unit(points[places[low : low + CHUNK]])
+        home[low : low + CHUNK] = np.argmax(part @ pivots.T, axis=1)
+    nearest = np.empty((len(queries), 3), np.int32)
+    for low in range(0, len(queries), CHUNK):
+        part = _unit(points[queries[low : low + CHUNK]])
+        nearest[low : low + CHUNK] = np.argpartition(-(part @ pivots.T), 3, axis=1)[:, :3]
     for k in range(number):
-        rows = queries[(nearest == k).any(axis=1)]
-        if len(rows) and len(members[k]):
-            parts.append((rows, members[k]))
-    return parts
+        rows, members = queries[(nearest == k).any(axis=1)], places[home == k]
+        if len(rows) and len(members):
+            yield rows, members[:: -(-len(members) // MOST_BESIDE)]
+
+
+def _unit(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    length = np.sqrt((points**2).sum(axis=1, keepdims=True)) + 1e-6
+    return points / length
 
 
 def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -231,34 +315,54 @@ def _apart(
     return distance
 
 
+def _compare(
+    thumbs: NDArray[np.uint8], low: int, high: int, lag: int, step: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """How frames `low` to `high` differ from those at the lag and at the lags beside it; a ratio.
+
+    The ratio is above 1 where the motion agrees better at the lag than beside it.
+    """
+    import numpy as np
+
+    count = len(thumbs)
+    own, beside = np.empty(high - low), np.full(high - low, np.inf)
+    for at in range(low, high, CHUNK):
+        end = min(high, at + CHUNK)
+        # The motion at the lags beside is that of the same frames, some earlier or later.
+        base, top = max(0, at + lag - 6), min(count, end + lag + 6)
+        here = _motion(thumbs, np.arange(at, end), step)
+        there = _motion(thumbs, np.arange(base, top), step)
+        own[at - low : end - low] = _apart(here, there, at + lag - base)
+        for away in (-6, -4, -3, 3, 4, 6):
+            if lag + away > 0:
+                others = _apart(here, there, at + lag + away - base)
+                least = beside[at - low : at - low + len(others)]
+                np.minimum(least, others, out=least)
+    beside[~np.isfinite(beside)] = 0
+    # The noise of two encodings, in grey levels: below it agreement says nothing.
+    return own, beside, (beside + 0.05) / (own + 0.25)
+
+
 def _extend(
     thumbs: NDArray[np.uint8], telling: NDArray[np.bool_], first: int, lag: int, step: int,
-    least: int,
+    least: int, effort: Effort,
 ) -> Repeat | None:  # fmt: skip
     """Follow a pair both ways for as long as its own lag agrees better than those beside it."""
     import numpy as np
 
     count = len(thumbs)
     room = max(4 * least, 8 * step)
+    # Most pairs do not even agree where they were found: five frames tell.
+    near = _compare(thumbs, max(0, first - 2), min(count - lag, first + 3), lag, step)[2]
+    if near.sum() / 5 < AGREES - 1e-6 or not effort.spend(2 * room):
+        return None
     while True:
         low, high = max(0, first - room), min(count - lag, first + room)
         if high - low < least:
             return None
-        # The motion at the lags beside is that of the same frames, some earlier or later.
-        base, top = max(0, low + lag - 6), min(count, high + lag + 6)
-        here = _motion(thumbs, np.arange(low, high), step)
-        there = _motion(thumbs, np.arange(base, top), step)
-        own = _apart(here, there, low + lag - base)
-        beside = np.full(high - low, np.inf)
-        for away in (-6, -4, -3, 3, 4, 6):
-            if lag + away > 0:
-                others = _apart(here, there, low + lag + away - base)
-                beside[: len(others)] = np.minimum(beside[: len(others)], others)
-        beside[~np.isfinite(beside)] = 0
-        # The noise of two encodings, in grey levels: below it agreement says nothing.
-        ratio = (beside + 0.05) / (own + 0.25)
+        own, beside, ratio = _compare(thumbs, low, high, lag, step)
         kernel = np.ones(min(5, len(ratio))) / min(5, len(ratio))
-        good = np.convolve(ratio, kernel, "same") > 1.35
+        good = np.convolve(ratio, kernel, "same") > AGREES
         still = ~telling[low:high]
         at = first - low
         if not good[at]:
@@ -269,6 +373,8 @@ def _extend(
         end = _walk(good, still, at, 1, patience) + 1
         if (start == 0 and low > 0) or (end == high - low and high < count - lag):
             room *= 4
+            if not effort.spend(min(count - lag, 2 * room)):
+                return None
             continue
         break
     within = telling[low + start : low + end]
@@ -311,12 +417,15 @@ def _edges(
     import numpy as np
 
     low, high = max(0, first - step - 2), min(len(thumbs) - lag, last + 2)
-    index = np.arange(low, high)
-    change = thumbs[index].astype(np.float32) - thumbs[index + lag]
-    change -= np.median(change, axis=(1, 2), keepdims=True)
-    flat = np.abs(change).reshape(len(index), -1)
-    few = max(3, flat.shape[1] // 60)
-    strongest = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:].mean(axis=1)
+    strongest = np.empty(high - low, np.float32)
+    few = max(3, thumbs[0].size // 60)
+    for at in range(low, high, CHUNK):
+        end = min(high, at + CHUNK)
+        change = thumbs[at:end].astype(np.float32) - thumbs[at + lag : end + lag]
+        change -= np.median(change, axis=(1, 2), keepdims=True)
+        flat = np.abs(change).reshape(end - at, -1)
+        top = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:]
+        strongest[at - low : end - low] = top.mean(axis=1)
     core_low, core_high = first - low, max(first - low + 2, last - step - low)
     core = strongest[core_low:core_high]
     limit = 1.5 * float(np.median(core)) + 2.0
@@ -339,4 +448,6 @@ def _without_echoes(found: list[Repeat], most: int) -> list[Repeat]:
         )
         if not clash:
             kept.append(one)
-    return sorted(kept[:most], key=lambda r: r.first)
+        if len(kept) == most:
+            break
+    return sorted(kept, key=lambda r: r.first)

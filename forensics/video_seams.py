@@ -11,10 +11,12 @@ Pure functions of the thumbnails of `video_measure`.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from forensics.video_light import strongest, without_light
-from forensics.video_repeats import COMPONENTS, Repeat
+from forensics.video_repeats import CHUNK, COMPONENTS, Effort, Repeat, Repeats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,8 @@ PROBES = (0, 1, 3, 5)
 PLACES = 6
 #: Seams looked for at a time, each in every frame.
 BATCH = 16
+#: Seams times frames at the most: of an hour 11,000 seams, of which a recording has some hundreds.
+MOST_LOOKED = 1_000_000_000
 #: Lags at which a copy must agree worse than at its own.
 BESIDE = (-6, -4, -3, 3, 4, 6)
 #: A frame tells something when the lags beside agree this many times worse, by so many levels.
@@ -43,11 +47,14 @@ LEAST_SEAM, LEAST_SEAM_LEVELS = 3.0, 4.0
 #: …and beyond it the pictures agree no better than this share of how they do at the lags beside.
 SEAM_SHARE = 0.4
 SEAM_FRAMES = 4
+#: Lags and ends so many frames apart are the same; and how they are kept, to be found again.
+NEAR_END = 2
+BOX = 64
 
 
 def find_seamed(
     thumbs: NDArray[np.uint8], seams: NDArray[np.int64], rate_hz: float, *, least_s: float = 0.8
-) -> list[Repeat]:
+) -> Repeats:
     """Stretches that begin or end at one of these steps and stand elsewhere in the recording too.
 
     Parameters
@@ -55,7 +62,8 @@ def find_seamed(
     thumbs
         (n, h, w) uint8.
     seams
-        Frames with which something sudden begins.
+        Frames with which something sudden begins, the surest first: of very many in a long clip
+        only the first are looked for.
     rate_hz
         Frames a second.
     least_s
@@ -63,25 +71,38 @@ def find_seamed(
 
     Returns
     -------
-    list of Repeat
+    Repeats
         In order of time, one for each pair of stretches.
     """
+    import numpy as np
+
     count = len(thumbs)
     least = max(6, round(least_s * rate_hz))
     seams = seams[(seams >= 2) & (seams < count - 2)]
     if count < 2 * least or not len(seams):
-        return []
+        return Repeats([], [], True)
+    most = max(64, MOST_LOOKED // count)
+    finished = len(seams) <= most
     points = _points(thumbs)
+    effort = Effort(count)
     found: list[Repeat] = []
+    # The ends of what was found, by lag and place: near ones are in the same or the next box.
+    ends: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     for way in (1, -1):
-        for seam, lags in zip(seams.tolist(), _places(points, seams, way, least), strict=True):
-            for lag in lags:
-                if any(_same(one, seam, lag) for one in found):
+        for seam, lags in _places(points, np.sort(seams[:most]), way, least):
+            if not effort.spend(len(lags) * least):
+                break
+            for lag in _alike(thumbs, seam, lags, way, least):
+                if _known(ends, seam, lag):
                     continue
-                repeat = _follow(thumbs, seam, lag, way, rate_hz, least)
+                repeat = _follow(thumbs, seam, lag, way, rate_hz, least, effort)
                 if repeat is not None:
                     found.append(repeat)
-    return _once(found)
+                    first, last = repeat.first, repeat.last
+                    for edge in (first, last, first + repeat.lag, last + repeat.lag):
+                        ends[repeat.lag // BOX, edge // BOX].append((repeat.lag, edge))
+    finished = finished and effort.left >= 0
+    return Repeats(_once(found), [] if finished else [(0, count)], finished)
 
 
 def _points(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -102,21 +123,20 @@ def _points(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
     axes /= np.sqrt((axes**2).sum(axis=0)) + 1e-9
     axes = axes.astype(np.float32)
     points = np.empty((count, axes.shape[1]), np.float32)
-    for low in range(0, count, 4096):
-        points[low : low + 4096] = flat(slice(low, low + 4096)) @ axes
+    for low in range(0, count, CHUNK):
+        points[low : low + CHUNK] = flat(slice(low, low + CHUNK)) @ axes
     return points
 
 
 def _places(
     points: NDArray[np.float32], seams: NDArray[np.int64], way: int, least: int
-) -> list[list[int]]:
-    """For each seam the lags at which the frames beside it are most alike to others."""
+) -> Iterator[tuple[int, list[int]]]:
+    """Each seam, and the lags at which the frames beside it are most alike to others."""
     import numpy as np
 
     count = len(points)
     squares = (points**2).sum(axis=1)
     far = 2 * float(squares.max()) + 1
-    lags: list[list[int]] = []
     for low in range(0, len(seams), BATCH):
         some = seams[low : low + BATCH]
         total = np.zeros((len(some), count), np.float32)
@@ -134,8 +154,7 @@ def _places(
         for row, seam in enumerate(some.tolist()):
             near = total[row]
             near[max(0, seam - least + 1) : seam + least] = np.inf
-            lags.append(_lowest(near, seam))
-    return lags
+            yield seam, _lowest(near, seam)
 
 
 def _lowest(near: NDArray[np.float32], seam: int) -> list[int]:
@@ -149,11 +168,16 @@ def _lowest(near: NDArray[np.float32], seam: int) -> list[int]:
     return [int(d) - seam for d in dips[np.argsort(near[dips], kind="stable")]]
 
 
-def _same(one: Repeat, seam: int, lag: int) -> bool:
+def _known(
+    ends: dict[tuple[int, int], list[tuple[int, int]]], seam: int, lag: int
+) -> bool:
     """Whether a seam lies at an end of a pair already found, at the same lag."""
-    return abs(one.lag - abs(lag)) <= 2 and any(
-        abs(edge - seam) <= 2
-        for edge in (one.first, one.last, one.first + one.lag, one.last + one.lag)
+    lag = abs(lag)
+    return any(
+        abs(one - lag) <= NEAR_END and abs(edge - seam) <= NEAR_END
+        for row in {(lag - NEAR_END) // BOX, (lag + NEAR_END) // BOX}
+        for box in {(seam - NEAR_END) // BOX, (seam + NEAR_END) // BOX}
+        for one, edge in ends.get((row, box), ())
     )
 
 
@@ -165,15 +189,40 @@ def _apart(
 
     apart = np.full(len(frames), np.inf)
     inside = (frames + lag >= 0) & (frames + lag < len(thumbs))
-    rows = frames[inside]
-    if len(rows):
-        apart[inside] = strongest(without_light(thumbs[rows], thumbs[rows + lag]))
+    places = np.flatnonzero(inside)
+    for low in range(0, len(places), CHUNK):
+        some = places[low : low + CHUNK]
+        rows = frames[some]
+        apart[some] = strongest(without_light(thumbs[rows], thumbs[rows + lag]))
     return apart
 
 
+def _alike(
+    thumbs: NDArray[np.uint8], seam: int, lags: list[int], way: int, least: int
+) -> list[int]:
+    """The lags at which not all of the first frames beyond a seam are too far apart.
+
+    Where more than half of them are, so is their median: it need not be worked out.
+    """
+    import numpy as np
+
+    frames = (seam if way > 0 else seam - 1) + way * np.arange(least)
+    low, high = int(frames.min()), int(frames.max())
+    lags = [g for g in lags if min(low, low + g) >= 0 and max(high, high + g) < len(thumbs)]
+    if not lags:
+        return []
+    half = frames[: least // 2 + 1]
+    there = half[None] + np.array(lags, dtype=np.int64)[:, None]
+    here = np.broadcast_to(half, there.shape)
+    apart = strongest(without_light(thumbs[here.ravel()], thumbs[there.ravel()]))
+    near = apart.reshape(there.shape).min(axis=1, initial=np.inf) <= MOST_APART
+    return [lag for lag, good in zip(lags, near.tolist(), strict=True) if good]
+
+
 def _follow(
-    thumbs: NDArray[np.uint8], seam: int, lag: int, way: int, rate_hz: float, least: int
-) -> Repeat | None:
+    thumbs: NDArray[np.uint8], seam: int, lag: int, way: int, rate_hz: float, least: int,
+    effort: Effort,
+) -> Repeat | None:  # fmt: skip
     """From the seam on, for as long as the pictures agree at this lag."""
     import numpy as np
 
@@ -181,11 +230,7 @@ def _follow(
     # The first frames decide whether it is worth going on.
     start = seam if way > 0 else seam - 1
     outside = seam - 1 if way > 0 else seam
-    early = start + way * np.arange(least)
-    early = early[(early >= 0) & (early < count)]
-    own = _apart(thumbs, early, lag)
-    if len(own) < least or not np.isfinite(own).all():
-        return None
+    own = _apart(thumbs, start + way * np.arange(least), lag)
     level = float(np.median(own))
     if level > MOST_APART or own.max() > 2 * level + 3:
         return None
@@ -196,6 +241,8 @@ def _follow(
     while True:
         more = last + way * (1 + np.arange(reach))
         more = more[(more >= 0) & (more < count)]
+        if not effort.spend((len(BESIDE) + 2) * len(more)):
+            return None
         bad = np.flatnonzero(_apart(thumbs, more, lag) > 2 * level + 3)
         if len(bad) or not len(more):
             last = int(more[bad[0]]) - way if len(bad) else last
@@ -220,12 +267,12 @@ def _follow(
 
 def _once(found: list[Repeat]) -> list[Repeat]:
     """Of pairs that overlap at nearly the same lag, the one that tells most."""
-    kept: list[Repeat] = []
+    kept: dict[int, list[Repeat]] = defaultdict(list)
     for one in sorted(found, key=lambda r: -(r.last - r.first) * r.sharpness):
         if not any(
-            abs(one.lag - other.lag) <= 2
-            and min(one.last, other.last) > max(one.first, other.first)
-            for other in kept
+            min(one.last, other.last) > max(one.first, other.first)
+            for lag in range(one.lag - 2, one.lag + 3)
+            for other in kept.get(lag, ())
         ):
-            kept.append(one)
-    return sorted(kept, key=lambda r: r.first)
+            kept[one.lag].append(one)
+    return sorted((one for same in kept.values() for one in same), key=lambda r: r.first)

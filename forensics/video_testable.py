@@ -7,6 +7,7 @@ moves or because everything always jumps as much, looking was in vain and the ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from forensics.model import NotTestable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["hypothetical_steps", "map_not_testable"]
+__all__ = ["hypothetical_steps", "map_not_testable", "map_repeats"]
 
 #: A step weaker than this (grey levels, strongest twentieth of the thumbnail) is lost in coding.
 LEAST_STEP = 4.0
@@ -26,10 +27,13 @@ LEAST_STEP = 4.0
 LEAST_RATIO = 1.3
 #: Frames whose grey is this even hold no picture: black, white, or a lens cap.
 EMPTY_SPREAD = 4.0
+#: Pictures compared at a time.
+CHUNK = 128
 
 STILL = "nothing moves: a deletion, a copy or a freeze here leaves no trace in the pictures"
 BUSY = "the picture always jumps as much as a deletion here would make it"
 EMPTY = "the picture is empty: black, white or covered"
+REPEATS = "the same motion comes again and again: a copy of it could not be told from it"
 
 
 def hypothetical_steps(
@@ -46,8 +50,8 @@ def hypothetical_steps(
 
     places = np.arange(0, max(0, len(thumbs) - removed - 1), stride)
     strengths = np.empty(len(places))
-    for low in range(0, len(places), 2048):
-        rows = places[low : low + 2048]
+    for low in range(0, len(places), CHUNK):
+        rows = places[low : low + CHUNK]
         strengths[low : low + len(rows)] = _strength(thumbs[rows], thumbs[rows + removed + 1])
     return places, strengths
 
@@ -55,12 +59,13 @@ def hypothetical_steps(
 def _strength(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
     import numpy as np
 
-    change = other.astype(np.float32) - one
-    change -= change.mean(axis=(1, 2), keepdims=True)
-    flat = np.abs(change).reshape(len(change), -1)
+    flat = other.reshape(len(other), -1).astype(np.float32)
+    flat -= one.reshape(len(one), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    np.abs(flat, out=flat)
     strongest = flat.shape[1] // 20
-    part = np.partition(flat, flat.shape[1] - strongest, axis=1)[:, -strongest:]
-    result: NDArray[np.float64] = part.mean(axis=1).astype(np.float64)
+    flat.partition(flat.shape[1] - strongest, axis=1)
+    result: NDArray[np.float64] = flat[:, -strongest:].mean(axis=1).astype(np.float64)
     return result
 
 
@@ -90,8 +95,8 @@ def map_not_testable(
         return (NotTestable(measured.span(0, count - 1), "too short to compare anything"),)
     places, strengths = hypothetical_steps(thumbs, removed, stride)
     steps = np.zeros(count)
-    for low in range(1, count, 2048):
-        high = min(count, low + 2048)
+    for low in range(1, count, CHUNK):
+        high = min(count, low + CHUNK)
         steps[low:high] = _strength(thumbs[low - 1 : high - 1], thumbs[low:high])
     before, after = largest_around(steps, window_frames(rate_hz))
     # After the imagined deletion the second that follows is the one beyond what was removed.
@@ -114,3 +119,12 @@ def map_not_testable(
                 found.append(NotTestable(span, texts[int(reasons[start])]))
         start = row
     return tuple(found)
+
+
+def map_repeats(
+    measured: Measurements, stretches: Sequence[tuple[int, int]], *, least_s: float = 1.0
+) -> tuple[NotTestable, ...]:
+    """Stretches, as (first, last) frames, in which a copy could not be told, from `least_s` on."""
+    last = len(measured) - 1
+    spans = (measured.span(low, min(high, last)) for low, high in stretches)
+    return tuple(NotTestable(span, REPEATS) for span in spans if span.length >= least_s)

@@ -136,12 +136,20 @@ def test_a_name_at_every_key_frame_is_a_habit_and_a_name_at_one_a_restart() -> N
     access = np.zeros(100, np.int8)
     access[::20] = 1
     access[31] = 2
-    once = SimpleNamespace(access=access, said={0: ("x",), 40: ("x",)}, sets={})
+    once = SimpleNamespace(access=access, said={0: ("x",), 40: ("x",)}, sets={}, codec="h264")
     assert restart_rows(once) == [40]
     once.said[31] = ("x",)  # the order count runs on there
     assert restart_rows(once) == [40]
     keys = dict.fromkeys(range(0, 100, 20), ("x",))
-    everywhere = SimpleNamespace(access=np.where(access == 2, 0, access), said=keys, sets=keys)
+    everywhere = SimpleNamespace(
+        access=np.where(access == 2, 0, access), said=keys, sets=keys, codec="h264"
+    )
     assert restart_rows(everywhere) == []
     everywhere.sets = {}
     assert restart_rows(everywhere) == [20, 40, 60, 80]
+    # MPEG-4 part 2 has its header, and so its encoder's name, in every key frame…
+    everywhere.codec = "mpeg4"
+    assert restart_rows(everywhere) == []
+    # …but two encoders did not write one stream.
+    everywhere.said = {row: ("x" if row < 60 else "y",) for row in keys}
+    assert restart_rows(everywhere) == [60]

@@ -80,18 +80,18 @@ def test_a_long_recording_is_searched_by_neighbourhoods(monkeypatch: pytest.Monk
     away = (columns - place[:, :1, None]) ** 2 / 9 + (rows - place[:, 1:, None]) ** 2 / 9
     frames = (90 + 80 * np.exp(-away) + rng.normal(0, 1, (1500, 22, 40))).astype(np.uint8)
     frames[1200:1260] = frames[300:360]
-    every = find_repeats(frames, 20.0)
+    every = find_repeats(frames, 20.0).found
     monkeypatch.setattr("forensics.video_repeats.ALL_WITH_ALL", 200)
-    for found in (every, find_repeats(frames, 20.0)):
+    for found in (every, find_repeats(frames, 20.0).found):
         [repeat] = found
         assert repeat.lag == 900 and abs(repeat.first - 300) <= 2 and abs(repeat.last - 360) <= 2
 
 
 def test_motion_that_comes_once_is_no_copy(view: NDArray[np.uint8]) -> None:
     small = view[:, 1:180:8, ::8].copy()
-    assert find_repeats(small, RATE) == []
+    assert find_repeats(small, RATE).found == []
     twice = np.concatenate([small, small[40:80]])
-    [repeat] = find_repeats(twice, RATE)
+    [repeat] = find_repeats(twice, RATE).found
     assert repeat.lag == 220 and abs(repeat.first - 40) <= 2 and abs(repeat.last - 80) <= 2
 
 

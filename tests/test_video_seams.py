@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from forensics.video_cuts import same_place
-from forensics.video_freezes import find_freezes
+from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_fresh import codes_only, find_fresh
-from forensics.video_harmless import at_the_edge, came_back, only_light, was_knocked
+from forensics.video_harmless import at_the_edge, came_back, only_light, was_held, was_knocked
 from forensics.video_keyframes import Pick, _limit
 from forensics.video_light import strongest, without_light
 from forensics.video_repeats import find_repeats
@@ -44,9 +47,9 @@ def noisy(pictures: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 def test_a_loop_of_one_second_at_ten_frames_is_told_to_the_frame(seed: int) -> None:
     source = walk(200, seed)
     shown = noisy(np.concatenate([source[:90], source[80:]]), seed)
-    found = find_seamed(shown, np.array([30, 90, 150]), RATE)
+    found = find_seamed(shown, np.array([30, 90, 150]), RATE).found
     assert [(r.first, r.last, r.lag, r.seamed) for r in found] == [(80, 90, 10, True)]
-    assert find_seamed(noisy(source, seed), np.array([30, 90, 150]), RATE) == []
+    assert find_seamed(noisy(source, seed), np.array([30, 90, 150]), RATE).found == []
 
 
 def test_a_stretch_from_elsewhere_is_told_at_both_its_ends() -> None:
@@ -55,14 +58,14 @@ def test_a_stretch_from_elsewhere_is_told_at_both_its_ends() -> None:
     shown[200:215] = source[60:75]
     shown = noisy(shown, 1)
     for seams in ([200], [215], [200, 215]):
-        found = find_seamed(shown, np.array(seams), RATE)
+        found = find_seamed(shown, np.array(seams), RATE).found
         assert [(r.first, r.last, r.lag) for r in found] == [(60, 75, 140)]
 
 
 def test_a_machine_that_repeats_itself_has_no_seam() -> None:
     one = walk(40, 7)
     turns = noisy(np.concatenate([one, one[::-1]] * 4), 2)
-    assert find_seamed(turns, np.arange(20, 300, 17), RATE) == []
+    assert find_seamed(turns, np.arange(20, 300, 17), RATE).found == []
 
 
 def beat(pictures: NDArray[np.uint8], depth: float = 0.1) -> NDArray[np.uint8]:
@@ -87,10 +90,10 @@ def test_light_on_every_row_is_taken_out_and_a_figure_stays() -> None:
 
 def test_the_beat_of_a_lamp_is_no_copied_motion() -> None:
     still = noisy(np.repeat(room()[None].astype(np.uint8), 400, axis=0), 4)
-    assert find_repeats(beat(still), RATE) == []
+    assert find_repeats(beat(still), RATE).found == []
     copied = walk(400, 9)
     copied[300:320] = copied[100:120]
-    assert any(abs(r.lag - 200) <= 1 for r in find_repeats(beat(noisy(copied, 1), 0.0), RATE))
+    assert any(abs(r.lag - 200) <= 1 for r in find_repeats(beat(noisy(copied, 1), 0.0), RATE).found)
 
 
 def test_a_gain_that_jumps_is_light_and_a_figure_that_jumps_is_not() -> None:
@@ -139,6 +142,21 @@ def test_a_knocked_camera_swings_back_and_a_turned_one_does_not() -> None:
     assert not was_knocked(walk(60, 5), 30, RATE)
 
 
+def test_a_late_recorder_holds_and_catches_up_and_a_cut_behind_a_hold_shows() -> None:
+    late = np.random.default_rng(4).uniform(0.8, 1.4, 400)
+    late[10::12], late[11::12] = 0.02, 2.2
+    late[200:202], late[202] = 0.02, 3.2
+    doubled = find_doubles(late)
+    assert len(doubled) > 25
+    assert was_held(late, doubled, 202, RATE) and was_held(late, doubled, 131, RATE)
+    # The same hold in a recording without others; more is missing than was held; nothing held.
+    assert not was_held(late, doubled[:0], 202, RATE)
+    late[202] = 12.0
+    assert not was_held(late, doubled, 202, RATE)
+    late[200:203] = 1.0, 1.0, 2.6
+    assert not was_held(late, doubled, 202, RATE)
+
+
 def test_key_pictures_of_an_older_encoding_are_known_by_their_beat() -> None:
     rng = np.random.default_rng(1)
     detail = rng.gamma(8, 0.05, 1200)
@@ -181,6 +199,36 @@ def test_noise_that_a_sparing_encoder_leaves_out_is_no_freeze() -> None:
     assert len(find_freezes(diff, 15.0, fresh=key, peak=np.full(100, 9.0))[0]) == 1
 
 
+def test_one_who_fades_out_of_the_view_before_it_stands_still_is_no_freeze() -> None:
+    diff = np.full(100, 1.0)
+    diff[50:60] = 0.02
+    same = np.zeros((100, 4, 6), np.float16)
+    same[:, 2, 2] = 9
+    assert len(find_freezes(diff, 15.0, cells=same)[0]) == 1
+    diff[47:50] = 0.7, 0.3, 0.1
+    assert find_freezes(diff, 15.0, cells=same)[0] == []
+    # What leaps three frames later is another who comes in, though a key picture lies between.
+    diff[47:50] = 1.0
+    diff[60:63], diff[63] = 0.11, 1.8
+    fresh = np.isin(np.arange(100), (61, 62))
+    elsewhere = same.copy()
+    elsewhere[60:] = np.roll(same[60:], (2, 3), (1, 2))
+    assert find_freezes(diff, 15.0, fresh=fresh, cells=elsewhere)[0] == []
+
+
+def test_what_moves_most_stops_or_resumes_at_once_in_a_freeze() -> None:
+    diff, peak = np.full(100, 1.0), np.full(100, 24.0)
+    diff[50:60], peak[50:60] = 0.02, 0.5
+    same = np.zeros((100, 4, 6), np.float16)
+    same[:, 2, 2] = 9
+    assert len(find_freezes(diff, 15.0, peak=peak, cells=same)[0]) == 1
+    # The last few pixels of one who leaves; the first few of one who comes.
+    peak[46:50], peak[60:64] = (18, 11, 5, 2), (2, 5, 9, 15)
+    assert find_freezes(diff, 15.0, peak=peak, cells=same)[0] == []
+    peak[60:64] = 24.0
+    assert len(find_freezes(diff, 15.0, peak=peak, cells=same)[0]) == 1
+
+
 def test_one_who_goes_out_and_another_who_comes_in_are_no_freeze() -> None:
     diff = np.full(100, 1.0)
     diff[50:60] = 0.0
@@ -200,3 +248,76 @@ def test_few_keyframes_are_spread_over_the_clip() -> None:
     shots = [Pick(row, "shot", 1.0) for row in range(0, 1000, 10)]
     kept = [p.row for p in _limit(shots, 5, 1000)]
     assert max(np.diff([*kept, 1000])) < 400
+
+# -- long recordings ---------------------------------------------------------------------------
+
+
+def turning(count: int, period: int = 50) -> NDArray[np.uint8]:
+    """A spot that goes round and round, exactly: a test pattern, a machine."""
+    rng = np.random.default_rng(11)
+    rows, columns = np.mgrid[:22, :40]
+    turn = 2 * np.pi * np.arange(period)[:, None, None] / period
+    away = (columns - 20 - 10 * np.cos(turn)) ** 2 + (rows - 11 - 6 * np.sin(turn)) ** 2
+    once = rng.uniform(60, 150, (22, 40)) + 90 * np.exp(-away / 8)
+    return once.astype(np.uint8)[np.arange(count) % period]
+
+
+def twice(count: int) -> NDArray[np.uint8]:
+    """The second half of a recording is its first half."""
+    half = noisy(walk(count // 2, 6), 6)
+    return np.concatenate([half, half])
+
+
+@pytest.mark.parametrize("make", [turning, twice])
+def test_the_search_for_copies_costs_and_keeps_in_step_with_the_length(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[int], NDArray[np.uint8]]
+) -> None:
+    def compared(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
+        work.append(len(before))
+        return without_light(before, after)
+
+    monkeypatch.setattr("forensics.video_repeats.without_light", compared)
+    monkeypatch.setattr("forensics.video_seams.without_light", compared)
+    monkeypatch.setattr("forensics.video_repeats.ALL_WITH_ALL", 500)
+    frames, kept = [], []
+    for count in (1000, 4000):
+        work: list[int] = []
+        pictures = make(count)
+        seams = np.arange(30, count, 100)
+        tracemalloc.start()
+        repeats = find_repeats(pictures, 25.0)
+        find_seamed(pictures, np.append(seams, count // 2), 25.0)
+        kept.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert repeats.finished and repeats.found
+        frames.append(sum(work))
+    assert frames[1] < 5 * frames[0], "four times the length, four times the work"
+    # Descriptions and marks, no pictures: those would be 3,500 bytes a frame.
+    assert kept[1] - kept[0] < 600 * 3000
+
+
+def test_where_motion_repeats_everywhere_a_copy_is_not_testable() -> None:
+    repeats = find_repeats(turning(1200), 25.0)
+    [(first, last)] = repeats.everywhere
+    assert first <= 12 and last >= 1200 - 3 * 50
+    pictures = np.concatenate([turning(1200), noisy(walk(400, 6), 6)])
+    assert find_repeats(pictures, 25.0).everywhere[-1][1] <= 1250
+    assert find_repeats(twice(1200), 25.0).everywhere == []
+
+
+def test_a_search_that_would_never_end_is_given_up_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = twice(1200)
+    monkeypatch.setattr("forensics.video_repeats.EFFORT", 0)
+    monkeypatch.setattr("forensics.video_repeats.EFFORT_ANY", 100)
+    for search in (find_repeats(pictures, 25.0), find_seamed(pictures, np.array([600]), 25.0)):
+        assert not search.finished and search.everywhere == [(0, 1200)]
+    monkeypatch.undo()
+    monkeypatch.setattr("forensics.video_seams.MOST_LOOKED", 0)
+    pictures = walk(1200, 6)
+    pictures[800:900] = pictures[100:200]
+    many = np.arange(15, 1170, 10)
+    # The surest come first, and are looked for all the same.
+    search = find_seamed(pictures, np.append(800, many), 25.0)
+    assert not search.finished and [r.lag for r in search.found] == [700]
