@@ -40,7 +40,7 @@ class Packed:
 
         pictures = np.frombuffer(self._open, np.uint8).reshape(-1, self._size)
         change = np.diff(pictures, axis=0, prepend=np.uint8(0))
-        self._packed.append(zlib.compress(change, 1))
+        self._packed.append(zlib.compress(change.data, 1))
         self._open = bytearray()
 
     def unpack(self) -> NDArray[np.uint8]:

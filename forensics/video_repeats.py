@@ -278,7 +278,8 @@ def _unit(points: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
     length = np.sqrt((points**2).sum(axis=1, keepdims=True)) + 1e-6
-    return points / length
+    unit: NDArray[np.float32] = points / length
+    return unit
 
 
 def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
