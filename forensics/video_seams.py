@@ -32,6 +32,8 @@ PLACES = 6
 BATCH = 16
 #: Seams times frames at the most: of an hour 11,000 seams, of which a recording has some hundreds.
 MOST_LOOKED = 1_000_000_000
+#: Pairs reported at the most.
+MOST = 500
 #: Lags at which a copy must agree worse than at its own.
 BESIDE = (-6, -4, -3, 3, 4, 6)
 #: A frame tells something when the lags beside agree this many times worse, by so many levels.
@@ -275,4 +277,6 @@ def _once(found: list[Repeat]) -> list[Repeat]:
             for other in kept.get(lag, ())
         ):
             kept[one.lag].append(one)
-    return sorted((one for same in kept.values() for one in same), key=lambda r: r.first)
+    every = [one for same in kept.values() for one in same]
+    every.sort(key=lambda r: -(r.last - r.first) * r.sharpness)
+    return sorted(every[:MOST], key=lambda r: r.first)
