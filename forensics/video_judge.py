@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
+from forensics.scan import give_back
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
@@ -125,7 +126,11 @@ def judge_clip(
     # Only what may be a step can be a seam: there are few, and the rest need no search.
     likely = sorted((-s, f) for f, s in odds.items() if s >= WEAK)
     seams = np.array([f for _, f in likely], dtype=np.int64)
-    seamed, moving = find_seamed(thumbs, seams, rate_hz), find_repeats(thumbs, rate_hz)
+    # Each search needs some megabytes an hour, but not both at once.
+    give_back()
+    seamed = find_seamed(thumbs, seams, rate_hz)
+    give_back()
+    moving = find_repeats(thumbs, rate_hz)
     for repeat in _each_once(seamed.found, moving.found):
         if frozen[repeat.first : repeat.last].mean() < 0.5:
             found.append(_copy(repeat, odds))

@@ -28,8 +28,8 @@ __all__ = ["find_seamed"]
 PROBES = (0, 1, 3, 5)
 #: Places tried for each seam and side, the most alike first.
 PLACES = 6
-#: Seams looked for at a time, each in every frame.
-BATCH = 16
+#: Seams looked for at a time, each in every frame, and pairs of the two at the most.
+BATCH, BATCH_PAIRS = 16, 200_000
 #: Seams times frames at the most: of an hour 11,000 seams, of which a recording has some hundreds.
 MOST_LOOKED = 1_000_000_000
 #: Pairs reported at the most.
@@ -137,10 +137,13 @@ def _places(
     import numpy as np
 
     count = len(points)
-    squares = (points**2).sum(axis=1)
+    squares = np.concatenate([
+        (points[low : low + CHUNK] ** 2).sum(axis=1) for low in range(0, count, CHUNK)
+    ])  # fmt: skip
     far = 2 * float(squares.max()) + 1
-    for low in range(0, len(seams), BATCH):
-        some = seams[low : low + BATCH]
+    batch = max(1, min(BATCH, BATCH_PAIRS // count))
+    for low in range(0, len(seams), batch):
+        some = seams[low : low + batch]
         total = np.zeros((len(some), count), np.float32)
         for probe in PROBES:
             # The first frame after the step, or the last before it, and on from there.
