@@ -205,6 +205,7 @@ def _near_pairs(
     if not alike:
         return
     values, firsts, lags = (np.concatenate(part) for part in zip(*alike, strict=True))
+    alike.clear()
     order = np.lexsort((lags, firsts, values))
     pairs = np.column_stack([firsts[order], lags[order]])
     _, once = np.unique(pairs, axis=0, return_index=True)
