@@ -221,8 +221,9 @@ def _lengths(move: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
     squares = np.square(move)
-    lengths = squares[..., 0] + squares[..., 1]
-    return np.sqrt(lengths, out=lengths)
+    lengths: NDArray[np.float32] = squares[..., 0] + squares[..., 1]
+    np.sqrt(lengths, out=lengths)
+    return lengths
 
 
 @functools.cache
