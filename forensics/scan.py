@@ -17,6 +17,7 @@ from forensics.errors import ClipRefused, ClipUnreadable
 from forensics.model import Clip, Progress, VideoStream
 from forensics.scan_cache import disk_cache, forget, measurements
 from forensics.scan_measured import Measurements
+from forensics.scan_memory import give_back
 from forensics.scan_packets import Decoder, Packets, read_packets, video_stream
 from forensics.scan_pictures import Picture, iter_pictures, read_pictures, read_stretch
 from forensics.scan_sound import Sound, iter_sound, read_sound
@@ -35,6 +36,7 @@ __all__ = [
     "View",
     "disk_cache",
     "forget",
+    "give_back",
     "iter_pictures",
     "iter_sound",
     "measurements",
@@ -240,6 +242,7 @@ def scan(
     # The decoder's own pictures go before the tables are made: at 1080p they are half of all.
     frame = view.frame = view._grey = view._luma = None
     del decoder
+    give_back()
     for detector in detectors:
         if (finish := getattr(detector, "finish", None)) is not None:
             finish()
@@ -249,13 +252,18 @@ def scan(
             f"not one frame of {clip.name} could be decoded", path=clip.path,
             hint=failures[0] if failures else "the stream is empty",
         )  # fmt: skip
+    del stamps
     values = np.frombuffer(rows, dtype=np.float64).reshape(len(table), len(names))
     columns = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
+    # Of a long recording each of these is tens of megabytes: one goes before the next comes.
+    del values, rows
+    packets = log.table()
+    del log
     planes: dict[str, NDArray[Any]] = {}
     for detector in detectors:
         columns |= detector.late() if hasattr(detector, "late") else {}
         planes |= detector.planes() if hasattr(detector, "planes") else {}
-    packets = log.table()
+    give_back()
     if keys_only:
         columns["ordinal"] = _ordinals(table[:, 0], packets)
     check_unchanged(clip)

@@ -85,7 +85,7 @@ class PacketLog:
     def table(self) -> Packets:
         import numpy as np
 
-        rows = np.array(self._numbers, dtype=np.int64).reshape(-1, 5)
+        rows = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, 5)
         flags = np.array(self._flags, dtype=np.int8)
         pts, dts, duration, size, position = np.ascontiguousarray(rows.T)
         return Packets(

@@ -73,7 +73,7 @@ def measure_steps(thumbs: NDArray[np.uint8], lag: int = 1) -> NDArray[np.float64
     import numpy as np
 
     steps = np.zeros(len(thumbs))
-    flat = thumbs.reshape(len(thumbs), -1)
+    flat = thumbs.reshape(len(thumbs), thumbs[:1].size)
     for low in range(lag, len(thumbs), CHUNK):
         high = min(len(thumbs), low + CHUNK)
         change = cv2.absdiff(flat[low:high], flat[low - lag : high - lag])
@@ -275,10 +275,10 @@ def find_dissolves(
             break
         apart = measure_steps(thumbs, length)
         stride = max(1, length // 8)
-        ends = np.flatnonzero(apart >= LEAST_CHANGE * 1.3)
-        ends = ends[ends % stride == 0]
-        ends = ends[cut[ends] == cut[ends - length]]
-        for end in ends[_other_views(thumbs, ends - length, ends)]:
+        tried = np.flatnonzero(apart >= LEAST_CHANGE * 1.3)
+        tried = tried[tried % stride == 0]
+        tried = tried[cut[tried] == cut[tried - length]]
+        for end in tried[_other_views(thumbs, tried - length, tried)]:
             start = int(end) - length
             score, begins, ends = _mixture(
                 thumbs[start : int(end) + 1], steps[start + 1 : int(end) + 1]

@@ -25,6 +25,8 @@ FRESH_LEVELS = 15.0
 #: One that changes more does as its neighbours do, so many times at most, beside what moves.
 AS_USUAL = 1.6
 NEIGHBOURS = 6
+#: Frames worked on at a time.
+CHUNK = 8192
 
 
 def find_fresh(
@@ -59,8 +61,11 @@ def _older(key: NDArray[np.bool_], detail: NDArray[np.float64]) -> NDArray[np.bo
     if count < 8 * SHORTEST:
         return marks
     level = np.log(detail + 0.2)
-    around = np.median([np.roll(level, k) for k in (-3, -2, -1, 1, 2, 3)], axis=0)
-    pulse = np.clip(level - around, -1.0, 2.0)
+    pulse = np.empty(count)
+    for low in range(0, count, CHUNK):
+        rows = np.arange(low, min(count, low + CHUNK))
+        beside = [level[(rows - k) % count] for k in (-3, -2, -1, 1, 2, 3)]
+        pulse[rows] = np.clip(level[rows] - np.median(beside, axis=0), -1.0, 2.0)
     pulse[:4] = pulse[-4:] = pulse[key] = 0.0
     size = float(pulse.std()) + 1e-6
     best, period, phase = 0.0, 0, 0

@@ -7,11 +7,12 @@ come back are the cuts of a produced video and are left to `find_cuts`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
+from forensics.scan import give_back
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
@@ -35,6 +36,8 @@ __all__ = [
 PERIODIC = "the same motion in three places or more, without a seam"
 #: A step of this score counts only together with something else: a copy's end, another order.
 WEAK = 0.15
+#: What is put in holds fewer changes of view than this; a longer way back is a produced video's.
+MOST_INSERTED = 30
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,11 @@ def judge_clip(
     # Only what may be a step can be a seam: there are few, and the rest need no search.
     likely = sorted((-s, f) for f, s in odds.items() if s >= WEAK)
     seams = np.array([f for _, f in likely], dtype=np.int64)
-    seamed, moving = find_seamed(thumbs, seams, rate_hz), find_repeats(thumbs, rate_hz)
+    # Each search needs some megabytes an hour, but not both at once.
+    give_back()
+    seamed = find_seamed(thumbs, seams, rate_hz)
+    give_back()
+    moving = find_repeats(thumbs, rate_hz)
     for repeat in _each_once(seamed.found, moving.found):
         if frozen[repeat.first : repeat.last].mean() < 0.5:
             found.append(_copy(repeat, odds))
@@ -132,23 +139,20 @@ def judge_clip(
         taken.update(seen.boundaries)
     for frame in [f for f in odds if came_back(thumbs, f, rate_hz)]:
         del odds[frame]
-    left = []
     # What stands out right beside a boundary already named is part of it.
-    beside = max(4, round(rate_hz / 6))
-    for frame, score in odds.items():
-        near_taken = any(abs(frame - other) <= beside for other in taken)
-        in_slow = any(b.kind != "cut" and b.start - 1 <= frame <= b.end + 1 for b in cuts)
-        if score >= least_score and not near_taken and not in_slow:
-            left.append((frame, score))
+    named = _around(taken, max(4, round(rate_hz / 6)), count)
+    for b in cuts:
+        if b.kind != "cut":
+            named[max(0, b.start - 1) : b.end + 2] = True
+    left = [(f, s) for f, s in odds.items() if s >= least_score and not named[f]]
     left = _strongest_of_each(left, max(2, round(rate_hz / 8)))
     # Somebody who fills a fixed view at once makes a cut of the step, but not of the place.
     produced = [v for v in views if v not in taken and not same_place(thumbs, v, rate_hz)]
-    bare = [(f, s) for f, s in left if all(abs(f - v) > 2 for v in produced)]
+    known = _around(produced, 2, count)
+    bare = [(f, s) for f, s in left if not known[f]]
     # A weak step counts when putting the stretches back makes it vanish together with others.
-    weak = [
-        (f, s) for f, s in odds.items()
-        if s >= WEAK and all(abs(f - b) > 2 for b in (*taken, *produced))
-    ]  # fmt: skip
+    known |= _around(taken, 2, count)
+    weak = [(f, s) for f, s in odds.items() if s >= WEAK and not known[f]]
     found += _order(thumbs, _strongest_of_each(weak, max(2, round(rate_hz / 8))), least_score)
     taken = {b for seen in found for b in seen.boundaries}
     for frame, score in bare:
@@ -159,11 +163,25 @@ def judge_clip(
     return Judged(found, moving.everywhere if seamed.finished else seamed.everywhere)
 
 
+def _around(frames: Iterable[int], reach: int, count: int) -> NDArray[np.bool_]:
+    """(count,) which frames lie within `reach` of one of these."""
+    import numpy as np
+
+    marks = np.zeros(count, dtype=bool)
+    for frame in frames:
+        marks[max(0, frame - reach) : max(0, frame + reach + 1)] = True
+    return marks
+
+
 def _strongest_of_each(steps: list[tuple[int, float]], near: int) -> list[tuple[int, float]]:
+    import numpy as np
+
     kept: list[tuple[int, float]] = []
+    taken = np.zeros(max((frame for frame, _ in steps), default=0) + 1, dtype=bool)
     for frame, score in sorted(steps, key=lambda item: -item[1]):
-        if all(abs(frame - other) > near for other, _ in kept):
+        if not taken[frame]:
             kept.append((frame, score))
+            taken[max(0, frame - near) : frame + near + 1] = True
     return sorted(kept)
 
 
@@ -177,13 +195,12 @@ def _inserted(
         if start in used or start < 1 or same_structure(thumbs[start - 1], thumbs[start]):
             # The same things stand there: a light was switched, no other view was put in.
             continue
-        for end in views[number + 1 :]:
+        for others, end in enumerate(views[number + 1 : number + 1 + MOST_INSERTED]):
             if same_view(thumbs[start - 1], thumbs[min(len(thumbs) - 1, end)]):
                 inside = spread[start:end]
                 empty = float(inside.max(initial=0.0)) < 6.0
                 kind: DiscontinuityKind = "inserted-black" if empty else "splice"
                 # Of a produced video that alternates between views this may be an ordinary cut.
-                others = sum(start < v < end for v in views)
                 score = 0.97 if others == 0 else 0.6
                 found.append(
                     Seen(kind, start, end, score, ("change of view", "return"), (start, end))

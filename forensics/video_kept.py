@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Packed"]
 
-#: Pictures packed at a time.
-CHUNK = 512
+#: Pictures packed at a time, and what a short recording keeps as it is: it needs no packing.
+CHUNK, SHORT = 512, 20
 
 
 class Packed:
@@ -24,6 +24,7 @@ class Packed:
 
     def __init__(self) -> None:
         self._packed: list[bytes] = []
+        self._plain: list[bytes] = []
         self._open = bytearray()
         self._size = 0
         self._whole: NDArray[np.uint8] | None = None
@@ -36,21 +37,27 @@ class Packed:
             self._close()
 
     def _close(self) -> None:
+        self._plain.append(bytes(self._open))
+        self._open.clear()
+        if self._packed or len(self._plain) > SHORT:
+            self._packed += map(self._pack, self._plain)
+            self._plain.clear()
+
+    def _pack(self, plain: bytes) -> bytes:
         import numpy as np
 
-        pictures = np.frombuffer(self._open, np.uint8).reshape(-1, self._size)
-        change = np.diff(pictures, axis=0, prepend=np.uint8(0))
-        self._packed.append(zlib.compress(change, 1))
-        self._open = bytearray()
+        pictures = np.frombuffer(plain, np.uint8).reshape(-1, self._size)
+        return zlib.compress(np.diff(pictures, axis=0, prepend=np.uint8(0)).data, 1)
 
     def unpack(self) -> NDArray[np.uint8]:
         """All pictures, (n, pixels); what was packed goes as it is unpacked."""
         import numpy as np
 
         if self._whole is None:
-            rest = np.frombuffer(self._open, np.uint8).reshape(-1, max(1, self._size))
+            size = max(1, self._size)
+            rest = np.frombuffer(b"".join([*self._plain, self._open]), np.uint8).reshape(-1, size)
             full = len(self._packed) * CHUNK
-            whole = np.empty((full + len(rest), max(1, self._size)), np.uint8)
+            whole = np.empty((full + len(rest), size), np.uint8)
             whole[full:] = rest
             self._packed.reverse()
             for low in range(0, full, CHUNK):
@@ -59,5 +66,7 @@ class Packed:
                 np.cumsum(
                     change.reshape(CHUNK, -1), axis=0, dtype=np.uint8, out=whole[low : low + CHUNK]
                 )
-            self._open, self._whole = bytearray(), whole
+            self._whole = whole
+            self._plain.clear()
+            self._open.clear()
         return self._whole

@@ -120,7 +120,7 @@ class SecondLook:
             return _strongest(_warp(frames[i], move(i)), frames[i + 1])
 
         def size(i: int) -> tuple[float, float]:
-            sizes = cv2.magnitude(move(i)[..., 0], move(i)[..., 1])
+            sizes = _lengths(move(i))
             rank = sizes.size * 98 // 100
             return float(np.partition(sizes, rank, axis=None)[rank]), float((sizes > 1.0).mean())
 
@@ -214,6 +214,16 @@ def _warp(picture: NDArray[np.uint8], move: NDArray[np.float32]) -> NDArray[np.u
         picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )  # fmt: skip
     return moved  # type: ignore[no-any-return]
+
+
+def _lengths(move: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far each pixel moved. The last bits of OpenCV's own depend on where in memory it is."""
+    import numpy as np
+
+    squares = np.square(move)
+    lengths: NDArray[np.float32] = squares[..., 0] + squares[..., 1]
+    np.sqrt(lengths, out=lengths)
+    return lengths
 
 
 @functools.cache

@@ -287,10 +287,11 @@ class FrameRows:
         """The columns of the second look."""
         import numpy as np
 
-        table = np.full((self._count, len(SECOND_LOOK)), np.nan)
+        columns = {name: np.full(self._count, np.nan) for name in SECOND_LOOK}
         for at, numbers in self._looked.items():
-            table[at] = numbers
-        return {name: table[:, i].copy() for i, name in enumerate(SECOND_LOOK)}
+            for name, number in zip(SECOND_LOOK, numbers, strict=True):
+                columns[name][at] = number
+        return columns
 
     def planes(self) -> dict[str, NDArray[Any]]:
         """``thumbs`` (n, h, 40) uint8 and ``cells`` (n, rows, 16) float16 of every frame."""

@@ -42,8 +42,8 @@ LEAST_SHARPNESS = 2.0
 PLACES = 3
 #: Frames compared for each frame of the clip, and for any clip, before the search is given up.
 EFFORT, EFFORT_ANY = 20, 50_000
-#: Frames compared at a time.
-CHUNK = 512
+#: Frames compared at a time, and of these as many as are held against all others.
+CHUNK, BATCH = 512, 64
 
 
 @dataclass(frozen=True)
@@ -188,33 +188,36 @@ def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _near_pairs(
     points: NDArray[np.float32], telling: NDArray[np.bool_], queries: NDArray[np.int64],
     least: int,
-) -> list[tuple[int, int]]:  # fmt: skip
+) -> Iterator[tuple[int, int]]:  # fmt: skip
     """(frame, lag > 0) of frames whose motion is much alike, the most alike first."""
     import numpy as np
 
     places = np.flatnonzero(telling)
     if not len(places) or not len(queries):
-        return []
+        return
     alike: list[tuple[NDArray[Any], ...]] = []
     for rows, others in _neighbourhoods(points, places, queries):
-        for low in range(0, len(rows), 256):
-            some = rows[low : low + 256]
+        for low in range(0, len(rows), BATCH):
+            some = rows[low : low + BATCH]
             later = others[np.searchsorted(others, some[0] + least) :]
             if len(later):
                 alike.append(_nearest(points, some, later, least))
     if not alike:
-        return []
+        return
     values, firsts, lags = (np.concatenate(part) for part in zip(*alike, strict=True))
+    alike.clear()
     order = np.lexsort((lags, firsts, values))
     pairs = np.column_stack([firsts[order], lags[order]])
     _, once = np.unique(pairs, axis=0, return_index=True)
     pairs = pairs[np.sort(once)]
-    return [(int(f), int(lag)) for f, lag in pairs[_sharp(points, pairs)]]
+    for low in range(0, len(pairs), CHUNK):
+        part = pairs[low : low + CHUNK]
+        yield from part[_sharp(points, part)].tolist()
 
 
 def _nearest(
     points: NDArray[np.float32], some: NDArray[np.int64], later: NDArray[np.int64], least: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
     """Up to four frames for each of `some` that are nearest: how far, the frame, and the lag.
 
     Near is a squared distance below a share of the mean squared length. What can be near is told
@@ -239,7 +242,7 @@ def _nearest(
     i, lags, apart = i[order], lags[order], apart[order]
     rank = np.arange(len(i)) - np.searchsorted(i, i)
     few = rank < 4
-    return apart[few], some[i[few]], lags[few]
+    return apart[few], some[i[few]].astype(np.int32), lags[few].astype(np.int32)
 
 
 def _neighbourhoods(
@@ -278,10 +281,11 @@ def _unit(points: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
     length = np.sqrt((points**2).sum(axis=1, keepdims=True)) + 1e-6
-    return points / length
+    unit: NDArray[np.float32] = points / length
+    return unit
 
 
-def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _sharp(points: NDArray[np.float32], pairs: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Pairs whose own lag agrees better than the lags beside it; slow motion agrees at all."""
     import numpy as np
 

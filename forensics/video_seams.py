@@ -28,10 +28,12 @@ __all__ = ["find_seamed"]
 PROBES = (0, 1, 3, 5)
 #: Places tried for each seam and side, the most alike first.
 PLACES = 6
-#: Seams looked for at a time, each in every frame.
-BATCH = 16
+#: Seams looked for at a time, each in every frame, and pairs of the two at the most.
+BATCH, BATCH_PAIRS = 16, 200_000
 #: Seams times frames at the most: of an hour 11,000 seams, of which a recording has some hundreds.
 MOST_LOOKED = 1_000_000_000
+#: Pairs reported at the most.
+MOST = 500
 #: Lags at which a copy must agree worse than at its own.
 BESIDE = (-6, -4, -3, 3, 4, 6)
 #: A frame tells something when the lags beside agree this many times worse, by so many levels.
@@ -135,10 +137,13 @@ def _places(
     import numpy as np
 
     count = len(points)
-    squares = (points**2).sum(axis=1)
+    squares = np.concatenate([
+        (points[low : low + CHUNK] ** 2).sum(axis=1) for low in range(0, count, CHUNK)
+    ])  # fmt: skip
     far = 2 * float(squares.max()) + 1
-    for low in range(0, len(seams), BATCH):
-        some = seams[low : low + BATCH]
+    batch = max(1, min(BATCH, BATCH_PAIRS // count))
+    for low in range(0, len(seams), batch):
+        some = seams[low : low + batch]
         total = np.zeros((len(some), count), np.float32)
         for probe in PROBES:
             # The first frame after the step, or the last before it, and on from there.
@@ -275,4 +280,6 @@ def _once(found: list[Repeat]) -> list[Repeat]:
             for other in kept.get(lag, ())
         ):
             kept[one.lag].append(one)
-    return sorted((one for same in kept.values() for one in same), key=lambda r: r.first)
+    every = [one for same in kept.values() for one in same]
+    every.sort(key=lambda r: -(r.last - r.first) * r.sharpness)
+    return sorted(every[:MOST], key=lambda r: r.first)

@@ -276,7 +276,9 @@ def _beside_other_keys(
     for row, t in enumerate(frames):
         if not key[t]:
             continue
-        near = keys[(np.abs(np.searchsorted(keys, t) - np.arange(len(keys))) <= 6) & (keys != t)]
+        place = int(np.searchsorted(keys, t))
+        near = keys[max(0, place - 6) : place + 7]
+        near = near[near != t]
         if len(near):
             usual = float(np.median(detail[near]))
             marks[row] = float(np.log((detail[t] + 0.3) / (usual + 0.3)))

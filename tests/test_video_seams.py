@@ -13,8 +13,10 @@ from forensics.video_cuts import same_place
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_fresh import codes_only, find_fresh
 from forensics.video_harmless import at_the_edge, came_back, only_light, was_held, was_knocked
+from forensics.video_kept import Packed
 from forensics.video_keyframes import Pick, _limit
 from forensics.video_light import strongest, without_light
+from forensics.video_look import _lengths
 from forensics.video_repeats import find_repeats
 from forensics.video_seams import find_seamed
 
@@ -321,3 +323,30 @@ def test_a_search_that_would_never_end_is_given_up_and_says_so(
     # The surest come first, and are looked for all the same.
     search = find_seamed(pictures, np.append(800, many), 25.0)
     assert not search.finished and [r.lag for r in search.found] == [700]
+
+
+def test_how_far_a_pixel_moved_does_not_depend_on_where_in_memory_it_is() -> None:
+    rng = np.random.default_rng(4)
+    move = rng.uniform(0, 1, (90, 160, 2)).astype(np.float32)
+    held: list[NDArray[np.float32]] = []
+    seen = set()
+    for number in range(60):
+        # What else is in memory shifts what is asked for next.
+        held.append(np.empty(int(rng.integers(10, 30000)), np.float32))
+        if number % 3 == 2:
+            held.pop(0)
+        seen.add(_lengths(move.copy()).tobytes())
+    assert len(seen) == 1
+    assert np.allclose(_lengths(move), np.hypot(move[..., 0], move[..., 1]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 3, 512, 700, 512 * 21, 512 * 22 + 5])
+def test_what_is_packed_comes_back_as_it_was(count: int) -> None:
+    rng = np.random.default_rng(9)
+    pictures = np.cumsum(rng.integers(0, 3, (count, 3, 5)), axis=0).astype(np.uint8)
+    kept = Packed()
+    for picture in pictures:
+        kept.add(picture)
+    assert sum(map(len, kept._packed)) <= 0.7 * pictures.size
+    assert np.array_equal(kept.unpack().reshape(-1, 3, 5)[:count], pictures)
+    assert kept.unpack() is kept.unpack()
