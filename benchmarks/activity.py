@@ -437,8 +437,9 @@ def main() -> None:
                     "what a declared tree hides counts as missed here")
             )  # fmt: skip
     rows.append(
-        Row("flashes-seen", "1", "part of the picture", f["hits"], f["n"] - f["hits"], f["false"],
-            f["hours"], True, "flashes composed onto real footage", digest, len(FLASH["report"]),
+        Row("flashes-seen", methods()["flashes-seen"].version, "part of the picture", f["hits"],
+            f["n"] - f["hits"], f["false"], f["hours"], True,
+            "flashes composed onto real footage", digest, len(FLASH["report"]),
             today, "benchmarks/activity.py", "synthetic flashes of one or two frames")
     )  # fmt: skip
     out["minutes"] = round((time.time() - began) / 60, 1)
