@@ -38,6 +38,7 @@ class Occurrence(Value, frozen=True):
 
     `label` is a selector ("impulse", "enters:bench", …); `clips` are those that show it,
     `missed_by` those that were recording and show nothing; `findings` are the finding ids.
+    `may_hide`: so many more of its kind could lie unnoticed within it, even where it shows best.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Occurrence(Value, frozen=True):
     findings: tuple[str, ...]
     missed_by: tuple[str, ...] = ()
     score: float = 1.0
+    may_hide: int = 0
 
     @property
     def certain(self) -> bool:
@@ -126,18 +128,21 @@ def _count(claim: Claim, expects: Count, line: Timeline) -> Verdict:
     blind = line.watched(expects.label)
     n, low, high = expects.n, len(certain), len(found)
     told = f"{low} certain" + (f", {len(doubtful)} more in one clip only" if doubtful else "")
-    margin = Quantity(low, "events", low, high)
-    enough = low >= n and (expects.at_least or (low == high == n and not blind))
+    # A burst of fire may sound like one shot in a clip that still rings with the first.
+    hiding = sum(o.may_hide for o in found)
+    margin = Quantity(low, "events", low, high + hiding)
+    roar = f"{hiding} more could lie in the roar of those heard" if hiding else ""
+    enough = low >= n and (expects.at_least or (low == high == n and not blind + roar))
     if enough:
         if expects.window_s is not None and n > 1:
-            more = blind or ("others were heard in one clip only" if doubtful else "")
+            more = blind or roar or ("others were heard in one clip only" if doubtful else "")
             return _in_window(claim, expects.window_s, certain, n, told, more)
         return Verdict(claim, "supported", _ids(certain), _ids(doubtful), told, margin)
     if low > n and not expects.at_least:
         return Verdict(claim, "contradicted", (), _ids(certain), told, margin)
-    if high < n and not blind:
+    if high + hiding < n and not blind:
         return Verdict(claim, "contradicted", (), _ids(found), f"{told}; {n} claimed", margin)
-    why = f"{told}; {n} claimed" + (f"; {blind}" if blind else "")
+    why = _and(_and(f"{told}; {n} claimed", roar), blind)
     return Verdict(claim, "undecided", _ids(certain), _ids(doubtful), why, margin)
 
 

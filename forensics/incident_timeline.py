@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from forensics.events_impulses import FASTEST_S
 from forensics.incident_breaks import breaks_of, on_clock
 from forensics.incident_claims import Occurrence, Timeline
 from forensics.model import (
@@ -137,7 +138,9 @@ def _timeline(
             if place is not None:
                 for label in _labels(finding):
                     score = finding.observation.score
-                    heard.setdefault(label, []).append(_Row(place, name, finding.id, score))
+                    heard.setdefault(label, []).append(
+                        _Row(place, name, finding.id, score, _hidden(finding))
+                    )
     occurrences = [
         occurrence
         for label, rows in heard.items()
@@ -177,6 +180,13 @@ class _Row(NamedTuple):
     name: str
     finding: str
     score: float
+    may_hide: int = 0
+
+
+def _hidden(finding: Finding) -> int:
+    """How many more could lie in the roar of an impulse, one as soon after another as is fired."""
+    roar = finding.observation.measures.get("hidden")
+    return int(roar.value / 1000 / FASTEST_S) if roar is not None else 0
 
 
 def _merge(
@@ -212,4 +222,5 @@ def _merge(
             findings=tuple(row.finding for row in group),
             missed_by=tuple(sorted(watching - set(names))),
             score=max(row.score for row in group),
+            may_hide=min(row.may_hide for row in group),
         )

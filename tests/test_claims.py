@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from forensics.incident_claims import Occurrence, Timeline, judge
 from forensics.model import AtOnce, Before, Claim, Count, Expectation, Interval, Visible, Within
@@ -38,6 +39,17 @@ SHOTS = [_seen("impulse", t) for t in (10.0, 12.0, 15.0)]
 )  # fmt: skip
 def test_counting(n: int, at_least: bool, outcome: str) -> None:
     assert _outcome(Count("impulse", n, at_least), _line(*SHOTS)) == outcome
+
+
+def test_what_the_roar_of_a_shot_may_hide_is_not_denied() -> None:
+    burst = [structs.replace(SHOTS[0], may_hide=1), *SHOTS[1:]]
+    assert _outcome(Count("impulse", 3), _line(*burst)) == "undecided"
+    assert _outcome(Count("impulse", 4), _line(*burst)) == "undecided"
+    assert _outcome(Count("impulse", 3, at_least=True), _line(*burst)) == "supported"
+    assert _outcome(Count("impulse", 2), _line(*burst)) == "contradicted"
+    assert _outcome(Count("impulse", 5), _line(*burst)) == "contradicted"
+    said = judge(Claim("c", "text", "source", Count("impulse", 4)), _line(*burst))
+    assert said.margin is not None and said.margin.high == 4 and "roar" in said.reason
 
 
 def test_one_witness_among_several_is_only_possible() -> None:
