@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forensics.clip import check_unchanged
-from forensics.edits_merge import merge_levels, whole_span
+from forensics.edits_merge import merge_levels, repeats_pictures, whole_span
 from forensics.edits_phase import find_gop_phase_breaks
 from forensics.edits_power import measure_power
 from forensics.model import (
@@ -208,6 +208,9 @@ def find_edits(
             ]
         if why:
             absent[level.name] = why
+    if any(repeats_pictures(seen) for seen in observations):
+        observations = [seen for seen in observations if not _of_compression(seen)]
+        absent["compression"] = _REPEATED
     observations += also
     merged = merge_levels(observations, tolerance_s=tolerance_s)
     rates_of = {
@@ -231,6 +234,16 @@ def find_edits(
         # What one level alone saw is handed on unchanged, and so is that level's error rate.
         measured_as=lambda seen: rates_of.get(id(seen)),
     )  # fmt: skip
+
+
+_REPEATED = (
+    "not testable: pictures repeat to reach another frame rate, and their beat looks like an "
+    "older GOP's"
+)
+
+
+def _of_compression(seen: Observation) -> bool:
+    return isinstance(seen.what, Discontinuity) and seen.what.level == "compression"
 
 
 def _share(progress: Progress | None, number: int, count: int, name: str) -> Progress | None:

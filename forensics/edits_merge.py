@@ -20,7 +20,7 @@ from forensics.model import (
     clock_text,
 )
 
-__all__ = ["LEVELS", "coincide", "merge_levels", "rank_explanations"]
+__all__ = ["LEVELS", "coincide", "merge_levels", "rank_explanations", "repeats_pictures"]
 
 #: Levels that look at different traces: agreement between two of them is worth more than either.
 LEVELS = (
@@ -53,6 +53,25 @@ _WHOLE = frozenset(
 _LOSSY = frozenset(
     {"deletion", "stream-copy-cut", "pts-gap", "dropped-frames", "freeze", "doubled-frames"}
 )
+
+
+#: From this share of repeated pictures on, their beat is in the packet sizes, whatever else is.
+_REPEATS = 0.25
+
+
+def repeats_pictures(seen: Observation) -> bool:
+    """Whether pictures repeat so often and evenly that the sizes of packets beat with them.
+
+    What stands out at every third picture looks like an older GOP, and its phase jumps where a
+    picture came a moment early: of an older GOP nothing can be said there.
+    """
+    said = seen.what
+    if not isinstance(said, Discontinuity) or said.kind != "doubled-frames":
+        return False
+    frames, repeated = seen.measures.get("frames"), seen.measures.get("strength")
+    if frames is None or repeated is None or "frame: regular" not in said.supports:
+        return False
+    return repeated.value >= _REPEATS * frames.value
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from walkers import RATE, street
 
 from forensics import edits, open_clip, video
 from forensics.edits_make import plan_edits, write_clip
-from forensics.model import Discontinuity, Examination
+from forensics.edits_merge import repeats_pictures
+from forensics.model import Discontinuity, Examination, Observation, Quantity, Span
 from forensics.video_cadence import find_cadence
 
 
@@ -83,3 +85,24 @@ def test_frames_doubled_out_of_turn_are_no_cadence() -> None:
     even[200:320] *= 0.02
     assert find_cadence(even, 25.0) is not None
     assert find_cadence(np.full(600, 0.02), 25.0) is None
+
+
+def test_repeats_beat_in_packet_sizes_and_are_no_older_gop(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    played_at(tmp_path / "a.mp4", view, 30, np.arange(len(view)))
+    clip = open_clip(tmp_path / "a.mp4", metadata=False)
+    [repeats] = video.find_discontinuities(clip).observations
+    assert repeats_pictures(repeats)
+    beat = Observation(
+        Discontinuity("compression", "gop-phase-break", "inconclusive"), Span.of(2, 3), 0.8
+    )
+    examination = edits.find_edits(clip, levels=("frame",), also=[])
+    assert "compression" in examination.reason
+    assert any("beat" in part.reason for part in examination.coverage.not_testable)
+    assert not repeats_pictures(beat)
+    # One frame in ten that is late is a busy recorder: an older GOP still shows beside it.
+    few = msgspec.structs.replace(
+        repeats, measures=repeats.measures | {"strength": Quantity.exact(30, "")}
+    )
+    assert not repeats_pictures(few)
