@@ -198,54 +198,49 @@ def make_source(name: str, relative: str, work: Path, static: bool, foreign: str
     target.write_bytes(pickle.dumps(made))
 
 
-def make_fresh(name: str, work: Path) -> None:
-    """The edits of a source once more, at other places."""
-    target = work / f"{name} fresh.recipes"
-    if target.exists():
-        return
-    first = pickle.loads((work / f"{name}.recipes").read_bytes())[0]
-    exact = Fraction(first.rate_hz).limit_denominator(1001)
+def record_again(
+    name: str, work: Path, which: str, plans: list[tuple[str, Plan, str]], frames: NDArray[np.uint8]
+) -> None:
+    """Encode more edits of a source, as (edit, plan, name of the file), in the fresh profiles."""
+    rate_hz = rate_of(name, work)
+    exact, made = Fraction(rate_hz).limit_denominator(1001), []
+    for profile in FRESH_PROFILES:
+        for edit, plan, label in plans:
+            path = work / "clips" / f"{name} {label} {profile}.mp4"
+            write_clip(path, frames[:MOST_FRAMES], plan.order, exact, profile=profile)
+            seen = tuple(visibility(frames, plan, e) for e in plan.edits)
+            made.append(Recipe(name, edit, profile, rate_hz, plan, seen, path, True))
+    (work / f"{name} {which}.recipes").write_bytes(pickle.dumps(made))
+
+
+def rate_of(name: str, work: Path) -> float:
+    """Frames a second of a source made before."""
+    recipes: list[Recipe] = pickle.loads((work / f"{name}.recipes").read_bytes())
+    return recipes[0].rate_hz
+
+
+def make_more(name: str, work: Path) -> None:
+    """The edits of a source once more, at other places; and pictures held and then gone on with."""
     recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
     frames, _ = scan.read_stretch(recorded, 0, 1500)
-    shown, made = frames[:MOST_FRAMES], []
-    for profile in FRESH_PROFILES:
+    count, rate_hz = len(frames[:MOST_FRAMES]), rate_of(name, work)
+    if not (work / f"{name} fresh.recipes").exists():
+        plans = []
         for edit in FRESH:
             kind, length_s = EDITS[edit]
             seed = FRESH_SEED + len(name) + len(edit)
-            plan = plan_edits(kind, len(shown), first.rate_hz, length_s=length_s, gap_s=3.0,
-                              seed=seed)  # type: ignore[arg-type]  # fmt: skip
-            if not plan.edits:
-                continue
-            path = work / "clips" / f"{name} fresh {edit} {profile}.mp4"
-            write_clip(path, shown, plan.order, exact, profile=profile)
-            seen = tuple(visibility(frames, plan, e) for e in plan.edits)
-            made.append(Recipe(name, edit, profile, first.rate_hz, plan, seen, path, True))
-    target.write_bytes(pickle.dumps(made))
-
-
-def make_held(name: str, work: Path) -> None:
-    """Pictures held and then gone on with: a recorder that waited, or time stretched."""
-    target = work / f"{name} held.recipes"
-    if target.exists():
-        return
-    first = pickle.loads((work / f"{name}.recipes").read_bytes())[0]
-    exact = Fraction(first.rate_hz).limit_denominator(1001)
-    recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
-    frames, _ = scan.read_stretch(recorded, 0, 1500)
-    shown, made = frames[:MOST_FRAMES], []
-    plan = plan_edits("freeze", len(shown), first.rate_hz, length_s=HELD_S, gap_s=3.0,
-                      seed=HELD_SEED + len(name))  # fmt: skip
-    order = plan.order.copy()
-    for edit in plan.edits:
-        # What the freeze had swallowed is shown after it; the rest moves back.
-        order[edit.last :] -= edit.last - edit.first - 1
-    plan = Plan(order, plan.edits)
-    for profile in FRESH_PROFILES:
-        path = work / "clips" / f"{name} held {profile}.mp4"
-        write_clip(path, shown, plan.order, exact, profile=profile)
-        seen = tuple(visibility(frames, plan, e) for e in plan.edits)
-        made.append(Recipe(name, "held 0.6 s", profile, first.rate_hz, plan, seen, path, True))
-    target.write_bytes(pickle.dumps(made))
+            plan = plan_edits(kind, count, rate_hz, length_s=length_s, gap_s=3.0, seed=seed)  # type: ignore[arg-type]
+            if plan.edits:
+                plans.append((edit, plan, f"fresh {edit}"))
+        record_again(name, work, "fresh", plans, frames)
+    if not (work / f"{name} held.recipes").exists():
+        seed = HELD_SEED + len(name)
+        plan = plan_edits("freeze", count, rate_hz, length_s=HELD_S, gap_s=3.0, seed=seed)
+        order = plan.order.copy()
+        for held in plan.edits:
+            # What the freeze had swallowed is shown after it; the rest moves back.
+            order[held.last :] -= held.last - held.first - 1
+        record_again(name, work, "held", [("held 0.6 s", Plan(order, plan.edits), "held")], frames)
 
 
 def measure_source(label: str, work: Path) -> list[Sample]:
@@ -295,9 +290,8 @@ def main() -> None:
             foreign = STATIC[names[(number + 3) % len(names)]]
             make_source(name, relative, work, True, foreign)
             measure_source(name, work)
-            make_fresh(name, work)
+            make_more(name, work)
             measure_source(f"{name} fresh", work)
-            make_held(name, work)
             measure_source(f"{name} held", work)
     for name, relative in NEGATIVES.items():
         if not only or only & {name, "negatives"}:

@@ -8,7 +8,6 @@ sequence, the GOP clock of MPEG-1/2/4. The detectors here are functions of the h
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -361,9 +360,3 @@ def joined_trace(table: SliceTable, muxer: str) -> Literal["", "in-band", "inser
     units = [table.units.get(row, ()) for row in starts]
     late = any(6 in u and 7 in u and u.index(6) < u.index(7) for u in units)
     return "inserted" if late else "in-band"
-
-
-def encoder_of(said: str) -> str:
-    """The encoder's name out of what it wrote into the stream."""
-    match = re.match(r"(x26[45] - core \d+|x265 \(build \d+\)|[A-Za-z][\w .-]{2,40})", said)
-    return match.group(1) if match else said[:40]
