@@ -185,7 +185,7 @@ def _flashes(clip: Clip, progress: Progress | None) -> tuple[tuple[Observation, 
 
 @method(
     "sound-events",
-    version="4",
+    version="5",
     references=(
         "Maher: Principles of Forensic Audio Analysis, Springer 2018, ch. on gunshot acoustics",
         "SWGDE Best Practices for Forensic Audio (08-A-001)",
@@ -200,7 +200,7 @@ def find_events(
     Candidates are where twelve bands rise together within 16 ms, each rise divided by how much
     that band rises anyway around there. Small fitted trees weigh measurements of each (rise at 1
     to 96 ms, level over what is loud in the 40 s around, decay, flatness, pitch), then, in a second
-    round, what was said of its neighbours: shots come in volleys. What follows a stronger impulse
+    round that may only take away, what was said of its neighbours. What follows a stronger impulse
     within 0.4 s and is 4 dB softer is taken for its echo.
 
     Parameters
@@ -326,7 +326,7 @@ def find_events(
     )  # fmt: skip
 
 
-@method("sound-events-power", version="3")
+@method("sound-events-power", version="4")
 def measure_power(
     clip: Clip, *, level_db: tuple[float, ...] = (20.0, 10.0, 0.0), trials: int = 60, seed: int = 1,
     minimum_score: float = 0.5, max_s: float = 600.0, progress: Progress | None = None,

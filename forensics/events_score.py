@@ -1,9 +1,9 @@
 """The score of candidates for impulses: two rounds of small fitted trees.
 
 The first round weighs what was measured of each candidate by itself. The second sees what the first
-said of its neighbours: a shot heard clearly speaks for the softer ones like it beside it, which
-the first round takes for a drum, and against its own echo. Pure functions of arrays; the trees
-are in ``forensics/data/impulse_score.json``, fitted by ``benchmarks/events_fit.py``.
+said of its neighbours and may only take away: one of many alike is a drum, and what follows a shot
+is its echo. Pure functions of arrays; the trees are in ``forensics/data/impulse_score.json``,
+fitted by ``benchmarks/events_fit.py``.
 """
 
 from __future__ import annotations
@@ -185,5 +185,8 @@ def score_candidates(
     rounds = score or _shipped()
     first = rounds.first.logit(features)
     second = rounds.second.logit(company_features(hops, features, first))
+    # Neighbours may speak against a candidate, not for it: beside one shot, a machine's beat or
+    # the seam of a loop would become others.
+    second = np.minimum(second, first)
     answer: Floats = (1 / (1 + np.exp(-second))).astype(np.float32)
     return answer
