@@ -34,6 +34,11 @@ __all__ = ["LEVEL_METHODS", "find_edits", "find_gop_phase_breaks", "measure_powe
 
 #: How the artefact is called that holds one level's examination.
 _LABEL = "examination of the "
+#: Why an older GOP is not looked for where `repeats_pictures`.
+_REPEATED = (
+    "not testable: pictures repeat to reach another frame rate, and their beat looks like an "
+    "older GOP's"
+)
 
 
 @dataclass(frozen=True)
@@ -234,12 +239,6 @@ def find_edits(
         # What one level alone saw is handed on unchanged, and so is that level's error rate.
         measured_as=lambda seen: rates_of.get(id(seen)),
     )  # fmt: skip
-
-
-_REPEATED = (
-    "not testable: pictures repeat to reach another frame rate, and their beat looks like an "
-    "older GOP's"
-)
 
 
 def _of_compression(seen: Observation) -> bool:

@@ -124,15 +124,24 @@ def find_possible(candidates: Candidates, *, separation_s: float = 0.05) -> Floa
     """
     import numpy as np
 
-    keep: list[int] = []
-    for index in np.argsort(-candidates.scores, kind="stable"):
-        if candidates.scores[index] < POSSIBLE:
-            break
-        here = candidates.hops[index]
-        if all(abs(int(candidates.hops[k] - here)) * HOP_S >= separation_s for k in keep):
-            keep.append(int(index))
+    keep = _best_apart(candidates.hops, candidates.scores, POSSIBLE, separation_s)
     times: Floats = (np.sort(candidates.hops[keep]) * HOP_S).astype(np.float32)
     return times
+
+
+def _best_apart(
+    hops: NDArray[np.int64], scores: Floats, least: float, separation_s: float
+) -> list[int]:
+    """Indices, best first, of what scores `least` or more and has no better one too close by."""
+    import numpy as np
+
+    keep: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if scores[index] < least:
+            break
+        if all(abs(int(hops[k]) - int(hops[index])) * HOP_S >= separation_s for k in keep):
+            keep.append(int(index))
+    return keep
 
 
 def bound_count(found: list[Impulse], possible: int) -> tuple[int, int]:
@@ -154,15 +163,7 @@ def select_candidates(
     Of two closer than `separation_s` the better scored counts; what follows a stronger one within
     0.4 s and is 4 dB softer is its echo.
     """
-    import numpy as np
-
-    keep: list[int] = []
-    for index in np.argsort(-scores, kind="stable"):
-        if scores[index] < minimum_score:
-            break
-        near = [k for k in keep if abs(int(hops[k]) - int(hops[index])) * HOP_S < separation_s]
-        if not near:
-            keep.append(int(index))
+    keep = _best_apart(hops, scores, minimum_score, separation_s)
     loud = FEATURES.index("above_median_db")
     keep = [
         k for k in keep
