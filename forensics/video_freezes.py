@@ -94,9 +94,9 @@ def find_freezes(
             last + around, len(diff)))  # fmt: skip
         before, after = diff[near[~fresh[near]]], diff[far[~fresh[far]]]
         inside = float(np.mean(diff[first:last]))
-        beside = np.concatenate([near, far])
-        moves = peak is None or float(np.percentile(peak[beside], 75)) >= LEAST_PEAK
-        if len(before) < 3 or len(after) < 3 or not moves:
+        # Where the whole clip stands still there is nothing beside.
+        few = len(before) < 3 or len(after) < 3
+        if few or not (peak is None or _moves(peak[np.concatenate([near, far])])):
             still.append((first, last))
             continue
         outside = min(float(np.median(before)), float(np.median(after)))
@@ -119,6 +119,13 @@ def find_freezes(
         else:
             still.append((first, last))
     return freezes, still
+
+
+def _moves(peak: NDArray[np.float64]) -> bool:
+    """Whether more than noise moves in these frames."""
+    import numpy as np
+
+    return float(np.percentile(peak, 75)) >= LEAST_PEAK
 
 
 def _sudden(peak: NDArray[np.float64], first: int, last: int) -> bool:
