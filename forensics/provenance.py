@@ -8,13 +8,15 @@ its last line or a truncation: the head hash leaves the file, into the appendix 
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 import inspect
+import os
 import platform
+import sys
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from importlib import metadata
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
@@ -126,11 +128,16 @@ class Method(msgspec.Struct, frozen=True):
 def software() -> dict[str, str]:
     """Versions of what computes: Python, this library, and the packages that do arithmetic."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in ("forensics", *_PACKAGES):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    # The folders that pip leaves say it in their names; importlib.metadata reads the same after a
+    # mail parser is loaded, which takes as long as a second of video.
+    wanted = {name.replace("-", "_"): name for name in ("forensics", *_PACKAGES)}
+    for folder in sys.path:
+        with contextlib.suppress(OSError):
+            for entry in os.listdir(folder or "."):
+                name, _, rest = entry.partition("-")
+                version, dot, kind = rest.rpartition(".")
+                if dot and kind in ("dist-info", "egg-info") and name.lower() in wanted:
+                    found.setdefault(wanted[name.lower()], version.partition("-")[0])
     return found
 
 

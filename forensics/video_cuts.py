@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from forensics.video_light import middle
 from forensics.video_measure import largest_around
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def same_view(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     if _correlation(one, other) > SAME_VIEW:
         return True
     a, b = one.astype(np.float32), other.astype(np.float32)
-    return _shared(a - np.median(a), b - np.median(b)) > SAME_SHARE
+    return _shared(a - middle(a.ravel()), b - middle(b.ravel())) > SAME_SHARE
 
 
 def same_place(thumbs: NDArray[np.uint8], at: int, rate_hz: float) -> bool:
@@ -120,8 +121,8 @@ def same_place(thumbs: NDArray[np.uint8], at: int, rate_hz: float) -> bool:
     sides = thumbs[max(0, at - reach) : at : stride], thumbs[at : at + reach : stride]
     if not len(sides[0]) or not len(sides[1]):
         return False
-    one, other = (np.median(side, axis=0).astype(np.float32) for side in sides)
-    return _shared(one - np.median(one), other - np.median(other)) > SAME_PLACE
+    one, other = (middle(np.moveaxis(side, 0, -1)).astype(np.float32) for side in sides)
+    return _shared(one - middle(one.ravel()), other - middle(other.ravel())) > SAME_PLACE
 
 
 def _shared(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
@@ -200,7 +201,7 @@ def _flatness(thumb: NDArray[np.uint8]) -> float:
     """Share of the picture within six grey levels of its median: a caption may stay."""
     import numpy as np
 
-    return float((np.abs(thumb.astype(float) - np.median(thumb)) <= 6).mean())
+    return float((np.abs(thumb.astype(float) - middle(thumb.ravel())) <= 6).mean())
 
 
 def _is_flat(thumb: NDArray[np.uint8], beside: NDArray[np.uint8]) -> bool:
@@ -209,7 +210,7 @@ def _is_flat(thumb: NDArray[np.uint8], beside: NDArray[np.uint8]) -> bool:
 
     if _flatness(thumb) >= 0.9:
         return True
-    if 48 < np.median(thumb) < 208:
+    if 48 < middle(thumb.ravel()) < 208:
         return False
     here, there = (np.percentile(t, (5, 95)) for t in (thumb, beside))
     return float(here[1] - here[0]) < min(40.0, 0.3 * float(there[1] - there[0]))

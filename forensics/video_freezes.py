@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from forensics.video_light import middle, percentile
 from forensics.video_measure import largest_around
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def find_freezes(
     least = max(3, round(least_s * rate_hz))
     around = max(3, round(rate_hz))
     moving = diff[1:][diff[1:] > 0.02]
-    typical = float(np.median(moving)) if len(moving) else 0.0
+    typical = float(middle(moving)) if len(moving) else 0.0
     quiet = diff <= max(0.03, 0.08 * typical)
     quiet[0] = False
     # One key frame may freshen a frozen picture without moving it.
@@ -94,17 +95,18 @@ def find_freezes(
             last + around, len(diff)))  # fmt: skip
         before, after = diff[near[~fresh[near]]], diff[far[~fresh[far]]]
         inside = float(np.mean(diff[first:last]))
-        beside = np.concatenate([near, far])
-        moves = peak is None or float(np.percentile(peak[beside], 75)) >= LEAST_PEAK
-        if len(before) < 3 or len(after) < 3 or not moves:
+        # Where the whole clip stands still there is nothing beside.
+        few = len(before) < 3 or len(after) < 3
+        moves = few or peak is None or percentile(peak[np.r_[near, far]], 75) >= LEAST_PEAK
+        if few or not moves:
             still.append((first, last))
             continue
-        outside = min(float(np.median(before)), float(np.median(after)))
+        outside = min(float(middle(before)), float(middle(after)))
         contrast = (outside + 0.01) / (inside + 0.01)
         # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
-        quietest = min(float(np.percentile(before, 20)), float(np.percentile(after[1:], 20)) if
+        quietest = min(percentile(before, 20), percentile(after[1:], 20) if
                        len(after) > 1 else 0.0)  # fmt: skip
-        typical_here = float(np.median(np.concatenate([before, after])))
+        typical_here = float(middle(np.concatenate([before, after])))
         coded = bool(fresh[max(0, first - FRESH_BEFORE) : first].any())
         held = not coded and (cells is None or _goes_on(cells, first, last))
         leap = _leap(diff, fresh, last, after, typical_here)
@@ -127,13 +129,12 @@ def _sudden(peak: NDArray[np.float64], first: int, last: int) -> bool:
     Who walks out is seen less and less, who walks in more and more. Light comes and goes at once,
     but light changes all cells alike, and `peak` is what stands out of them.
     """
-    import numpy as np
 
-    full = float(np.median(peak[max(1, first - 8) : max(2, first - 2)]))
+    full = float(middle(peak[max(1, first - 8) : max(2, first - 2)]))
     stop = peak[max(1, first - 5) : first + 1]
     stops = bool(((stop[:-1] >= max(SURE_PEAK, 0.5 * full)) & (stop[1:] <= 0.3 * stop[:-1])).any())
     later = peak[last + 3 : last + 9]
-    again = max(full, float(np.median(later)) if len(later) else 0.0)
+    again = max(full, float(middle(later)) if len(later) else 0.0)
     return stops or float(peak[last : last + 3].max(initial=0.0)) >= 0.8 * again
 
 
@@ -153,7 +154,7 @@ def _leap(
     if len(after) <= 5 or not len(end):
         return 0.0
     leap = float(diff[end].max())
-    return leap / max(0.05, float(np.median(after[3:9]))) if leap >= typical else 0.0
+    return leap / max(0.05, float(middle(after[3:9]))) if leap >= typical else 0.0
 
 
 def _at_once(before: NDArray[np.float64], after: NDArray[np.float64], typical: float) -> bool:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forensics.video_light import middle
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["codes_only", "find_fresh"]
+__all__ = ["codes_only", "find_fresh", "quiet_keys"]
 
 #: Distances of older key pictures that are tried, in frames.
 SHORTEST, LONGEST = 5, 300
@@ -27,6 +29,14 @@ AS_USUAL = 1.6
 NEIGHBOURS = 6
 #: Frames worked on at a time.
 CHUNK = 8192
+
+
+def quiet_keys(key: NDArray[np.bool_], peak: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Key pictures that change so little that their coding does it, whatever is usual.
+
+    `codes_only` is true of each of them: they need no second look.
+    """
+    return key & (peak < FRESH_LEVELS)
 
 
 def find_fresh(
@@ -44,7 +54,7 @@ def find_fresh(
     """
     import numpy as np
 
-    fresh: NDArray[np.bool_] = key & (peak < FRESH_LEVELS)
+    fresh = quiet_keys(key, peak)
     at = np.flatnonzero(key)
     if len(at) >= 3:
         gaps = np.diff(at)
@@ -64,8 +74,9 @@ def _older(key: NDArray[np.bool_], detail: NDArray[np.float64]) -> NDArray[np.bo
     pulse = np.empty(count)
     for low in range(0, count, CHUNK):
         rows = np.arange(low, min(count, low + CHUNK))
-        beside = [level[(rows - k) % count] for k in (-3, -2, -1, 1, 2, 3)]
-        pulse[rows] = np.clip(level[rows] - np.median(beside, axis=0), -1.0, 2.0)
+        away = np.array((-3, -2, -1, 1, 2, 3))
+        beside = level[(rows[:, None] - away) % count]
+        pulse[rows] = np.clip(level[rows] - middle(beside), -1.0, 2.0)
     pulse[:4] = pulse[-4:] = pulse[key] = 0.0
     size = float(pulse.std()) + 1e-6
     best, period, phase = 0.0, 0, 0
@@ -110,7 +121,7 @@ def codes_only(
         beside = np.r_[max(1, t - 3) : t, t + 1 : min(len(peak), t + 4)]
         small = peak[t] < FRESH_LEVELS
         usual = len(others) >= 2 and all(
-            series[t] <= AS_USUAL * np.median(series[others]) + series[beside].max()
+            series[t] <= AS_USUAL * middle(series[others]) + series[beside].max()
             for series in (detail, peak)
         )
         only[row] = small or usual

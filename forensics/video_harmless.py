@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forensics.video_light import strongest, without_light
+from forensics.video_light import middle, percentile, strongest, without_light
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,8 @@ EDGE_SHARE = 0.8
 #: Where other light explains a step, less than this share of its strongest part is left; where
 #: figures moved, two thirds and more were.
 LIGHT_LEAVES = 0.55
+#: Pictures worked on at a time.
+CHUNK = 512
 #: A held picture changes by less grey levels than this, and by less than this share of the steps
 #: around it, which are at least so large: in a still view nothing tells a picture that is held.
 HELD_LEVELS, HELD_SHARE, HELD_MOVES = 0.15, 0.15, 0.3
@@ -43,14 +45,19 @@ def at_the_edge(share: NDArray[np.float64]) -> NDArray[np.bool_]:
     return share > EDGE_SHARE
 
 
-def only_light(thumbs: NDArray[np.uint8], frame: int) -> bool:
-    """A lamp, a gain or a beat: what changed with this frame is the light on what stood there."""
+def only_light(thumbs: NDArray[np.uint8], frames: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """A lamp, a gain or a beat: what changed with a frame is the light on what stood there."""
     import numpy as np
 
-    one, other = thumbs[frame - 1 : frame], thumbs[frame : frame + 1]
-    change = other.astype(np.float32) - one
-    whole = float(strongest(change - np.median(change))[0])
-    return float(strongest(without_light(one, other))[0]) < LIGHT_LEAVES * whole
+    light = np.empty(len(frames), dtype=bool)
+    for low in range(0, len(frames), CHUNK):
+        some = frames[low : low + CHUNK]
+        one, other = thumbs[some - 1], thumbs[some]
+        change = (other.astype(np.float32) - one).reshape(len(some), -1)
+        whole = strongest(change - middle(change)[:, None]).astype(np.float64)
+        left = strongest(without_light(one, other)).astype(np.float64)
+        light[low : low + CHUNK] = left < LIGHT_LEAVES * whole
+    return light
 
 
 def was_held(
@@ -81,7 +88,7 @@ def was_held(
     moving = near[near >= HELD_MOVES]
     if len(moving) < reach // 2:
         return False
-    held = near < min(HELD_LEVELS, HELD_SHARE * float(np.median(moving)))
+    held = near < min(HELD_LEVELS, HELD_SHARE * float(middle(moving)))
     late = 0
     while late < at and held[at - 1 - late]:
         late += 1
@@ -92,7 +99,7 @@ def was_held(
     shown = np.flatnonzero(~held)
     per_frame = near[shown[1:]] / np.diff(shown)
     others = per_frame[shown[1:] != at]
-    return bool(near[at] / (late + 1) <= HELD_STEPS * float(np.percentile(others, 75)))
+    return bool(near[at] / (late + 1) <= HELD_STEPS * percentile(others, 75))
 
 
 def came_back(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
@@ -107,8 +114,10 @@ def came_back(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
         if not inside:
             return np.inf
         change = thumbs[inside].astype(np.float32) - thumbs[one]
-        change -= np.median(change, axis=(1, 2), keepdims=True)
-        flat = np.sort(np.abs(change).reshape(len(inside), -1), axis=1)
+        flat = change.reshape(len(inside), -1)
+        flat -= middle(flat)[:, None]
+        np.abs(flat, out=flat)
+        flat.sort(axis=1)
         return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
 
     reach = max(4, round(OVER_S * rate_hz))
@@ -134,8 +143,8 @@ def was_knocked(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
     after = thumbs[frame + reach // 2 : frame + reach]
     if not len(after):
         return False
-    rest = np.median(before, axis=0).astype(np.uint8)
-    then = np.median(after, axis=0).astype(np.uint8)
+    rest = middle(np.moveaxis(before, 0, -1)).astype(np.uint8)
+    then = middle(np.moveaxis(after, 0, -1)).astype(np.uint8)
     return _shift(rest, then)[0] < BACK_PX
 
 
@@ -145,7 +154,7 @@ def _shift(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[float, flo
 
     first, second = one.astype(np.float32), other.astype(np.float32)
     change = second - first
-    change -= np.median(change)
+    change -= middle(change.ravel())
     down, across = np.gradient((first + second) / 2)
     slopes, wanted = np.stack([across.ravel(), down.ravel()], axis=1), change.ravel()
     weight: NDArray[Any] = np.ones(len(wanted), np.float32)
@@ -158,7 +167,7 @@ def _shift(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[float, flo
             scaled.T @ scaled + 1e-3 * np.eye(2, dtype=np.float32), scaled.T @ (wanted * weight)
         )
         rest = wanted - slopes @ move
-        size = 3 * (float(np.median(np.abs(rest))) + 0.5)
+        size = 3 * (float(middle(np.abs(rest))) + 0.5)
         weight = 1 / np.sqrt(1 + (rest / size) ** 2)
     left = float(np.abs(rest).sum() / (np.abs(wanted).sum() + 1e-6))
     return float(np.hypot(*move)), left

@@ -17,6 +17,7 @@ from forensics.video_cuts import find_shots, same_place, same_structure, same_vi
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
 from forensics.video_harmless import came_back, was_held
+from forensics.video_light import middle
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
@@ -137,7 +138,9 @@ def judge_clip(
     found = _doubt_the_periodic(found)
     for seen in found:
         taken.update(seen.boundaries)
-    for frame in [f for f in odds if came_back(thumbs, f, rate_hz)]:
+    # Of a step too weak to be said, nobody asks whether it came back.
+    said = min(WEAK, least_score)
+    for frame in [f for f, s in odds.items() if s >= said and came_back(thumbs, f, rate_hz)]:
         del odds[frame]
     # What stands out right beside a boundary already named is part of it.
     named = _around(taken, max(4, round(rate_hz / 6)), count)
@@ -355,7 +358,7 @@ def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen
     if not len(doubles):
         return []
     gaps = np.diff(doubles)
-    regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.6
+    regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - middle(gaps)) <= 1)) > 0.6
     supports = ("doubled frame", "regular" if regular else "irregular")
     return [
         Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1,

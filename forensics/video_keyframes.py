@@ -223,7 +223,7 @@ def find_keyframes(
     if key_frames_only:
         rate = float(clip.video.frame_rate or 25) if clip.video else 25.0
         with one_thread():
-            measured = scan(clip, [FrameRows(rate)], keys_only=True, progress=progress)
+            measured = scan(clip, [FrameRows(rate, look=False)], keys_only=True, progress=progress)
         ordinals = measured.columns["ordinal"].astype(int).tolist()
     else:
         measured = measure_frames(clip, progress=progress)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.model import Clip, Progress
 from forensics.scan import Measurements, View, measurements, one_thread, scan, video_stream
+from forensics.video_fresh import quiet_keys
 from forensics.video_kept import Packed
+from forensics.video_light import middle
 from forensics.video_look import (
     CELLS_WIDE,
     SECOND_LOOK,
@@ -68,7 +70,7 @@ def frame_rate_hz(pts_s: NDArray[np.float64], declared: Fraction | None = None) 
     steps = np.diff(pts_s)
     steps = steps[steps > 0]
     if len(steps):
-        return float(1.0 / np.median(steps))
+        return float(1.0 / middle(steps))
     return float(declared) if declared else 25.0
 
 
@@ -120,8 +122,9 @@ class FrameRows:
 
     columns = _COLUMNS
 
-    def __init__(self, rate_hz: float = 25.0) -> None:
+    def __init__(self, rate_hz: float = 25.0, *, look: bool = True) -> None:
         self._window = window_frames(rate_hz)
+        self._look = look
         self._previous: tuple[Any, ...] | None = None
         self._level: float | None = None
         self._thumbs = Packed()
@@ -129,6 +132,7 @@ class FrameRows:
         self._shape = (0, 0)
         self._grid = (0, 0)
         self._detail, self._peak = array("d"), array("d")
+        self._key = bytearray()
         self._looked: dict[int, tuple[float, ...]] = {}
         self._count = 0
         self._buffer: NDArray[np.uint8] | None = None
@@ -178,6 +182,7 @@ class FrameRows:
         self._level = level
         self._detail.append(row_detail)
         self._peak.append(row_peak)
+        self._key.append(view.key)
         self._count += 1
         return (
             absolute, row_detail, row_peak, shift, level, float(deviation[0, 0]),
@@ -204,7 +209,7 @@ class FrameRows:
         """Look again at what stands out among the frames up to `before` not judged yet."""
         import numpy as np
 
-        if self._grey is None or before <= self._judged:
+        if self._grey is None or before <= self._judged or not self._look:
             return
         frames = np.arange(self._judged, before)
         out = set(frames[self._stand_out(frames)].tolist())
@@ -234,6 +239,7 @@ class FrameRows:
 
         reach, peak = self._window, np.frombuffer(self._peak)
         possible = (frames >= 3) & (self._count - frames >= 4) & (peak[frames] >= LOOK_LEAST)
+        possible &= ~quiet_keys(np.frombuffer(self._key, np.bool_)[frames], peak[frames])
         found = np.zeros(len(frames), bool)
         if not possible.any():
             return found

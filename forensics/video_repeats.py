@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from forensics.video_light import without_light
+from forensics.video_light import middle, without_light
 
 if TYPE_CHECKING:
     from typing import Any
@@ -137,7 +137,7 @@ def find_repeats(
     sample = np.linspace(step, count - 1, min(count - step, 400)).astype(np.int64)
     moves = _motion(thumbs, sample, step)
     # Pixels of noise add up over a thumbnail: below this nothing can be told to move.
-    floor = max(2.0 * thumbs[0].size, 3.0 * float(np.median((moves**2).sum(axis=1))) * 0.05)
+    floor = max(2.0 * thumbs[0].size, 3.0 * float(middle((moves**2).sum(axis=1))) * 0.05)
     axes = _principal(moves)
     points = np.empty((count, axes.shape[1]), np.float32)
     energy = np.empty(count, np.float32)
@@ -426,18 +426,18 @@ def _edges(
     for at in range(low, high, CHUNK):
         end = min(high, at + CHUNK)
         change = thumbs[at:end].astype(np.float32) - thumbs[at + lag : end + lag]
-        change -= np.median(change, axis=(1, 2), keepdims=True)
-        flat = np.abs(change).reshape(end - at, -1)
+        flat = change.reshape(end - at, -1)
+        flat = np.abs(flat - middle(flat)[:, None])
         top = np.partition(flat, flat.shape[1] - few, axis=1)[:, -few:]
         strongest[at - low : end - low] = top.mean(axis=1)
     core_low, core_high = first - low, max(first - low + 2, last - step - low)
     core = strongest[core_low:core_high]
-    limit = 1.5 * float(np.median(core)) + 2.0
-    middle = core_low + int(np.argmin(core))
+    limit = 1.5 * float(middle(core)) + 2.0
+    lowest = core_low + int(np.argmin(core))
     bad = strongest > limit
-    before, after = np.flatnonzero(bad[:middle]), np.flatnonzero(bad[middle:])
+    before, after = np.flatnonzero(bad[:lowest]), np.flatnonzero(bad[lowest:])
     begin = low + (int(before[-1]) + 1 if len(before) else 0)
-    finish = low + middle + int(after[0]) if len(after) else high
+    finish = low + lowest + int(after[0]) if len(after) else high
     return begin, finish
 
 

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from forensics.video_light import strongest, without_light
+from forensics.video_light import middle, strongest, without_light
 from forensics.video_repeats import CHUNK, COMPONENTS, Effort, Repeat, Repeats
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _follow(
     start = seam if way > 0 else seam - 1
     outside = seam - 1 if way > 0 else seam
     own = _apart(thumbs, start + way * np.arange(least), lag)
-    level = float(np.median(own))
+    level = float(middle(own))
     if level > MOST_APART or own.max() > 2 * level + 3:
         return None
     beyond = float(_apart(thumbs, np.array([outside]), lag)[0])
@@ -259,7 +259,7 @@ def _follow(
     beside = np.min([_apart(thumbs, frames, lag + away) for away in BESIDE], axis=0)
     near = beside[:SEAM_FRAMES] if way > 0 else beside[-SEAM_FRAMES:]
     near = near[np.isfinite(near)]
-    if len(near) and beyond < SEAM_SHARE * float(np.median(near)):
+    if len(near) and beyond < SEAM_SHARE * float(middle(near)):
         return None
     telling = np.isfinite(beside) & (beside > TELLING * own) & (beside > own + TELLING_LEVELS)
     if telling.sum() < max(TELLING_FRAMES, round(TELLING_S * rate_hz)):

@@ -10,7 +10,6 @@ explain; the fresh key frames that encoders put in regularly are held against ea
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from forensics.errors import RecordInvalid
 from forensics.model import from_json
 from forensics.video_fresh import codes_only, find_fresh
 from forensics.video_harmless import at_the_edge, only_light, was_knocked
+from forensics.video_light import middle
 from forensics.video_measure import SECOND_LOOK, largest_around, window_frames
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ ALL_OVER = -1.2
 MOVED_WHOLE = 0.5
 #: Seconds over which the empty view is taken, for telling who stands in it.
 BACKGROUND_S = 10.0
+#: Candidates worked on at a time.
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def _harmless(
     fresh = find_fresh(measured.key, columns["detail"], columns["peak"])
     known = codes_only(fresh, measured.key, columns["detail"], columns["peak"], frames)
     known |= at_the_edge(_edge(measured.planes["cells"], frames))
-    for row in np.flatnonzero(~known):
-        known[row] = only_light(thumbs, int(frames[row]))
+    left = np.flatnonzero(~known)
+    known[left] = only_light(thumbs, frames[left])
     # Only where motion fills the view can it be the view that moved.
     for row in np.flatnonzero(~known & (columns["flow_area"][frames] > MOVED_WHOLE)):
         known[row] = was_knocked(thumbs, int(frames[row]), rate_hz)
@@ -140,12 +142,16 @@ def _beside_third(
     """Against the third largest of the steps around: one other sudden frame hides nothing."""
     import numpy as np
 
-    ratio = np.zeros(len(frames))
-    for row, t in enumerate(frames):
-        low, high = max(1, t - reach), t + reach + 1
-        around = np.concatenate([series[low : max(low, t - 1)], series[t + 2 : high], np.zeros(3)])
-        third = float(np.partition(around, len(around) - 3)[-3])
-        ratio[row] = np.log((series[t] + 0.3) / (third + 0.3))
+    away = np.r_[-reach:-1, 2 : reach + 1]
+    ratio = np.empty(len(frames))
+    for low in range(0, len(frames), CHUNK):
+        some = frames[low : low + CHUNK]
+        at = some[:, None] + away
+        # Where there is no frame, there is no rival.
+        around = np.where((at >= 1) & (at < len(series)), series[at % len(series)], 0.0)
+        around.partition(around.shape[1] - 3, axis=1)
+        third = np.maximum(around[:, -3], 0.0)
+        ratio[low : low + CHUNK] = np.log((series[some] + 0.3) / (third + 0.3))
     return ratio
 
 
@@ -153,13 +159,9 @@ def _ceases(detail: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[n
     """How much more moves in the five steps on one side than in the five on the other."""
     import numpy as np
 
-    apart = np.zeros(len(frames))
-    for row, t in enumerate(frames):
-        before, after = detail[max(1, t - 5) : t], detail[t + 1 : t + 6]
-        if len(before) and len(after):
-            ratio = (np.median(before) + 0.3) / (np.median(after) + 0.3)
-            apart[row] = abs(float(np.log(ratio)))
-    return apart
+    steps = np.arange(1, CONTEXT)
+    before, after = (middle(detail[frames[:, None] + way * steps]) for way in (-1, 1))
+    return np.abs(np.log((before + 0.3) / (after + 0.3)))
 
 
 def _cells(
@@ -182,7 +184,7 @@ def _cells(
         top[row] = np.sort(ratio, axis=None)[-4:].mean()
         many[row] = float(now[ratio > 0.3].sum() / (now.sum() + 1.0))
         strongest = float(np.sort(now, axis=None)[-3:].mean())
-        even[row] = float(np.log((np.median(now) + 0.2) / (strongest + 0.2)))
+        even[row] = float(np.log((middle(now.ravel()) + 0.2) / (strongest + 0.2)))
     return top, many, even
 
 
@@ -200,11 +202,10 @@ def _continues(detail: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArra
     """How much moves on the quieter side of the step, beside the step itself."""
     import numpy as np
 
-    ratio = np.zeros(len(frames))
-    for row, t in enumerate(frames):
-        sides = np.median(detail[t - 3 : t]), np.median(detail[t + 1 : t + 4])
-        ratio[row] = np.log((min(sides) + 0.3) / (detail[t] + 0.3))
-    return ratio
+    steps = np.arange(1, 4)
+    before, after = (middle(detail[frames[:, None] + way * steps]) for way in (-1, 1))
+    quieter: NDArray[np.float64] = np.minimum(before, after)
+    return np.log((quieter + 0.3) / (detail[frames] + 0.3))
 
 
 def _inner(
@@ -223,27 +224,40 @@ def _inner(
             # One empty view serves a stretch: the median of what was there around it.
             block = int(t // reach)
             low, high = max(0, (block - 1) * reach), (block + 2) * reach
-            empty = np.median(thumbs[low : high : max(1, reach // 16)], axis=0).astype(np.float32)
+            around = thumbs[low : high : max(1, reach // 16)]
+            empty = middle(np.moveaxis(around, 0, -1)).astype(np.float32)
         four = thumbs[t - 2 : t + 2].astype(np.float32) - empty
-        four -= np.median(four, axis=(1, 2), keepdims=True)
+        four -= middle(four.reshape(4, -1))[:, None, None]
         fronts = np.clip(np.abs(four) - 8, 0, 40)
-        moved = [_unmatched(a, b) + _unmatched(b, a) for a, b in itertools.pairwise(fronts)]
+        inside, near = [_inside(front) for front in fronts], [_widened(f) for f in fronts]
+        moved = [
+            float(np.maximum(fronts[i] - near[i + 1], 0)[inside[i]].sum())
+            + float(np.maximum(fronts[i + 1] - near[i], 0)[inside[i + 1]].sum())
+            for i in range(3)
+        ]  # fmt: skip
         left[row] = np.log((moved[1] + 20.0) / (max(moved[0], moved[2]) + 20.0))
         share[row] = np.log((moved[1] + 20.0) / (fronts[1:3].sum() / 2 + 20.0))
     return left, share
 
 
-def _unmatched(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """How much of the figures in one picture, edge aside, has nothing near it in the other."""
+def _inside(front: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where no figure is that reaches the picture's edge."""
     import cv2
     import numpy as np
 
-    number, labels = cv2.connectedComponents((one > 0).astype(np.uint8))
-    at_edge = np.zeros(number, dtype=bool)
+    number, labels = cv2.connectedComponents((front > 0).astype(np.uint8))
+    inside = np.ones(number, dtype=bool)
     for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        at_edge[side] = True
-    near = cv2.dilate(other, np.ones((3, 3), np.uint8))
-    return float(np.maximum(one - near, 0)[~at_edge[labels]].sum())
+        inside[side] = False
+    within: NDArray[np.bool_] = inside[labels]
+    return within
+
+
+def _widened(front: NDArray[np.float32]) -> NDArray[np.float32]:
+    import cv2
+    import numpy as np
+
+    return cv2.dilate(front, np.ones((3, 3), np.uint8)).astype(np.float32, copy=False)
 
 
 def _lasting(thumbs: NDArray[np.uint8], t: int, reach: int) -> float:
@@ -280,7 +294,7 @@ def _beside_other_keys(
         near = keys[max(0, place - 6) : place + 7]
         near = near[near != t]
         if len(near):
-            usual = float(np.median(detail[near]))
+            usual = float(middle(detail[near]))
             marks[row] = float(np.log((detail[t] + 0.3) / (usual + 0.3)))
     return marks
 
@@ -289,7 +303,7 @@ def _stalled(diff: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[np
     """1 where the picture stood still right before: what then jumps has only caught up."""
     import numpy as np
 
-    usual = float(np.median(diff))
+    usual = float(middle(diff))
     before = diff[np.maximum(frames - 1, 0)]
     stalled: NDArray[np.float64] = np.clip(
         -np.log((before + 0.02) / (usual + 0.02)), 0.0, 4.0

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from fractions import Fraction
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -75,6 +76,8 @@ def test_an_examination_names_its_origin(clip: Clip) -> None:
     assert origin.inputs == (clip.digest,)
     assert origin.parameters == {"n": 3, "span": {"start": "0/1", "end": "1/1"}}
     assert origin.software["python"]
+    for name in ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime"):
+        assert origin.software[name] == metadata.version(name)
     assert isinstance(exam.findings[0].error_rate, Uncalibrated)
     assert len({finding.id for finding in exam}) == 3
     assert "Always" in provenance.methods()["test-count"].weaknesses

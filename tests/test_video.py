@@ -57,6 +57,8 @@ def test_a_pulse_is_a_freeze_only_where_it_moves_around_it() -> None:
     assert [(f.first, f.last) for f in freezes] == [(39, 60)] and not still
     quiet = np.full(100, 0.01)
     assert find_freezes(quiet, 10.0)[0] == []
+    # Nor where all of the clip stands still, so that nothing is beside it.
+    assert find_freezes(np.zeros(100), 10.0, peak=np.zeros(100)) == ([], [(1, 100)])
     assert find_doubles(np.where(np.arange(100) == 50, 0.0, 2.0)).tolist() == [50]
 
 

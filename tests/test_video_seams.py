@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from forensics.video_cuts import same_place
 from forensics.video_freezes import find_doubles, find_freezes
-from forensics.video_fresh import codes_only, find_fresh
+from forensics.video_fresh import codes_only, find_fresh, quiet_keys
 from forensics.video_harmless import at_the_edge, came_back, only_light, was_held, was_knocked
 from forensics.video_kept import Packed
 from forensics.video_keyframes import Pick, _limit
-from forensics.video_light import strongest, without_light
+from forensics.video_light import middle, percentile, strongest, without_light
 from forensics.video_look import _lengths
 from forensics.video_repeats import find_repeats
 from forensics.video_seams import find_seamed
@@ -101,12 +101,12 @@ def test_the_beat_of_a_lamp_is_no_copied_motion() -> None:
 def test_a_gain_that_jumps_is_light_and_a_figure_that_jumps_is_not() -> None:
     shown = noisy(np.repeat(walk(1, 2), 40, axis=0), 1).astype(float)
     shown[20:] *= 1.15
-    assert only_light(np.clip(shown, 0, 255).astype(np.uint8), 20)
+    assert only_light(np.clip(shown, 0, 255).astype(np.uint8), np.array([20])).all()
     cut = walk(200, 2)
     apart = [t for t in range(30, 150) if strongest(without_light(cut[t - 1 : t],
              cut[t + 20 : t + 21]))[0] > 20]  # fmt: skip
     joined = np.concatenate([cut[: apart[0]], cut[apart[0] + 20 :]])
-    assert not only_light(joined, apart[0])
+    assert not only_light(joined, np.array(apart[:1])).any()
 
 
 def test_who_passes_before_the_lens_is_gone_again_and_who_was_cut_out_is_not() -> None:
@@ -174,6 +174,26 @@ def test_key_pictures_of_an_older_encoding_are_known_by_their_beat() -> None:
     peak[7 + 24 * 20] = 80
     frames = np.array([7 + 24 * 10, 7 + 24 * 20, 300])
     assert codes_only(fresh, key, detail, peak, frames).tolist() == [True, False, False]
+
+
+def test_a_key_picture_that_gets_no_second_look_is_coding_whatever_surrounds_it() -> None:
+    rng = np.random.default_rng(2)
+    key, peak = rng.random(400) < 0.3, rng.gamma(2, 10, 400)
+    detail = peak * rng.random(400)
+    quiet = np.flatnonzero(quiet_keys(key, peak))
+    assert len(quiet) and codes_only(find_fresh(key, detail, peak), key, detail, peak, quiet).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_the_quick_median_and_percentile_are_numpys_own_to_the_last_bit(kind: type) -> None:
+    rng = np.random.default_rng(3)
+    for count in (1, 2, 5, 6, 880, 881):
+        rows = rng.uniform(0, 255, (7, count)).astype(kind)
+        found, wanted = middle(rows), np.median(rows, axis=-1)
+        assert found.dtype == wanted.dtype and np.array_equal(found, wanted)
+        row = rows[0].astype(np.float64)
+        for percent in (0, 20, 33.3, 75, 100):
+            assert percentile(row, percent) == np.percentile(row, percent)
 
 
 def test_change_at_the_edge_alone_is_somebody_going_out() -> None:
