@@ -20,6 +20,8 @@ __all__ = ["OffsetBreak", "local_offset_breaks"]
 
 _WINDOW = int(3.0 / FRAME_S)
 _STEP = int(0.5 / FRAME_S)
+#: Steps compared in one product.
+_STEPS = 8
 _JUMP_COST = 14.0
 _CAP = 9.0
 
@@ -48,19 +50,35 @@ def _local(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Robust scores (windows, 2 * reach + 1) of each window of the second clip, and its start."""
     import numpy as np
-    from scipy import fft
 
     low, high = max(0, -lag), min(len(second), len(first) - lag)
     starts = np.arange(low, high - _WINDOW + 1, _STEP)
     padded = np.pad(first, ((reach + _WINDOW, reach + _WINDOW), (0, 0)))
-    size = fft.next_fast_len(_WINDOW + 2 * reach + _WINDOW, real=True)
-    rows = []
-    for start in starts:
-        at = start + lag + _WINDOW  # start + lag - reach in the padded array
-        a = fft.rfft(padded[at : at + _WINDOW + 2 * reach], size, axis=0)
-        b = fft.rfft(second[start : start + _WINDOW], size, axis=0)
-        rows.append(fft.irfft((a * b.conj()).sum(axis=1), size)[: 2 * reach + 1])
-    table = np.asarray(rows, np.float32).reshape(len(rows), 2 * reach + 1)
+    whole, rest = divmod(_WINDOW, _STEP)
+    # Windows overlap: what each step of rows adds at every lag is measured once, and each window is
+    # the sum of its steps and of the rows left over, which are the first of the step after them.
+    steps = len(starts) + whole
+    parts = np.empty((steps, 2 * reach + 1), np.float32)
+    over = np.empty_like(parts)
+    for begin in range(0, steps, _STEPS):
+        end = min(begin + _STEPS, steps)
+        rows = second[low + begin * _STEP : low + end * _STEP]
+        at = low + begin * _STEP + lag + _WINDOW  # the first row's lag of -reach, in the padded
+        wide = padded[at : at + len(rows) + 2 * reach]
+        if len(wide) < len(rows) + 2 * reach:
+            wide = np.pad(wide, ((0, len(rows) + 2 * reach - len(wide)), (0, 0)))
+        every = rows @ wide.T
+        down, along = every.strides
+        # Row r against every lag: the diagonals of the product.
+        lags = np.lib.stride_tricks.as_strided(
+            every, (len(rows), 2 * reach + 1), (down + along, along), writeable=False
+        )
+        for step in range(begin, end):
+            piece = lags[(step - begin) * _STEP : (step - begin + 1) * _STEP]
+            parts[step], over[step] = piece.sum(axis=0), piece[:rest].sum(axis=0)
+    table = over[whole : whole + len(starts)].copy()
+    for step in range(whole):
+        table += parts[step : step + len(starts)]
     table -= np.median(table, axis=1, keepdims=True)
     spread = np.median(np.abs(table), axis=1, keepdims=True) * np.float32(1.4826)
     table /= np.maximum(spread, np.float32(1e-9))
@@ -75,13 +93,12 @@ def _path(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     total = gain[0].astype(np.float64)
     back = np.zeros(scores.shape, np.int64)
     index = np.arange(scores.shape[1])
+    near = np.full((3, scores.shape[1]), -np.inf)
     for number in range(1, len(scores)):
-        left = np.concatenate([[-np.inf], total[:-1]]) - 0.5
-        right = np.concatenate([total[1:], [-np.inf]]) - 0.5
-        options = np.stack([total, left, right])
-        choice = np.argmax(options, axis=0)
-        best = options[choice, index]
-        source = index + np.array([0, -1, 1])[choice]
+        near[0], near[1, 1:], near[2, :-1] = total, total[:-1] - 0.5, total[1:] - 0.5
+        best = near.max(axis=0)
+        # Of equals the first: to stay, then from below, then from above.
+        source = np.where(near[0] == best, index, index + np.where(near[1] == best, -1, 1))
         top = int(np.argmax(total))
         jump = total[top] - _JUMP_COST
         jumped = jump > best

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FRAME_S", "RATE_HZ", "Heard", "clear_cache", "hear", "measure_features"]
+__all__ = [
+    "FRAME_S", "RATE_HZ", "Heard", "clear_cache", "hear", "measure_features", "median",
+]  # fmt: skip
 
 RATE_HZ = 16_000
 #: Seconds between two rows of features.
@@ -153,6 +155,16 @@ def measure_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
     median = float(np.median(norms)) or 1.0
     rows *= (np.minimum(1, median / np.maximum(norms, 1e-9)) / median)[:, None]
     return np.asarray(rows, np.float16)
+
+
+def median(values: NDArray[np.float32]) -> float:
+    """The median of finite values; a tenth of what `numpy.median` takes, which looks for more."""
+    import numpy as np
+
+    half = values.size // 2
+    parts = np.partition(values, half, axis=None)
+    upper = float(parts[half])
+    return upper if values.size % 2 else (float(parts[:half].max()) + upper) / 2
 
 
 def hear(clip: Clip, *, progress: Progress | None = None) -> Heard:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forensics.audio_features import FRAME_S
+from forensics.audio_features import FRAME_S, median
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,8 +80,8 @@ def _peaks(
     )
     scores = scores * _weights(first, second, frame_s)
     some = scores[:: max(1, len(scores) // 2000)]
-    middle = float(np.median(some))
-    spread = float(np.median(np.abs(some - middle))) * 1.4826 or 1.0
+    middle = median(some)
+    spread = median(np.abs(some - np.float32(middle))) * 1.4826 or 1.0
     apart = int(_APART_S / frame_s)
     lags, heights = [], []
     work = scores
@@ -109,12 +109,15 @@ def _peaks(
 
 
 def _weigh(
-    match: Match, one: NDArray[np.float32], two: NDArray[np.float32], frame_s: float
-) -> Match:
-    """Scores for the energies that overlap at each lag, best first; `one`, `two` (frames,)."""
+    match: Match, one: NDArray[np.float32], two: NDArray[np.float32], usual: float,
+    frame_s: float,
+) -> Match:  # fmt: skip
+    """Scores for the energies that overlap at each lag, best first; `one`, `two` (frames,).
+
+    `usual` is the product of their means.
+    """
     import numpy as np
 
-    usual = float(one.mean()) * float(two.mean())
     rows = []
     for lag_s, score in zip(match.lags_s, match.scores, strict=True):
         lag = round(lag_s / frame_s)
@@ -149,7 +152,10 @@ def match_all(
 
     wanted = None if pairs is None else {(min(p), max(p)) for p in pairs}
     energy = [np.square(rows, dtype=np.float32).sum(axis=1) for rows in features]
+    mean = [float(rows.mean()) if len(rows) else 0.0 for rows in energy]
     order = sorted(range(len(features)), key=lambda i: len(features[i]))
+    if wanted is not None:
+        order = _beside_partners(order, [len(rows) for rows in features], wanted)
     blocks = _blocks([len(features[i]) for i in order], features[0].shape[1] if features else 1)
     groups = [[order[k] for k in block] for block in blocks]
     for one, group in enumerate(groups):
@@ -170,7 +176,27 @@ def match_all(
             spectra = kept if left is group else {}
             block = _match_block(features, left, right, todo, keep, spectra, frame_s)
             for i, j, match in block:
-                yield i, j, _weigh(match, energy[i], energy[j], frame_s)
+                yield i, j, _weigh(match, energy[i], energy[j], mean[i] * mean[j], frame_s)
+
+
+def _beside_partners(
+    order: list[int], lengths: Sequence[int], wanted: set[tuple[int, int]]
+) -> list[int]:
+    """`order` with clips that are to be compared brought together among those of like length.
+
+    Then few blocks hold the wanted pairs, and few clips are transformed for more than one.
+    """
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    ends = np.asarray(sorted(wanted), np.int32).reshape(-1, 2)
+    count = len(lengths)
+    links = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), (count, count))
+    near = reverse_cuthill_mckee((links + links.T).tocsr(), symmetric_mode=True)
+    place = np.empty(count, np.int64)
+    place[near] = np.arange(count)
+    return sorted(order, key=lambda i: (lengths[i].bit_length(), int(place[i])))
 
 
 def find_likely(
@@ -198,15 +224,18 @@ def find_likely(
 
 def _blocks(lengths: Sequence[int], width: int) -> list[list[int]]:
     blocks: list[list[int]] = []
+    least = most = 0
     for number, length in enumerate(lengths):
+        least, most = min(least, length), max(most, length)
         if blocks:
             size = len(blocks[-1]) + 1
-            products = size * size * length * 2 * 12
-            spectra = size * width * length * 2 * 12
-            if max(products, spectra) <= _BLOCK_BYTES and length <= 2 * lengths[blocks[-1][0]]:
+            products = size * size * most * 2 * 12
+            spectra = size * width * most * 2 * 12
+            if max(products, spectra) <= _BLOCK_BYTES and most <= 2 * least:
                 blocks[-1].append(number)
                 continue
         blocks.append([number])
+        least = most = length
     return blocks
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from forensics.audio_features import median
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -22,6 +24,10 @@ _BAND_HZ = (200.0, 6000.0)
 _REACH_S = 0.12
 _DRIFT_PPM = 240.0
 _MAX_WINDOWS = 64
+#: Bins of a window that must carry sound for it to count.
+_LIVE_BINS = 200
+#: Windows summed together before the stack over drifts.
+_TOGETHER = 4
 #: A stacked peak below this many standard deviations is not a direct path.
 LEAST_SCORE = 7.5
 
@@ -81,36 +87,57 @@ def fit_phase(
     PhaseFit or None
         None if less than two windows of one second overlap.
     """
-    import numpy as np
-    from scipy import fft
-
     lag = round(lag_s * rate_hz)
     low, high = max(0, -lag), min(len(second), len(first) - lag)
     if high - low < _WINDOW * 1.5:
         return None
     starts = low + _windows(0, high - low)
     reach = int(_REACH_S * rate_hz)
-    hz = np.arange(_WINDOW // 2 + 1) * rate_hz / _WINDOW
-    band = (hz >= _BAND_HZ[0]) & (hz <= _BAND_HZ[1])
-    taper = np.hanning(_WINDOW).astype(np.float32)
-    rows, loud = [], []
-    for start in starts:
-        b = np.asarray(second[start : start + _WINDOW], np.float32) * taper
-        a = np.asarray(first[start + lag : start + lag + _WINDOW], np.float32) * taper
-        cross = fft.rfft(a) * np.conj(fft.rfft(b))
-        size = np.abs(cross)
-        live = band & (size > 1e-9 * max(float(size.max()), 1e-9))
-        if live.sum() < 200:
-            continue
-        unit = np.where(live, cross / np.maximum(size, 1e-30), 0)
-        whole = fft.irfft(unit, _WINDOW) * (_WINDOW / (2 * band.sum()))
-        rows.append(np.concatenate([whole[-reach:], whole[: reach + 1]]).astype(np.float32))
-        loud.append(start)
-    if len(rows) < 2:
+    table, loud = _whitened(first, second, lag, starts, reach, rate_hz)
+    if len(table) < 2:
         return None
-    table = np.stack(rows)
-    at = (np.asarray(loud) + _WINDOW / 2) / rate_hz
+    at = (loud + _WINDOW / 2) / rate_hz
     return _fit(table, at, lag / rate_hz, reach, rate_hz)
+
+
+def _whitened(
+    first: NDArray[Any], second: NDArray[Any], lag: int, starts: NDArray[np.int64], reach: int,
+    rate_hz: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:  # fmt: skip
+    """Correlation of each window at whitened phase (windows, lags), and the starts of those heard.
+
+    All windows go through one transform: that is two to three times as fast as one by one.
+    """
+    import numpy as np
+    from scipy import fft
+
+    hz = np.arange(_WINDOW // 2 + 1) * rate_hz / _WINDOW
+    inside = np.flatnonzero((hz >= _BAND_HZ[0]) & (hz <= _BAND_HZ[1]))
+    band = slice(int(inside[0]), int(inside[-1]) + 1)
+    taper = np.hanning(_WINDOW).astype(np.float32)
+
+    def spectra(samples: NDArray[Any], shift: int) -> NDArray[np.complex64]:
+        cut = np.empty((len(starts), _WINDOW), np.float32)
+        for row, start in zip(cut, (starts + shift).tolist(), strict=True):
+            row[:] = samples[start : start + _WINDOW]
+        cut *= taper
+        found: NDArray[np.complex64] = fft.rfft(cut, axis=1, overwrite_x=True)
+        return found
+
+    cross = spectra(second, 0)
+    np.conjugate(cross, out=cross)
+    cross *= spectra(first, lag)
+    size = np.abs(cross)
+    least = np.maximum(size.max(axis=1, keepdims=True), np.float32(1e-9)) * np.float32(1e-9)
+    live = size[:, band] > least
+    weight = np.where(live, 1 / np.maximum(size[:, band], np.float32(1e-30)), np.float32(0))
+    heard = live.sum(axis=1) >= _LIVE_BINS
+    unit = np.zeros((int(heard.sum()), cross.shape[1]), np.complex64)
+    unit[:, band] = (cross[:, band] * weight)[heard]
+    whole = fft.irfft(unit, _WINDOW, axis=1, overwrite_x=True)
+    table = np.concatenate([whole[:, -reach:], whole[:, : reach + 1]], axis=1)
+    table *= np.float32(_WINDOW / (2 * len(inside)))
+    return table, starts[heard]
 
 
 def _stack(
@@ -123,15 +150,29 @@ def _stack(
     step = 1.5 / rate_hz / max(half, 1e-3) * 1e6
     number = int(np.ceil(_DRIFT_PPM / step))
     drifts = np.arange(-number, number + 1) * step
-    reach = table.shape[1]
+    shifts = np.rint(drifts * 1e-6 * (at - at.mean())[:, None] * rate_hz).astype(np.int64)
+    most = int(np.abs(shifts).max())
+    groups = [slice(n, n + _TOGETHER) for n in range(0, len(table), _TOGETHER)]
+    apart = max(int(np.abs(shifts[g] - shifts[g][:1]).max()) for g in groups)
+    reach, wide = table.shape[1], table.shape[1] + 2 * most
+    padded = np.pad(table, ((0, 0), (most + apart, most + apart)))
     stacked = np.zeros((len(drifts), reach), np.float32)
-    for row, time in zip(table, at - at.mean(), strict=True):
-        shifts = np.rint(drifts * 1e-6 * time * rate_hz).astype(int)
-        for index, shift in enumerate(shifts):
-            if shift >= 0:
-                stacked[index, : reach - shift] += row[shift:]
-            else:
-                stacked[index, -shift:] += row[:shift]
+    # Neighbouring windows move against each other by a few samples only, whatever the drift: each
+    # way they can is summed once, and what is left to sum is the groups.
+    sums = np.empty((len(drifts), wide), np.float32)
+    for group in groups:
+        mine = shifts[group] - shifts[group][:1]
+        code = (mine + apart).T @ (2 * apart + 1) ** np.arange(len(mine))
+        _, one_of, which = np.unique(code, return_index=True, return_inverse=True)
+        rows = list(padded[group])
+        for total, way in zip(sums, (mine.T[one_of] + apart).tolist(), strict=False):
+            total[:] = rows[0][apart : apart + wide]
+            for row, begin in zip(rows[1:], way[1:], strict=True):
+                np.add(total, row[begin : begin + wide], total)
+        begins = (shifts[group][0] + most).tolist()
+        ways = [sums[way] for way in which.tolist()]
+        for out, total, begin in zip(stacked, ways, begins, strict=True):
+            np.add(out, total[begin : begin + reach], out)
     stacked /= len(table)
     return stacked, drifts
 
@@ -142,7 +183,7 @@ def _fit(
     import numpy as np
 
     stacked, drifts = _stack(table, at, rate_hz)
-    spread = float(np.median(np.abs(stacked[:: max(1, len(drifts) // 16)]))) * 1.4826 or 1e-9
+    spread = median(np.abs(stacked[:: max(1, len(drifts) // 16)])) * 1.4826 or 1e-9
     best = np.unravel_index(int(np.argmax(stacked)), stacked.shape)
     score = float(stacked[best]) / spread
     centre, drift = float(best[1] - reach), float(drifts[best[0]])
@@ -162,7 +203,7 @@ def _fit(
         bend = left - 2 * mid + right
         peaks[number] = top - reach + (0.5 * (left - right) / bend if bend < 0 else 0.0)
         heights[number] = mid
-    noise = float(np.median(np.abs(table))) * 1.4826 or 1e-9
+    noise = median(np.abs(table)) * 1.4826 or 1e-9
     good = np.isfinite(peaks) & (heights > 4.5 * noise)
     lag, slope, lag_error, slope_error, scatter = _line(
         at - middle, peaks, np.where(good, heights, 0.0), centre, drift * 1e-6 * rate_hz, rate_hz

@@ -99,18 +99,22 @@ def _follow(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Frames from `lag` to each window's best, 0 where `lag` is as good; which stand out."""
     import numpy as np
-    from scipy import fft
 
     padded = np.pad(one, ((_WIDE + _WINDOW, _WIDE + _WINDOW), (0, 0)))
-    size = fft.next_fast_len(2 * _WINDOW + 2 * _WIDE, real=True)
-    local, clear = np.zeros(len(starts)), np.zeros(len(starts), bool)
-    for number, start in enumerate(starts):
+    table = np.empty((len(starts), 2 * _WIDE + 1), np.float32)
+    for number, start in enumerate(starts.tolist()):
         at = start + lag + _WINDOW  # start + lag - _WIDE in the padded array
-        a = fft.rfft(padded[at : at + _WINDOW + 2 * _WIDE], size, axis=0)
-        b = fft.rfft(two[start : start + _WINDOW], size, axis=0)
-        row = fft.irfft((a * b.conj()).sum(axis=1), size)[: 2 * _WIDE + 1]
-        middle = np.median(row)
-        row = (row - middle) / max(float(np.median(np.abs(row - middle))) * 1.4826, 1e-9)
+        every = two[start : start + _WINDOW] @ padded[at : at + _WINDOW + 2 * _WIDE].T
+        down, along = every.strides
+        # Row r against every lag: the diagonals of the product.
+        np.lib.stride_tricks.as_strided(
+            every, (_WINDOW, 2 * _WIDE + 1), (down + along, along), writeable=False
+        ).sum(axis=0, out=table[number])
+    table -= np.median(table, axis=1, keepdims=True)
+    spread = np.median(np.abs(table), axis=1, keepdims=True) * np.float32(1.4826)
+    table /= np.maximum(spread, np.float32(1e-9))
+    local, clear = np.zeros(len(starts)), np.zeros(len(starts), bool)
+    for number, row in enumerate(table):
         near = row[_WIDE - _REACH : _WIDE + _REACH + 1]
         top = int(np.argmax(near))
         clear[number] = near[top] >= _CLEAR
