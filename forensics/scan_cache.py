@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["disk_cache", "forget", "measurements"]
 
+#: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing).
+RECORDED = "2"
 #: Bytes of measurements kept in memory: about an hour of video at 25 frames a second.
 MEMORY_BYTES = 128 << 20
 
@@ -92,7 +94,7 @@ def measurements(
                 "measurements are never written beside the evidence", path=clip.path,
                 hint="name another folder for the cache",
             )  # fmt: skip
-        name = hashlib.sha256(f"{clip.digest} {version}".encode()).hexdigest()
+        name = hashlib.sha256(f"{clip.digest} {version} {RECORDED}".encode()).hexdigest()
         path = folder / f"{name}.measurements"
     found = _read(path, clip.digest) if path is not None else None
     if found is None:

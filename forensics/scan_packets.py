@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ __all__ = ["Decoder", "PacketLog", "Packets", "read_packets", "video_stream"]
 #: have it, only waits: it costs a tenth of the decoding. A number that is the same everywhere also
 #: keeps what a decoder makes of damage from depending on the machine.
 THREADS = 2
+#: Pictures for which one may wait until it is shown (H.264 and H.265 allow no more).
+MOST_HELD = 16
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,10 @@ class Decoder:
         self.keys_only = keys_only
         self.failures: list[str] = []
         self.failed = 0
+        # AVI numbers packets, not presentations: of pictures coded out of order, the demuxer's
+        # stamps are anything but when each is shown.
+        self.reorders = container.format.name == "avi" and bool(self.context.has_b_frames)
+        self._waiting: list[int] = []
 
     def _fail(self, error: Exception) -> None:
         self.failed += 1
@@ -176,6 +183,9 @@ class Decoder:
         """Go to the key frame with this stamp; what was begun is forgotten."""
         import av
 
+        if self.reorders:
+            # Which stamp a picture is due depends on all before it.
+            return False
         try:
             self.container.seek(key, stream=self.source, backward=True)
         except av.error.FFmpegError:
@@ -200,6 +210,8 @@ class Decoder:
     def _decode(self, packet: Any) -> list[Any]:
         import av
 
+        if self.reorders and packet is not None and packet.pts is not None:
+            heapq.heappush(self._waiting, packet.pts)
         try:
             decoded: list[Any] = self.context.decode(packet)
         except av.error.EOFError:
@@ -207,4 +219,16 @@ class Decoder:
         except (av.error.FFmpegError, ValueError) as error:
             self._fail(error)
             return []
+        for frame in decoded if self.reorders else ():
+            frame.pts = self._next_stamp(frame.pts)
         return decoded
+
+    def _next_stamp(self, stamp: int | None) -> int | None:
+        """The earliest stamp that no picture has had: the decoder gives them in order of showing.
+
+        A packet that became no picture leaves its stamp behind; no codec holds a picture back for
+        longer than `MOST_HELD` others.
+        """
+        while len(self._waiting) > 1 and stamp is not None and self._waiting[0] < stamp - MOST_HELD:
+            heapq.heappop(self._waiting)
+        return heapq.heappop(self._waiting) if self._waiting else stamp

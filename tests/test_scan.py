@@ -42,6 +42,25 @@ def test_key_frames_alone_keep_their_place_among_all(clip: Path) -> None:
     assert keys.position(1) == full.position(20)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_pictures_of_an_avi_coded_out_of_order_keep_their_times(tmp_path: Path, codec: str) -> None:
+    # AVI numbers its packets; the demuxer takes that for when each picture is shown.
+    options = {"g": "20", "bf": "2", "sc_threshold": "0"}
+    path = write_video(tmp_path / "a.avi", moving_square(60), codec=codec, options=options)
+    opened = open_clip(path, metadata=False)
+    measured = scan.scan(opened, [FrameRows()])
+    assert np.diff(measured.pts).tolist() == [1] * (len(measured) - 1)
+    assert len(measured) == 60
+    keys = scan.scan(opened, [FrameRows()], keys_only=True)
+    assert keys.pts.tolist() == measured.pts[measured.key].tolist()
+    frames, _ = scan.read_stretch(opened, 0, len(measured))
+    wanted = [(n, int(measured.pts[n])) for n in (0, 13, 14, 20, 33)]
+    for (n, _), picture in zip(wanted, scan.read_pictures(opened, wanted), strict=True):
+        grey = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2YUV)[..., 0].astype(int)
+        away = [np.abs(grey - 1.164 * (f[: len(grey)].astype(int) - 16)).mean() for f in frames]
+        assert int(np.argmin(away)) == n
+
+
 def test_the_grey_view_does_not_depend_on_the_tag_of_the_colours(tmp_path: Path) -> None:
     frames = [cv2.merge([f[..., 0], np.roll(f[..., 0], 40, 1), 255 - f[..., 0]]) for f in
               moving_square(20)]  # fmt: skip
