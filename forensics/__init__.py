@@ -27,6 +27,10 @@ from typing import TYPE_CHECKING, Any
 for _name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):
     os.environ[_name] = "1"
 
+# OpenBLAS's threads look out for work through 2^26 ticks of the clock before they sleep, and again
+# after every product: a core for 30 ms, each time NumPy is loaded. Who set it otherwise is obeyed.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
+
 if TYPE_CHECKING:
     from forensics.clip import open_clip
     from forensics.gallery import Gallery

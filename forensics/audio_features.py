@@ -9,11 +9,8 @@ clip to an incident does not decode the others again.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import math
-import shutil
-import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from forensics.errors import ClipRefused, SignalTooShort
 from forensics.model import Clip, Progress
 from forensics.provenance import check_not_listening_copy
 from forensics.scan import iter_sound
+from forensics.tools_temporary import spool_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,9 +74,7 @@ class Heard:
 
 @functools.cache
 def _spool() -> Path:
-    folder = tempfile.mkdtemp(prefix="forensics-sound-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return spool_folder("sound")
 
 
 _cache: OrderedDict[str, Heard] = OrderedDict()

@@ -8,7 +8,6 @@ and names the method, the first value that differs, and the packages that have c
 
 from __future__ import annotations
 
-import tempfile
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from forensics.batch_child import find_step
 from forensics.clip import open_clip
 from forensics.errors import RecordInvalid, ReplayDiffers
 from forensics.model import Examination, Value, canonical_json, from_json
+from forensics.tools_temporary import temporary_folder
 
 __all__ = ["GOLDEN_STEPS", "Golden", "Revalidated", "read_golden", "revalidate", "write_golden"]
 
@@ -103,8 +103,8 @@ def _examine(folder: Path) -> list[Golden]:
 
 def write_golden(path: Path) -> Path:
     """Write what the methods say now; done when a method's version is raised, not before."""
-    with tempfile.TemporaryDirectory(prefix="forensics-golden-") as folder:
-        lines = [canonical_json(golden).decode() for golden in _examine(Path(folder))]
+    with temporary_folder("golden") as folder:
+        lines = [canonical_json(golden).decode() for golden in _examine(folder)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
@@ -137,8 +137,8 @@ def revalidate(path: Path, *, tolerance: float = 1e-6) -> list[Revalidated]:
     """
     expected = {(g.input, g.step): g.examination for g in read_golden(path)}
     rows = []
-    with tempfile.TemporaryDirectory(prefix="forensics-golden-") as folder:
-        for golden in _examine(Path(folder)):
+    with temporary_folder("golden") as folder:
+        for golden in _examine(folder):
             old, new = expected.get((golden.input, golden.step)), golden.examination
             if old is None:
                 rows.append(Revalidated(golden.input, golden.step, "new", "not kept yet", ()))

@@ -16,7 +16,6 @@ import gc
 import os
 import resource
 import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from forensics.batch_child import Job, examine, failure_row, find_step
 from forensics.batch_rehearsal import rehearse
 from forensics.errors import ForensicsError
 from forensics.model import from_json
+from forensics.tools_temporary import temporary_folder
 
 __all__ = ["cut_network", "main", "run_forked"]
 
@@ -115,21 +115,20 @@ def run_forked(job: Job, *, stop: int | None = None) -> bytes | None:
     stop
         A descriptor whose end of file means: kill the child and give up (None is returned).
     """
-    folder = tempfile.mkdtemp(prefix="forensics-batch-")
-    inlet, outlet = os.pipe()
-    child = os.fork()
-    if child == 0:
+    with temporary_folder("batch") as folder:
+        inlet, outlet = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(inlet)
+                _in_child(job, outlet, str(folder))
+            finally:
+                os._exit(70)
+        os.close(outlet)
         try:
-            os.close(inlet)
-            _in_child(job, outlet, folder)
+            row, why = _watch(job, child, inlet, stop)
         finally:
-            os._exit(70)
-    os.close(outlet)
-    try:
-        row, why = _watch(job, child, inlet, stop)
-    finally:
-        os.close(inlet)
-        shutil.rmtree(folder, ignore_errors=True)
+            os.close(inlet)
     if why == "stopped":
         return None
     return failure_row(job, *why) if isinstance(why, tuple) else row

@@ -12,13 +12,13 @@ import gc
 import importlib
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from forensics.batch_child import Job, examine
+from forensics.tools_temporary import temporary_folder
 
 __all__ = ["rehearse"]
 
@@ -45,8 +45,8 @@ def rehearse(steps: Sequence[tuple[str, dict[str, Any]]]) -> None:
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(_LIMIT_S)
     try:
-        with tempfile.TemporaryDirectory(prefix="forensics-rehearsal-") as folder:
-            clip = Path(folder) / "rehearsal.mp4"
+        with temporary_folder("rehearsal") as folder:
+            clip = folder / "rehearsal.mp4"
             _make_clip(clip)
             for step in steps:
                 # A step that fails here fails in its child too, whose row says how.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from forensics.errors import SignalTooShort
 from forensics.model import Clip, Progress, Quantity
 from forensics.provenance import method
 from forensics.scan_sound import Sound, iter_sound
+from forensics.tools_temporary import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,12 +135,12 @@ def measure_power(
     codec = _ENCODERS.get(clip.audio.codec if clip.audio else "", ("pcm_s16le", "wav"))[0]
     rng = np.random.default_rng(seed)
     seen = alarms = 0
-    with tempfile.TemporaryDirectory(prefix="forensics-control-") as folder:
+    with temporary_folder("control") as folder:
         for number in range(trials):
             at = int(rng.uniform(5, len(samples) / rate - 6) * rate)
             gone = int(rng.uniform(0.3, min(3.0, len(samples) / rate - 11)) * rate)
             cut = np.concatenate([samples[:at], samples[at + gone :]])
-            path = Path(folder) / f"{number}.bin"
+            path = folder / f"{number}.bin"
             encode_sound(cut, rate, path, codec=codec, bit_rate=bit_rate or 128_000)
             for shift in _shifts(iter_sound(open_clip(path), chunk_s=20.0)):
                 near = shift[0] / rate - 0.5 <= at / rate <= shift[1] / rate + 0.5

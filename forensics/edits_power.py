@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.calibration import item_rate
@@ -14,6 +12,7 @@ from forensics.errors import SignalTooShort
 from forensics.model import Clip, Coverage, Discontinuity, Examination, Progress, Quantity
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, one_thread, read_stretch, scan
+from forensics.tools_temporary import temporary_folder
 from forensics.video import find_discontinuities
 from forensics.video_cadence import find_cadence
 from forensics.video_judge import Seen, is_remark, judge_frames
@@ -191,8 +190,8 @@ def _examine(
     least_score: float | None,
 ) -> list[Seen]:  # fmt: skip
     exact = Fraction(rate).limit_denominator(1001)
-    with tempfile.TemporaryDirectory(prefix="forensics-power-") as folder:
-        path = write_clip(Path(folder) / "made.mp4", frames, order, exact, profile=profile)
+    with temporary_folder("power") as folder:
+        path = write_clip(folder / "made.mp4", frames, order, exact, profile=profile)
         made = open_clip(path, metadata=False)
         measured = scan(made, [FrameRows(rate)])
     with one_thread():

@@ -18,6 +18,7 @@ from forensics.detector_text import LineRead, cut_line, find_text, read_line
 from forensics.errors import RecordInvalid, ToolError
 from forensics.model import Box, Value, from_builtins
 from forensics.tools import find_tool, run_tool
+from forensics.tools_temporary import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -175,7 +176,6 @@ def decide_word(
 
 def _ask_tesseract(lines: Sequence[NDArray[np.uint8]], languages: Sequence[str]) -> list[str]:
     """What Tesseract reads in each line: one process for all, its models loaded once."""
-    import tempfile
 
     import cv2
     import numpy as np
@@ -189,8 +189,8 @@ def _ask_tesseract(lines: Sequence[NDArray[np.uint8]], languages: Sequence[str])
         pages.append(
             Image.fromarray(cv2.copyMakeBorder(grey, 14, 14, 14, 14, cv2.BORDER_REPLICATE))
         )
-    with tempfile.TemporaryDirectory(prefix="forensics-lines-") as folder:
-        path = Path(folder) / "lines.tif"
+    with temporary_folder("lines") as folder:
+        path = folder / "lines.tif"
         pages[0].save(path, "TIFF", save_all=True, append_images=pages[1:])
         said = run_tool(
             "tesseract",

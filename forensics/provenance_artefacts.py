@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 
 from forensics.errors import RecordInvalid
 from forensics.model import Artefact
+from forensics.tools_temporary import spool_folder
 
 __all__ = ["artefact_bytes", "artefact_name", "artefact_path", "keep"]
 
 
 @functools.cache
 def _spool() -> Path:
-    folder = tempfile.mkdtemp(prefix="forensics-artefacts-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    return spool_folder("artefacts")
 
 
 def keep(content: bytes, *, media_type: str, label: str) -> Artefact:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from forensics.errors import PolicyError, RecordInvalid, ToolFailed, printable
 from forensics.model import Value
 from forensics.provenance_timestamp import check_token, read_token, write_query
 from forensics.tools import run_tool
+from forensics.tools_temporary import temporary_folder
 
 __all__ = [
     "MANIFEST", "SealCheck", "add_timestamp", "check_manifest", "read_manifest", "verify_seal",
@@ -157,8 +157,8 @@ def write_seal(folder: Path, *, key: Path, identity: str) -> Path:
     manifest = write_manifest(folder)
     for stale in (SIGNATURE, TOKEN, TOKEN_SUM):
         (folder / stale).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="forensics-seal-") as place:
-        copy = Path(place) / "manifest"
+    with temporary_folder("seal") as place:
+        copy = place / "manifest"
         shutil.copyfile(manifest, copy)
         run_tool("ssh-keygen", ["-Y", "sign", "-q", "-f", key.absolute(), "-n", _NAMESPACE, copy])
         shutil.move(f"{copy}.sig", folder / SIGNATURE)

@@ -7,7 +7,6 @@ that typst carries are used, so that the bytes do not depend on the machine.
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,7 @@ from forensics.errors import ExtraMissing, RecordInvalid
 from forensics.model import canonical_json, to_builtins
 from forensics.report_document import Document
 from forensics.report_record import RunRecord
+from forensics.tools_temporary import temporary_folder
 
 __all__ = ["draw_png", "render_pdf"]
 
@@ -37,8 +37,7 @@ def render_pdf(document: Document, record: RunRecord, pictures: dict[str, bytes]
         import typst
     except ImportError:
         raise ExtraMissing("PDF needs typst", extra="report") from None
-    with tempfile.TemporaryDirectory(prefix="forensics-appendix-") as folder:
-        root = Path(folder)
+    with temporary_folder("appendix") as root:
         plain = _shown(to_builtins(document))
         _place_drawings(plain, document, root)
         (root / "document.json").write_bytes(canonical_json(plain))
@@ -102,8 +101,7 @@ def draw_png(svg: str, *, width_px: int) -> bytes:
         import typst
     except ImportError:
         raise ExtraMissing("drawings in Word need typst", extra="report") from None
-    with tempfile.TemporaryDirectory(prefix="forensics-drawing-") as folder:
-        root = Path(folder)
+    with temporary_folder("drawing") as root:
         (root / "drawing.svg").write_text(svg, "utf-8")
         (root / "page.typ").write_text(
             "#set page(width: 720pt, height: auto, margin: 0pt)\n"

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 from forensics.errors import ToolFailed, ToolMissing, ToolTimeout
 from forensics.model import Value
+from forensics.tools_temporary import temporary_folder
 
 __all__ = ["Tool", "find_tool", "neutral_links", "read_metadata", "run_tool", "tool_missing"]
 
@@ -157,10 +157,10 @@ def neutral_links(paths: Sequence[Path]) -> Iterator[list[Path]]:
     A name that holds newlines and options once made a reader rewrite *another* file; through
     these links no program ever sees the name. The links live in a private temporary folder.
     """
-    with tempfile.TemporaryDirectory(prefix="forensics-links-") as folder:
+    with temporary_folder("links") as folder:
         links = []
         for number, path in enumerate(paths, start=1):
-            link = Path(folder) / f"{number:06d}"
+            link = folder / f"{number:06d}"
             link.symlink_to(path.absolute())
             links.append(link)
         yield links

@@ -122,7 +122,8 @@ class SecondLook:
         def size(i: int) -> tuple[float, float]:
             sizes = _lengths(move(i))
             rank = sizes.size * 98 // 100
-            return float(np.partition(sizes, rank, axis=None)[rank]), float((sizes > 1.0).mean())
+            moved = cv2.countNonZero((sizes > 1.0).view(np.uint8)) / sizes.size
+            return float(np.partition(sizes, rank, axis=None)[rank]), moved
 
         def front_of(i: int) -> _Front:
             return _figures(frames[i], self._calm)
@@ -158,7 +159,6 @@ class _Front(NamedTuple):
 
 def _figures(grey: NDArray[np.uint8], calm: NDArray[np.uint8]) -> _Front:
     import cv2
-    import numpy as np
 
     change = cv2.subtract(cv2.blur(grey, (3, 3)), calm, dtype=cv2.CV_16S)
     some = change[::3, ::3].flatten()
@@ -167,7 +167,7 @@ def _figures(grey: NDArray[np.uint8], calm: NDArray[np.uint8]) -> _Front:
     some.partition((half - 1, half))
     middle = int(some[half]) if some.size % 2 else (int(some[half - 1]) + int(some[half])) / 2
     away = cv2.convertScaleAbs(change, alpha=1.0, beta=-int(middle))
-    figures = np.minimum(np.maximum(away, STANDS_OUT) - np.uint8(STANDS_OUT), np.uint8(40))
+    figures: Any = cv2.min(cv2.subtract(away, STANDS_OUT), 40)  # type: ignore[call-overload]
     wide = cv2.dilate(figures, _square())
     return _Front(figures, wide, float(cv2.sumElems(figures)[0]))
 
