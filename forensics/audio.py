@@ -7,8 +7,7 @@ against a table of strangers, solves all that agree together, and says of each c
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
@@ -25,6 +24,7 @@ from forensics.audio_pairs import (
     measure_pairs,
     refine_pairs,
 )
+from forensics.audio_place import placements_of
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.calibration import error_rate
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
@@ -52,8 +52,6 @@ from forensics.provenance import (
 )
 
 __all__ = ["OffsetBreak", "align_clips", "find_offset_breaks", "local_offset_breaks"]
-
-SOUND_SPEED_M_S = 343.0
 
 
 @method(
@@ -96,8 +94,9 @@ def align_clips(
     max_false_join
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
-        The 95 % interval allows each source of sound to be this many metres nearer to one
-        camera than to another: 343 m/s makes 60 m 175 ms.
+        The 95 % interval of what sound ties allows each source of it to be this many metres
+        nearer to one camera than to another: 343 m/s makes 60 m 175 ms. A clip that anchors, or
+        what was seen, tie to the reference is known as well as they are.
     progress
         Called with (fraction, text).
 
@@ -160,7 +159,7 @@ def align_clips(
     placements: list[Placement] = []
     residual: dict[tuple[str, str], tuple[float, bool]] = {}
     for number, solution in enumerate(solutions):
-        placements += _placements(case, solution, edges, bases, number, spacing_m)
+        placements += placements_of(case, solution, edges, bases, number, spacing_m)
         for edge, value in solution.residual_s.items():
             pair = (case.clips[edges[edge].i].digest, case.clips[edges[edge].j].digest)
             residual[pair] = (value, edge in solution.used)
@@ -338,7 +337,7 @@ def _solve(
         wide = 1.0 if offset.low is None or offset.high is None else offset.high - offset.low
         edges.append(
             Edge(case.number(anchor.first), case.number(anchor.second), offset.value, 0.0,
-                 max(wide / 3.92, 1e-4), 30.0)
+                 max(wide / 3.92, 1e-4), 30.0, heard=False)
         )  # fmt: skip
         bases.append(anchor.basis)
     edges, bases = _with_ambiguous(case, accepted, edges, bases)
@@ -423,57 +422,3 @@ def _agreed(
         if len(most) >= 2 and not tied and len(most) > len(best):
             best = most
     return best
-
-
-def _drift_note(case: Case, edges: Sequence[Edge], touching: Sequence[int]) -> str:
-    """Where the drift of a clip comes from, or why no pair of it shows one."""
-    why: list[str] = []
-    for number in touching:
-        edge = edges[number]
-        if edge.drift_ppm is not None:
-            return "95 %; prior ±78 ppm"
-        pair = sorted((case.clips[edge.i].digest, case.clips[edge.j].digest))
-        item = case.judged.get((pair[0], pair[1]))
-        why += [item.candidates[0].no_drift] if item is not None else []
-    reasons = "; ".join(dict.fromkeys(w for w in why if w)) or "they share no sound"
-    return f"the 95 % prior of such clocks: no pair shows it ({reasons})"
-
-
-def _placements(
-    case: Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
-    spacing_m: float,
-) -> Iterable[Placement]:  # fmt: skip
-    travel = spacing_m / SOUND_SPEED_M_S
-    for row, clip in enumerate(solution.clips):
-        digest = case.clips[clip].digest
-        touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
-        support = tuple(
-            sorted({case.clips[e].digest for n in touching for e in (edges[n].i, edges[n].j)}
-                   - {digest})
-        )  # fmt: skip
-        if row == 0:
-            exact = "the reference: zero by definition"
-            yield Placement(
-                digest, Quantity.exact(0.0, "s", exact), Quantity.exact(0.0, "ppm", exact),
-                "reference", support, number,
-            )  # fmt: skip
-            continue
-        value = float(solution.offset_s[row])
-        kinds = {bases[n] for n in touching}
-        same = kinds == {"soundtrack"}
-        spread = 0.0 if same or not kinds & {"sound"} else travel
-        half = math.hypot(1.96 * float(solution.sigma_s[row]), spread)
-        note = (
-            "the same soundtrack: no travel of sound allowed for" if same
-            else f"95 %, ±{travel * 1000:.0f} ms of it for {spacing_m:g} m of path at 343 m/s"
-            if spread else "95 %, from the anchor"
-        )  # fmt: skip
-        drift, error = float(solution.drift_ppm[row]), 1.96 * float(solution.drift_sigma_ppm[row])
-        basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
-        yield Placement(
-            digest, Quantity(value, "s", value - half, value + half, note),
-            Quantity(
-                drift, "ppm", drift - error, drift + error, _drift_note(case, edges, touching)
-            ),
-            basis, support, number,  # type: ignore[arg-type]
-        )  # fmt: skip

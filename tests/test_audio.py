@@ -400,6 +400,23 @@ def test_a_loop_laid_over_two_clips_is_placed_at_none_of_its_repetitions(clip_of
     assert not align.placements
 
 
+def test_an_anchor_is_no_wider_for_what_is_heard(scene: Samples, clip_of: Opener) -> None:
+    a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
+    for said, wide in ((3.0, 0.012), (3.05, 0.07)):
+        anchor = Anchor(b.digest, said, 0.01, "two clocks in one picture")
+        place = audio.align_clips([a, b], anchors=(anchor,)).placement(b)
+        assert place is not None
+        assert place.offset.low is not None
+        assert place.offset.high is not None
+        assert place.offset.low <= said - 0.0099
+        assert place.offset.high >= said + 0.0099
+        assert (place.offset.high - place.offset.low) / 2 <= wide
+        assert "175 ms sooner" in place.offset.note
+    plain = audio.align_clips([a, b]).placement(b)
+    assert plain is not None
+    assert plain.offset.low == pytest.approx(plain.offset.value - 0.185, abs=0.01)
+
+
 def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opener) -> None:
     a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
     silent = clip_of("silent", np.zeros(10 * RATE, np.float32))
@@ -413,6 +430,20 @@ def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opene
     assert not align.unplaced
     with pytest.raises(RecordInvalid):
         audio.align_clips([a, b], anchors=(anchor,))
+    sharp = Anchor(silent.digest, 2.0, 0.01, "two clocks in one picture")
+    place = audio.align_clips([a, b, silent], anchors=(sharp,)).placement(silent)
+    assert place is not None
+    assert place.offset.low == pytest.approx(1.99, abs=1e-4), "as given: nothing travelled"
+    assert place.offset.high == pytest.approx(2.01, abs=1e-4)
+    assert "anchor" in place.offset.note
+    # Through a clip that sound alone ties, its travel counts.
+    seen = PairEvidence(
+        b.digest, silent.digest, "flash", Quantity(-1.0, "s", -1.04, -0.96), 1.0, True
+    )
+    place = audio.align_clips([a, b, silent], ties=(seen,)).placement(silent)
+    assert place is not None
+    assert place.offset.high is not None
+    assert place.offset.high - place.offset.value > 0.175
     tie = PairEvidence(b.digest, silent.digest, "clock", Quantity(-1.0, "s", -2, 0), 1.0, True)
     place = audio.align_clips([a, b, silent], ties=(tie,)).placement(silent)
     assert place is not None
