@@ -6,6 +6,7 @@ it says which of the two jumps. `jump_observations` turns that into discontinuit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import TypeAlias
@@ -32,8 +33,9 @@ __all__ = ["find_jumps", "jump_observations"]
 _LEAST_S = 10.0
 #: Greatest jump looked for.
 _REACH_S = 4.0
-#: Jumps of one clip against several others closer than this are one.
-_SAME_S = 1.5
+#: Jumps of one clip against several others closer than this are one, and those of one size, to
+#: so many seconds, within the other.
+_SAME_S, _ALIKE_S, _ALIKE_WITHIN_S = 1.5, 0.2, 3.0
 #: What third clips tell for one clip and against the other, in standard deviations: so much
 #: decides, and no third clip counts for more.
 _TOLD, _MOST_TOLD = 6.0, 12.0
@@ -150,7 +152,9 @@ def _groups(clip: Clip, jumps: Sequence[OffsetJump]) -> list[list[tuple[float, O
     mine.sort(key=lambda item: item[0])
     groups: list[list[tuple[float, OffsetJump]]] = []
     for at, jump in mine:
-        if groups and at - groups[-1][0][0] <= _SAME_S:
+        first_at, other = groups[-1][0] if groups else (-math.inf, jump)
+        alike = abs(abs(other.jump.value) - abs(jump.jump.value)) <= _ALIKE_S
+        if at - first_at <= (_ALIKE_WITHIN_S if alike else _SAME_S):
             groups[-1].append((at, jump))
         else:
             groups.append([(at, jump)])

@@ -370,6 +370,38 @@ def test_a_shared_soundtrack_is_no_evidence_of_the_event(scene: Samples, clip_of
     assert offset(align, y) == pytest.approx(4.0, abs=1e-4)
 
 
+def test_a_piece_of_sound_laid_over_two_clips_is_no_event(clip_of: Opener) -> None:
+    a, b = street(24.0, 71), street(24.0, 72)
+    piece = street(6.0, 73)
+    a[5 * RATE : 11 * RATE] += piece
+    b[9 * RATE : 15 * RATE] += piece * 0.8
+    align = audio.align_clips([clip_of("a", a), clip_of("b", b)])
+    (pair,) = align.pairs
+    assert "a piece of" in pair.note
+    assert not align.placements
+    assert "a piece of one soundtrack" in align.unplaced[0].reason
+    # The same piece from a loudspeaker that both telephones hear at one event stays evidence.
+    event = street(40.0, 74)
+    event[14 * RATE : 20 * RATE] += 2 * piece
+    both = [clip_of(f"p{n}", phone(event, 8 + n, 22, 75 + n)) for n in range(2)]
+    assert len(audio.align_clips(both).placements) == 2
+
+
+def test_one_short_sound_made_twice_joins_nothing(clip_of: Opener) -> None:
+    # A cock crows alike each time: the same 2 s in recordings of two mornings.
+    clips = []
+    for name, seed, at in (("a", 81, 6.31), ("b", 82, 9.74)):
+        sound = 0.01 * np.random.default_rng(seed).normal(size=20 * RATE).astype(np.float32)
+        sound[int(at * RATE) :][: 2 * RATE] += street(2.0, 83)
+        clips.append(clip_of(name, sound))
+    align = audio.align_clips(clips)
+    (pair,) = align.pairs
+    assert pair.measures["envelope"].value > 7, "alike as a whole"
+    assert pair.measures["left"].value < 4, "but not without the crow"
+    assert "made twice" in pair.note
+    assert not align.placements
+
+
 def test_two_telephones_are_not_called_one_soundtrack(scene: Samples, clip_of: Opener) -> None:
     a = clip_of("a", phone(scene, 5, 25, 86))
     b = clip_of("b", phone(scene, 9, 25, 87, drift_ppm=12))
