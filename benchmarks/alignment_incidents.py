@@ -19,8 +19,9 @@ from forensics import audio
 from forensics.audio_pairs import forget
 from forensics.model import Alignment, Clip
 
-#: Seed 909 was answered by version 2; nobody had seen these incidents when version 3 answered.
-SEED = 910
+#: Seed 909 was answered by version 2, 910 by versions 3 and 4 (who cannot say which clip was cut in
+#: ten of twenty: why was looked at there); nobody had seen these when version 5 answered.
+SEED = 911
 
 
 def opened(path: Path) -> Clip:

@@ -7,8 +7,7 @@ against a table of strangers, solves all that agree together, and says of each c
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from forensics.audio_breaks import OffsetBreak, local_offset_breaks
@@ -25,6 +24,7 @@ from forensics.audio_pairs import (
     measure_pairs,
     refine_pairs,
 )
+from forensics.audio_place import placements_of
 from forensics.audio_solve import Edge, Solution, components, solve
 from forensics.calibration import error_rate
 from forensics.errors import ForensicsError, RecordInvalid, SignalTooShort, StreamMissing
@@ -53,12 +53,10 @@ from forensics.provenance import (
 
 __all__ = ["OffsetBreak", "align_clips", "find_offset_breaks", "local_offset_breaks"]
 
-SOUND_SPEED_M_S = 343.0
-
 
 @method(
     "audio-align",
-    version="4",
+    version="5",
     references=(
         "Knapp and Carter 1976, The generalized correlation method for estimation of time delay",
         "SWGDE Best Practices for Digital Audio Authentication",
@@ -96,8 +94,9 @@ def align_clips(
     max_false_join
         Greatest accepted probability that any of the compared pairs would be joined by chance.
     spacing_m
-        The 95 % interval allows each source of sound to be this many metres nearer to one
-        camera than to another: 343 m/s makes 60 m 175 ms.
+        The 95 % interval of what sound ties allows each source of it to be this many metres
+        nearer to one camera than to another: 343 m/s makes 60 m 175 ms. A clip that anchors, or
+        what was seen, tie to the reference is known as well as they are.
     progress
         Called with (fraction, text).
 
@@ -129,9 +128,12 @@ def align_clips(
       pair is not joined by itself: of looped music hardly any pair is, of chants a third
       (misinterpretation). It is called wrongly when only one of the repetitions lies where both
       clips overlap for long enough to be compared.
-    * Where one soundtrack lies under a voice louder than itself, it is taken for one event; two
-      telephones that stand still before one loudspeaker, on clocks that agree to 2 ppm, can be
-      taken for one soundtrack and left out.
+    * One short sound made twice, a cock's crow or a recording played again, is known by the rest of
+      what both recorded not being alike; where they share less than 6.5 s it is not looked for.
+      Clips of one event that share nothing but one such sound are left out for it.
+    * Where one soundtrack lies under a voice louder than itself, it is taken for one event, also
+      where only a piece of it does; two telephones that stand still before one loudspeaker, on
+      clocks that agree to 2 ppm, can be taken for one soundtrack and left out.
     * Misses it when clips share less than about 5 s, when noise is 5 dB above what both heard,
       and when there is no sound: those clips are listed in `unplaced`. With n clips all pairs
       are held to the same limit together: the more clips, the clearer each pair must be.
@@ -160,7 +162,7 @@ def align_clips(
     placements: list[Placement] = []
     residual: dict[tuple[str, str], tuple[float, bool]] = {}
     for number, solution in enumerate(solutions):
-        placements += _placements(case, solution, edges, bases, number, spacing_m)
+        placements += placements_of(case, solution, edges, bases, number, spacing_m)
         for edge, value in solution.residual_s.items():
             pair = (case.clips[edges[edge].i].digest, case.clips[edges[edge].j].digest)
             residual[pair] = (value, edge in solution.used)
@@ -190,7 +192,7 @@ def align_clips(
 
 
 @method(
-    "audio-offset-breaks", version="1",
+    "audio-offset-breaks", version="2",
     references=("SWGDE Best Practices for Digital Audio Authentication",),
 )  # fmt: skip
 def find_offset_breaks(
@@ -216,11 +218,12 @@ def find_offset_breaks(
     When it errs
     ------------
     With two clips it cannot say which of them jumps: "inconclusive", for both (ASTM E3016:
-    inaccuracy, association); a third decides in two of three cases. Jumps below 0.2 s and above
-    4 s are not looked for, nor those within about 4 s of the ends of what two clips share
-    (incompleteness). It errs where sources far apart take turns and one is heard in each clip
-    only, and where sound repeats. It says nothing about a clip whose sound was shared by none,
-    and does not tell a cut from dropped sound (misinterpretation).
+    inaccuracy, association); a third that recorded the same moment decides nearly always. Jumps
+    below 0.2 s and above 4 s are not looked for, nor those within about 3 s of the ends of what
+    two clips share, nor where no other clip recorded (incompleteness). Its place is 0.9 s either
+    way, and more where both heard little. It errs where sources far apart take turns and one is
+    heard in each clip only, and where sound repeats. It says nothing about a clip whose sound was
+    shared by none, and does not tell a cut from dropped sound (misinterpretation).
     """
     mine = [j for j in jumps if clip.digest in (j.first, j.second)]
     length = clip.duration
@@ -338,7 +341,7 @@ def _solve(
         wide = 1.0 if offset.low is None or offset.high is None else offset.high - offset.low
         edges.append(
             Edge(case.number(anchor.first), case.number(anchor.second), offset.value, 0.0,
-                 max(wide / 3.92, 1e-4), 30.0)
+                 max(wide / 3.92, 1e-4), 30.0, heard=False)
         )  # fmt: skip
         bases.append(anchor.basis)
     edges, bases = _with_ambiguous(case, accepted, edges, bases)
@@ -347,7 +350,7 @@ def _solve(
     placed = {clip for solution in solutions for clip in solution.clips}
     extra = [
         _edge(case, item) for item in accepted.values()
-        if item.same_soundtrack and not item.ambiguous
+        if item.same_soundtrack and item.piece_s is None and not item.ambiguous
         and not {case.number(item.first), case.number(item.second)} & placed
     ]  # fmt: skip
     first = len(edges)
@@ -423,57 +426,3 @@ def _agreed(
         if len(most) >= 2 and not tied and len(most) > len(best):
             best = most
     return best
-
-
-def _drift_note(case: Case, edges: Sequence[Edge], touching: Sequence[int]) -> str:
-    """Where the drift of a clip comes from, or why no pair of it shows one."""
-    why: list[str] = []
-    for number in touching:
-        edge = edges[number]
-        if edge.drift_ppm is not None:
-            return "95 %; prior ±78 ppm"
-        pair = sorted((case.clips[edge.i].digest, case.clips[edge.j].digest))
-        item = case.judged.get((pair[0], pair[1]))
-        why += [item.candidates[0].no_drift] if item is not None else []
-    reasons = "; ".join(dict.fromkeys(w for w in why if w)) or "they share no sound"
-    return f"the 95 % prior of such clocks: no pair shows it ({reasons})"
-
-
-def _placements(
-    case: Case, solution: Solution, edges: Sequence[Edge], bases: Sequence[str], number: int,
-    spacing_m: float,
-) -> Iterable[Placement]:  # fmt: skip
-    travel = spacing_m / SOUND_SPEED_M_S
-    for row, clip in enumerate(solution.clips):
-        digest = case.clips[clip].digest
-        touching = [n for n in solution.used if clip in (edges[n].i, edges[n].j)]
-        support = tuple(
-            sorted({case.clips[e].digest for n in touching for e in (edges[n].i, edges[n].j)}
-                   - {digest})
-        )  # fmt: skip
-        if row == 0:
-            exact = "the reference: zero by definition"
-            yield Placement(
-                digest, Quantity.exact(0.0, "s", exact), Quantity.exact(0.0, "ppm", exact),
-                "reference", support, number,
-            )  # fmt: skip
-            continue
-        value = float(solution.offset_s[row])
-        kinds = {bases[n] for n in touching}
-        same = kinds == {"soundtrack"}
-        spread = 0.0 if same or not kinds & {"sound"} else travel
-        half = math.hypot(1.96 * float(solution.sigma_s[row]), spread)
-        note = (
-            "the same soundtrack: no travel of sound allowed for" if same
-            else f"95 %, ±{travel * 1000:.0f} ms of it for {spacing_m:g} m of path at 343 m/s"
-            if spread else "95 %, from the anchor"
-        )  # fmt: skip
-        drift, error = float(solution.drift_ppm[row]), 1.96 * float(solution.drift_sigma_ppm[row])
-        basis = "sound" if kinds & {"sound", "soundtrack"} else min(kinds)
-        yield Placement(
-            digest, Quantity(value, "s", value - half, value + half, note),
-            Quantity(
-                drift, "ppm", drift - error, drift + error, _drift_note(case, edges, touching)
-            ),
-            basis, support, number,  # type: ignore[arg-type]
-        )  # fmt: skip

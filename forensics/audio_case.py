@@ -10,6 +10,7 @@ from forensics.audio_match import match_pair
 from forensics.audio_pairs import ENVELOPE_S, Candidate_, Judged, log_odds
 from forensics.audio_solve import Edge, Solution, components
 from forensics.audio_sources import Arrivals, known_arrivals
+from forensics.audio_spread import BEST_S, LEAST_LEFT
 from forensics.model import Clip, PairEvidence, Quantity, Unplaced
 
 __all__ = ["Case", "arrivals_of", "leave_out", "pair_evidence", "warn"]
@@ -94,10 +95,21 @@ def _pair(
     # A pair that several offsets fit ties nothing, unless the others decided between them.
     value, used = residual.get(key, (None, not item.ambiguous))
     notes = []
-    if item.same_soundtrack:
+    if item.piece_s is not None:
+        length = item.piece_s[1] - item.piece_s[0]
+        notes.append(
+            f"a piece of about {length:.0f} s of the same soundtrack, to the sample; outside it "
+            "they share nothing: a sound laid over both, not an event"
+        )
+    elif item.same_soundtrack:
         notes.append("same soundtrack to the sample: a copy or a sound laid over, not an event")
     if item.ambiguous:
         notes.append("other offsets fit nearly as well")
+    if item.left is not None and item.left < LEAST_LEFT and item.envelope_score > item.left:
+        notes.append(
+            f"what is alike lies within {BEST_S:g} s of the time both recorded: one sound made "
+            "twice looks the same"
+        )
     if best.no_drift and item.false_join < 0.5:
         notes.append(f"no clock drift stated: {best.no_drift}")
     if joined and not used and key in residual:
@@ -112,6 +124,10 @@ def _pair(
         "envelope": Quantity.exact(item.envelope_score, "sd", sd),
         "overlap": Quantity.exact(item.overlap_s, "s", "of the best lag"),
     }
+    if item.left is not None:
+        measures["left"] = Quantity.exact(
+            item.left, "sd", f"score without the {BEST_S:g} s that fit best"
+        )
     if item.phase is not None:
         measures["phase"] = Quantity.exact(item.phase.score, "sd", sd)
         measures["coherence"] = Quantity.exact(item.phase.coherence, "", "1: the same waveform")
@@ -154,10 +170,11 @@ def leave_out(
         elif any(v.same_soundtrack for v in joined):
             item = next(v for v in joined if v.same_soundtrack)
             other = item.second if item.first == digest else item.first
+            what = "the same soundtrack" if item.piece_s is None else "a piece of one soundtrack"
             reason = (
-                f"it carries the same soundtrack as {case.name(other)}, to the sample: a copy, or "
-                "one sound laid over both; the offset stands in the pair, but it is no evidence "
-                "of the same event (see copies.find_copies)"
+                f"it carries {what}, to the sample, with {case.name(other)}: a copy, or one sound "
+                "laid over both; the offset stands in the pair, but it is no evidence of the same "
+                "event (see copies.find_copies)"
             )
         elif joined:
             reason = (

@@ -6,11 +6,14 @@ it says which of the two jumps. `jump_observations` turns that into discontinuit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
-from forensics.audio_breaks import local_offset_breaks
+from msgspec import structs
+
+from forensics.audio_breaks import local_offset_breaks, weigh_jump
 from forensics.audio_case import Case
 from forensics.audio_pairs import Judged
 from forensics.audio_solve import Solution
@@ -26,12 +29,16 @@ from forensics.model import (
 
 __all__ = ["find_jumps", "jump_observations"]
 
-#: A pair must share this long for a break in it to show, and so long around a break of others.
-_LEAST_S, _AROUND_S = 10.0, 4.0
+#: A pair must share this long for a break in it to show.
+_LEAST_S = 10.0
 #: Greatest jump looked for.
 _REACH_S = 4.0
-#: Jumps of one clip against several others closer than this are one.
-_SAME_S = 1.5
+#: Jumps of one clip against several others closer than this are one, and those of one size, to
+#: so many seconds, within the other.
+_SAME_S, _ALIKE_S, _ALIKE_WITHIN_S = 1.5, 0.2, 3.0
+#: What third clips tell for one clip and against the other, in standard deviations: so much
+#: decides, and no third clip counts for more.
+_TOLD, _MOST_TOLD = 6.0, 12.0
 
 _EXPLANATIONS = (
     Explanation(1, "cut", False, "sound was removed from this clip, or put into it"),
@@ -43,24 +50,8 @@ _EXPLANATIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Tested:
-    """One pair that was looked into: shared stretch in each clip's time, and the jumps in it."""
-
-    first: str
-    second: str
-    spans: dict[str, tuple[float, float]]
-    jumps: tuple[OffsetJump, ...]
-
-    def covers(self, digest: str, at_s: float) -> bool:
-        low, high = self.spans[digest]
-        return low + _AROUND_S <= at_s <= high - _AROUND_S
-
-    def jumps_at(self, digest: str, at_s: float) -> bool:
-        return any(
-            abs((j.first_s if j.first == digest else j.second_s) - at_s) <= _SAME_S
-            for j in self.jumps
-        )
+#: By clip: its component, its offset there in seconds, and the rate of its clock.
+_Places: TypeAlias = dict[str, tuple[int, float, float]]
 
 
 def find_jumps(
@@ -76,19 +67,20 @@ def find_jumps(
         for number, solution in enumerate(solutions)
         for row, clip in enumerate(solution.clips)
     }  # fmt: skip
-    tested = {
-        frozenset((item.first, item.second)): pair
-        for item in accepted
-        if not item.same_soundtrack and (pair := _look(case, item, places)) is not None
-    }
-    out = [_decided(jump, tested) for pair in tested.values() for jump in pair.jumps]
+    pairs = list(accepted)
+    alike = {frozenset((v.first, v.second)) for v in pairs if v.same_soundtrack}
+    out = [
+        _decided(case, jump, places, alike)
+        for item in pairs if not item.same_soundtrack for jump in _look(case, item, places)
+    ]  # fmt: skip
     return tuple(sorted(out, key=lambda j: (j.first, j.second, j.first_s)))
 
 
-def _look(case: Case, item: Judged, places: dict[str, tuple[int, float, float]]) -> _Tested | None:
+def _look(case: Case, item: Judged, places: _Places) -> tuple[OffsetJump, ...]:
+    """Breaks of the local offset in what one pair of placed clips shares."""
     here, there = places.get(item.first), places.get(item.second)
     if here is None or there is None or here[0] != there[0]:
-        return None
+        return ()
     one, two = case.heard[item.first], case.heard[item.second]
     # The lag in the middle of what both heard, as the whole solution has it.
     begin = max(here[1] + one.start_s * here[2], there[1] + two.start_s * there[2])
@@ -97,14 +89,13 @@ def _look(case: Case, item: Judged, places: dict[str, tuple[int, float, float]])
         there[1] + (two.start_s + two.length_s) * there[2],
     )
     if end - begin < _LEAST_S:
-        return None
+        return ()
     middle = (begin + end) / 2
     lag = (middle - here[1]) / here[2] - one.start_s - (middle - there[1]) / there[2] + two.start_s
     best = item.candidates[0]
     if abs((best.first_s - one.start_s) - (best.second_s - two.start_s) - lag) > _REACH_S:
-        return None
-    low, high = max(0.0, -lag), min(two.length_s, one.length_s - lag)
-    jumps = tuple(
+        return ()
+    return tuple(
         OffsetJump(
             one.digest, two.digest, one.start_s + b.first_s, two.start_s + b.second_s,
             Quantity(b.jump_s, "s", b.jump_low_s, b.jump_high_s,
@@ -113,35 +104,43 @@ def _look(case: Case, item: Judged, places: dict[str, tuple[int, float, float]])
         )
         for b in local_offset_breaks(one.features, two.features, lag_s=lag, reach_s=_REACH_S)
     )  # fmt: skip
-    spans = {
-        one.digest: (one.start_s + low + lag, one.start_s + high + lag),
-        two.digest: (two.start_s + low, two.start_s + high),
-    }
-    return _Tested(one.digest, two.digest, spans, jumps)
 
 
-def _decided(jump: OffsetJump, tested: dict[frozenset[str], _Tested]) -> OffsetJump:
-    """The jump with the clip that third ones decide for, if those that decide agree."""
-    votes = set()
-    digests = {d for pair in tested for d in pair} - {jump.first, jump.second}
-    for third in digests:
-        one = tested.get(frozenset((jump.first, third)))
-        two = tested.get(frozenset((jump.second, third)))
-        if one is None or two is None:
+def _decided(
+    case: Case, jump: OffsetJump, places: _Places, alike: set[frozenset[str]]
+) -> OffsetJump:
+    """The jump with the clip it belongs to, if what third clips heard there tells.
+
+    Against each third clip on the same clock both are weighed: the one that lost or gained sound
+    jumps against all of them, by as much and in its own direction, the other against none. Copies
+    of either clip are no third clips.
+    """
+    lost = 0.0
+    for third in case.heard:
+        pairs = [frozenset((one, third)) for one in (jump.first, jump.second)]
+        if third in (jump.first, jump.second) or alike & set(pairs):
             continue
-        if not (one.covers(jump.first, jump.first_s) and two.covers(jump.second, jump.second_s)):
-            continue
-        jumped = (one.jumps_at(jump.first, jump.first_s), two.jumps_at(jump.second, jump.second_s))
-        if jumped == (True, False):
-            votes.add(jump.first)
-        elif jumped == (False, True):
-            votes.add(jump.second)
-    if len(votes) != 1:
+        second = _weigh(case, third, jump.second, jump.second_s, jump.jump.value, places)
+        first = _weigh(case, third, jump.first, jump.first_s, -jump.jump.value, places)
+        told = (second or 0.0) - (first or 0.0)
+        lost += max(-_MOST_TOLD, min(_MOST_TOLD, told))
+    if abs(lost) < _TOLD:
         return jump
-    return OffsetJump(
-        jump.first, jump.second, jump.first_s, jump.second_s, jump.jump, jump.uncertainty_s,
-        jump.gain, votes.pop(),
-    )  # fmt: skip
+    return structs.replace(jump, clip=jump.second if lost > 0 else jump.first)
+
+
+def _weigh(
+    case: Case, third: str, clip: str, at_s: float, jump_s: float, places: _Places
+) -> float | None:
+    """How much better a jump of `clip` fits what `third` heard than none; see `weigh_jump`."""
+    here, there = places.get(third), places.get(clip)
+    if here is None or there is None or here[0] != there[0]:
+        return None
+    one, two = case.heard[third], case.heard[clip]
+    lag = (there[1] + at_s * there[2] - here[1]) / here[2] - at_s - one.start_s + two.start_s
+    return weigh_jump(
+        one.features, two.features, lag_s=lag, at_s=at_s - two.start_s, jump_s=jump_s
+    )
 
 
 def _groups(clip: Clip, jumps: Sequence[OffsetJump]) -> list[list[tuple[float, OffsetJump]]]:
@@ -153,7 +152,9 @@ def _groups(clip: Clip, jumps: Sequence[OffsetJump]) -> list[list[tuple[float, O
     mine.sort(key=lambda item: item[0])
     groups: list[list[tuple[float, OffsetJump]]] = []
     for at, jump in mine:
-        if groups and at - groups[-1][0][0] <= _SAME_S:
+        first_at, other = groups[-1][0] if groups else (-math.inf, jump)
+        alike = abs(abs(other.jump.value) - abs(jump.jump.value)) <= _ALIKE_S
+        if at - first_at <= (_ALIKE_WITHIN_S if alike else _SAME_S):
             groups[-1].append((at, jump))
         else:
             groups.append([(at, jump)])

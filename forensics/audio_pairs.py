@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from forensics.audio_breaks import local_offset_breaks
 from forensics.audio_features import RATE_HZ, Heard, clear_cache
@@ -18,6 +17,7 @@ from forensics.audio_match import Match, find_likely, match_all, match_pair
 from forensics.audio_null import combined, false_join
 from forensics.audio_phase import PhaseFit, fit_phase
 from forensics.audio_sources import forget_arrivals
+from forensics.audio_spread import LEAST_LEFT, score_left
 from forensics.model import Progress
 
 __all__ = [
@@ -98,7 +98,11 @@ class Candidate_:
 
 @dataclass(frozen=True)
 class Judged:
-    """A pair held against strangers. `candidates` best first; `false_join` for all pairs asked."""
+    """A pair held against strangers. `candidates` best first; `false_join` for all pairs asked.
+
+    `left` is the envelopes' score without the two seconds that fit best, where enough remains;
+    `piece_s` when, on the second clip's samples, one soundtrack is on both and nothing else is.
+    """
 
     first: str
     second: str
@@ -113,6 +117,8 @@ class Judged:
     ambiguous: bool
     same_soundtrack: bool
     spare: bool = False
+    left: float | None = None
+    piece_s: tuple[float, float] | None = None
 
 
 _measured: dict[tuple[str, str], Measured] = {}
@@ -277,11 +283,29 @@ def _candidate(
     )  # fmt: skip
 
 
-_Option: TypeAlias = tuple[Candidate_, float, PhaseFit | None]
+@dataclass(frozen=True)
+class _Option:
+    """A candidate with its envelope score, and with what is left without its best seconds."""
+
+    place: Candidate_
+    score: float
+    fit: PhaseFit | None
+    left: float | None = None
+
+    @property
+    def told(self) -> float:
+        """The envelope score as evidence: of one short sound in a long time only what is left."""
+        alone = self.left is not None and self.left < LEAST_LEFT
+        return min(self.score, self.left) if alone and self.left is not None else self.score
+
+    @property
+    def strength(self) -> float:
+        """By which options are ranked."""
+        return self.place.strength - self.score + self.told
 
 
 def _lag(option: _Option) -> float:
-    return option[0].first_s - option[0].second_s
+    return option.place.first_s - option.place.second_s
 
 
 def _without_breaks(options: list[_Option], first: Heard, second: Heard) -> list[_Option]:
@@ -307,9 +331,9 @@ def _ambiguous(
     Where sound repeats, the envelopes of one repetition fit at every other one: what is left is
     what does not repeat, and it must show, or the waveform must decide.
     """
-    _, best, fit = options[0]
+    best, fit = options[0].told, options[0].fit
     fine = fit.score if fit is not None and fit.usable else 0.0
-    others = [f for _, _, f in options[1:] if f is not None and f.usable]
+    others = [o.fit for o in options[1:] if o.fit is not None and o.fit.usable]
     looped = any(f.score >= _DECIDES * fine for f in others)
     weak = sure and (looped or max(repeats(first), repeats(second)) > 0)
     least = best * _RIVAL
@@ -317,8 +341,8 @@ def _ambiguous(
         # A lag no better than strangers reach is no repetition.
         least = min(least, max(best * _RIVAL_REPEATING, _STRANGERS))
     return any(
-        score >= least and not (fine and other is not None and other.score < _DECIDES * fine)
-        for _, score, other in options[1:]
+        o.told >= least and not (fine and o.fit is not None and o.fit.score < _DECIDES * fine)
+        for o in options[1:]
     )
 
 
@@ -333,10 +357,17 @@ def judge(
     options = []
     for k, (lag, score) in enumerate(zip(match.lags_s, match.scores, strict=True)):
         fit = fits[k] if fits is not None and k < len(fits) else None
-        options.append((_candidate(lag, score, fit, first, second, match.overlap_s), score, fit))
-    options.sort(key=lambda o: -o[0].strength)
-    _, score, fit = options[0]
-    p, p_envelope, p_phase = combined(score, match.trials, fit.score if fit else None, tried)
+        left = None
+        if fits is not None and score >= max(_STRANGERS, _WORTH * match.scores[0]):
+            left = score_left(first.features, second.features, lag_s=lag, score=score)
+        place = _candidate(lag, score, fit, first, second, match.overlap_s)
+        options.append(_Option(place, score, fit, left))
+    options.sort(key=lambda o: -o.place.strength)
+    if any(o.told >= _STRANGERS for o in options):
+        options.sort(key=lambda o: -o.strength)
+    best = options[0]
+    fit = best.fit
+    p, p_envelope, p_phase = combined(best.told, match.trials, fit.score if fit else None, tried)
     sure = false_join(p, pairs) < 0.05
     rivals = _ambiguous(options, first, second, sure=sure)
     if rivals and sure:
@@ -347,9 +378,18 @@ def judge(
         and fit.scatter_s <= SAME_SCATTER_S
         and abs(fit.drift_ppm) <= max(SAME_DRIFT_PPM, 3 * fit.drift_error_ppm)
     )  # fmt: skip
+    piece = None
+    if not same and fit is not None and fit.usable and fit.piece_s is not None:
+        rest = score_left(
+            first.features, second.features, lag_s=fit.lag_s, score=best.score,
+            without_s=fit.piece_s,
+        )  # fmt: skip
+        if rest is not None and rest < LEAST_LEFT:
+            piece = fit.piece_s
     return Judged(
-        item.first, item.second, tuple(o[0] for o in options), p, p_envelope, p_phase,
-        false_join(p, pairs), score, fit, match.overlap_s, rivals, bool(same), item.spare,
+        item.first, item.second, tuple(o.place for o in options), p, p_envelope, p_phase,
+        false_join(p, pairs), best.score, fit, match.overlap_s, rivals, bool(same or piece),
+        item.spare, best.left, piece,
     )  # fmt: skip
 
 

@@ -28,6 +28,10 @@ _MAX_WINDOWS = 64
 _LIVE_BINS = 200
 #: Windows summed together before the stack over drifts.
 _TOGETHER = 4
+#: Four windows in a row that agree on the waveform this well, on one line to so many seconds, are a
+#: piece of one recording if over so many seconds outside it nine in ten windows agree no better
+#: than noise does.
+_PIECE_HEIGHT, _PIECE_S, _OUTSIDE_S, _APART_HEIGHT = 0.2, 25e-6, 5.0, 0.08
 #: A stacked peak below this many standard deviations is not a direct path.
 LEAST_SCORE = 7.5
 
@@ -42,6 +46,8 @@ class PhaseFit:
     `scatter_s` how far the windows stray from the line; `spread_s` the distance between the
     earliest and the latest other strong arrival (several sources at different places). `steady`
     windows lie on the line within three times the scatter, the first and last `steady_s` apart.
+    `piece_s`: from when to when, on the second clip's samples, all windows agree on the waveform
+    while outside none does; None if that is not so.
     """
 
     score: float
@@ -58,6 +64,7 @@ class PhaseFit:
     spread_s: float
     steady: int = 0
     steady_s: float = 0.0
+    piece_s: tuple[float, float] | None = None
 
 
 def _windows(count: int, length: int) -> NDArray[np.int64]:
@@ -221,7 +228,27 @@ def _fit(
         coherence=float(np.median(np.nan_to_num(heights))), scatter_s=scatter / rate_hz,
         spread_s=float(strong[-1] - strong[0]) / rate_hz if len(strong) else 0.0,
         steady=len(on_line), steady_s=float(np.ptp(on_line)) if len(on_line) else 0.0,
+        piece_s=_piece(at, heights, rest / rate_hz),
     )  # fmt: skip
+
+
+def _piece(
+    at: NDArray[np.float64], heights: NDArray[np.float64], rest_s: NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """The one stretch of windows that agree on the waveform, if those outside it do not at all."""
+    import numpy as np
+
+    same = (heights >= _PIECE_HEIGHT) & (np.nan_to_num(rest_s, nan=1.0) <= _PIECE_S)
+    runs = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
+    if not len(runs):
+        return None
+    first, last = max(zip(runs[::2], runs[1::2], strict=True), key=lambda r: int(r[1] - r[0]))
+    # A window at either end may hold both the piece and what surrounds it.
+    out = np.concatenate([heights[: max(0, first - 2)], heights[last + 2 :]])
+    step = float(at[1] - at[0])
+    if last - first < 4 or len(out) * step < _OUTSIDE_S or np.quantile(out, 0.9) > _APART_HEIGHT:
+        return None
+    return float(at[first]) - 1.5 * step, float(at[last - 1]) + 1.5 * step
 
 
 def _line(

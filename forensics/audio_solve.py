@@ -27,7 +27,10 @@ PRIOR_PPM = 40.0
 
 @dataclass(frozen=True)
 class Edge:
-    """Clip `i` at `i_s` heard what clip `j` heard at `j_s`; `others` are rival (i_s, j_s)."""
+    """Clip `i` at `i_s` heard what clip `j` heard at `j_s`; `others` are rival (i_s, j_s).
+
+    Not `heard`: it ties the clocks themselves, and where sources of sound stand is no matter.
+    """
 
     i: int
     j: int
@@ -38,6 +41,7 @@ class Edge:
     drift_ppm: float | None = None
     drift_sigma_ppm: float | None = None
     others: tuple[tuple[float, float], ...] = ()
+    heard: bool = True
 
     @property
     def shift_s(self) -> float:
@@ -144,8 +148,8 @@ def solve(
     edges
         What pairs share; `i`, `j` in 0…count-1.
     sources_s
-        How much two honest pairs may disagree because sources stand at different places, one
-        standard deviation. The lowest number in a component is its reference.
+        How much two honest pairs that were heard may disagree because sources stand at different
+        places, one standard deviation. The lowest number in a component is its reference.
     """
     if not edges:
         return []
@@ -200,7 +204,7 @@ def _least_squares(
         column(row, e.i, -1.0, -e.i_s * 1e-6)
         rows.append(row)
         values.append(e.shift_s)
-        sigmas.append(float(np.hypot(e.sigma_s, sources_s)))
+        sigmas.append(float(np.hypot(e.sigma_s, sources_s if e.heard else 0.0)))
         owner.append(number)
         if e.drift_ppm is not None and e.drift_sigma_ppm is not None:
             row = np.zeros(free)

@@ -370,6 +370,38 @@ def test_a_shared_soundtrack_is_no_evidence_of_the_event(scene: Samples, clip_of
     assert offset(align, y) == pytest.approx(4.0, abs=1e-4)
 
 
+def test_a_piece_of_sound_laid_over_two_clips_is_no_event(clip_of: Opener) -> None:
+    a, b = street(24.0, 71), street(24.0, 72)
+    piece = street(6.0, 73)
+    a[5 * RATE : 11 * RATE] += piece
+    b[9 * RATE : 15 * RATE] += piece * 0.8
+    align = audio.align_clips([clip_of("a", a), clip_of("b", b)])
+    (pair,) = align.pairs
+    assert "a piece of" in pair.note
+    assert not align.placements
+    assert "a piece of one soundtrack" in align.unplaced[0].reason
+    # The same piece from a loudspeaker that both telephones hear at one event stays evidence.
+    event = street(40.0, 74)
+    event[14 * RATE : 20 * RATE] += 2 * piece
+    both = [clip_of(f"p{n}", phone(event, 8 + n, 22, 75 + n)) for n in range(2)]
+    assert len(audio.align_clips(both).placements) == 2
+
+
+def test_one_short_sound_made_twice_joins_nothing(clip_of: Opener) -> None:
+    # A cock crows alike each time: the same 2 s in recordings of two mornings.
+    clips = []
+    for name, seed, at in (("a", 81, 6.31), ("b", 82, 9.74)):
+        sound = 0.01 * np.random.default_rng(seed).normal(size=20 * RATE).astype(np.float32)
+        sound[int(at * RATE) :][: 2 * RATE] += street(2.0, 83)
+        clips.append(clip_of(name, sound))
+    align = audio.align_clips(clips)
+    (pair,) = align.pairs
+    assert pair.measures["envelope"].value > 7, "alike as a whole"
+    assert pair.measures["left"].value < 4, "but not without the crow"
+    assert "made twice" in pair.note
+    assert not align.placements
+
+
 def test_two_telephones_are_not_called_one_soundtrack(scene: Samples, clip_of: Opener) -> None:
     a = clip_of("a", phone(scene, 5, 25, 86))
     b = clip_of("b", phone(scene, 9, 25, 87, drift_ppm=12))
@@ -400,6 +432,23 @@ def test_a_loop_laid_over_two_clips_is_placed_at_none_of_its_repetitions(clip_of
     assert not align.placements
 
 
+def test_an_anchor_is_no_wider_for_what_is_heard(scene: Samples, clip_of: Opener) -> None:
+    a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
+    for said, wide in ((3.0, 0.012), (3.05, 0.07)):
+        anchor = Anchor(b.digest, said, 0.01, "two clocks in one picture")
+        place = audio.align_clips([a, b], anchors=(anchor,)).placement(b)
+        assert place is not None
+        assert place.offset.low is not None
+        assert place.offset.high is not None
+        assert place.offset.low <= said - 0.0099
+        assert place.offset.high >= said + 0.0099
+        assert (place.offset.high - place.offset.low) / 2 <= wide
+        assert "175 ms sooner" in place.offset.note
+    plain = audio.align_clips([a, b]).placement(b)
+    assert plain is not None
+    assert plain.offset.low == pytest.approx(plain.offset.value - 0.185, abs=0.01)
+
+
 def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opener) -> None:
     a, b = clip_of("a", phone(scene, 5, 20, 90)), clip_of("b", phone(scene, 8, 20, 91))
     silent = clip_of("silent", np.zeros(10 * RATE, np.float32))
@@ -413,6 +462,20 @@ def test_an_examiners_anchor_places_a_silent_clip(scene: Samples, clip_of: Opene
     assert not align.unplaced
     with pytest.raises(RecordInvalid):
         audio.align_clips([a, b], anchors=(anchor,))
+    sharp = Anchor(silent.digest, 2.0, 0.01, "two clocks in one picture")
+    place = audio.align_clips([a, b, silent], anchors=(sharp,)).placement(silent)
+    assert place is not None
+    assert place.offset.low == pytest.approx(1.99, abs=1e-4), "as given: nothing travelled"
+    assert place.offset.high == pytest.approx(2.01, abs=1e-4)
+    assert "anchor" in place.offset.note
+    # Through a clip that sound alone ties, its travel counts.
+    seen = PairEvidence(
+        b.digest, silent.digest, "flash", Quantity(-1.0, "s", -1.04, -0.96), 1.0, True
+    )
+    place = audio.align_clips([a, b, silent], ties=(seen,)).placement(silent)
+    assert place is not None
+    assert place.offset.high is not None
+    assert place.offset.high - place.offset.value > 0.175
     tie = PairEvidence(b.digest, silent.digest, "clock", Quantity(-1.0, "s", -2, 0), 1.0, True)
     place = audio.align_clips([a, b, silent], ties=(tie,)).placement(silent)
     assert place is not None
