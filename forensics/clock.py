@@ -48,7 +48,7 @@ __all__ = ["anchor", "find_clock_breaks", "read_clock"]
 
 
 @method(
-    "clock-read", version="5",
+    "clock-read", version="6",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def read_clock(
@@ -174,7 +174,7 @@ def _video_span(clip: Clip) -> Span:
 
 
 def _before(one: Followed, item: Break) -> int:
-    return max(0, _index_at(one, item.after_s) - 1)
+    return _index_at(one, item.before_s)
 
 
 def _after(one: Followed, item: Break) -> int:
@@ -191,8 +191,8 @@ def _offset(one: Followed) -> Quantity:
     """Clock minus clip at the start, on the first even stretch."""
     import numpy as np
 
-    cut = min((b.after_s for b in one.breaks), default=math.inf)
-    inner = [i for i in range(1, len(one.edges)) if one.edges[i] < cut] or [0]
+    cut = min((b.before_s for b in one.breaks), default=math.inf)
+    inner = [i for i in range(1, len(one.edges)) if one.edges[i] <= cut] or [0]
     values = one.wall[inner] - one.edges[inner] * one.rate
     # A beat is seen at the first frame after it: on average half an interval late.
     middle = float(np.median(values)) + one.frame_s / 2
@@ -225,7 +225,7 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
 
 
 @method(
-    "clock-breaks", version="5",
+    "clock-breaks", version="6",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def find_clock_breaks(
@@ -245,8 +245,9 @@ def find_clock_breaks(
         `Discontinuity` findings of level "clock": `clock-missing-seconds` (the clock moves on by
         more than the clip, up to ten minutes), `clock-jump` (back, or further), `clock-frozen`
         (one second is shown for longer), `clock-rate` (it runs evenly, but not one second a
-        second). The span holds the break: from the last even beat to the first odd one, or the
-        single frame at which a second was skipped.
+        second). The span holds the break: from the last frame sure to be before it to the first
+        one sure to be after it, which is one frame apart where the figures leave no doubt; the
+        measure `place` has the likeliest time in it.
 
     Raises
     ------
@@ -282,23 +283,12 @@ def find_clock_breaks(
     observations = []
     for item in one.breaks:
         last, first = frame_at(one, item.before_s), frame_at(one, item.after_s)
-        index = _index_at(one, item.after_s)
-        skipped = index > 0 and one.wall[index] - one.wall[index - 1] != 1
-        # By tens of seconds the last figure shows nothing: the step may lie in the second before.
-        unseen = abs(item.step_s - 10 * round(item.step_s / 10)) < 0.3 and abs(item.step_s) > 5
-        beat = (item.after_s - item.before_s) * one.rate
-        hidden = unseen and abs(beat - round(beat)) < 2 * one.frame_s
-        # Where the line was only sampled, the break lies anywhere between two samples.
-        exact = not one.alone and skipped and not hidden and item.kind != "frozen"
-        # Nor is the frame known where a second beside it could not be read.
-        exact = exact and bool(one.sure[max(0, index - 1) : index + 1].all())
-        a = max(0, first - 1) if exact else last
-        crops = crop_proofs(clip, one, [max(0, first - 1), first], "clock") if first else []
+        crops = crop_proofs(clip, one, sorted({last, first}), "clock")
+        shown = text_at(one, _before(one, item)), text_at(one, _after(one, item))
         observations.append(
             break_observation(
-                item, one.frames.span(a, max(a, first)), one.frame_s, one.read, tuple(crops),
-                clock_stratum(one),
-                (text_at(one, max(0, index - 1)), text_at(one, index)) if one.read else ("", ""),
+                item, one.frames.span(last, max(last, first)), one.frame_s, one.read,
+                tuple(crops), clock_stratum(one), shown if one.read else ("", ""),
             )
         )
     if rate is not None and rate.low is not None and rate.high is not None and (

@@ -33,6 +33,8 @@ _NOISE = 6.0
 _FLOOR, _FRESH = -4.0, 4.0
 #: So many times further from every look than usual, a frame says less and less.
 _STRANGE = 2.0
+#: What a place that tells nothing says of a figure, nats.
+_NOTHING = -2.25
 _SHARP = (0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2)
 #: Room between two pairs of figures at most, in figures: "12 : 59 : 30".
 _MOST_GAP = 3.3
@@ -57,7 +59,8 @@ class Figures:
     `left`, `top` are the corners of each place (-1: not told apart), `means` (6, 10, h, w) the
     looks, `weight` (6, h, w) what a pixel counts, `seen` (6, 10) which figures that very place was
     seen to show, `sharp` how far a frame's likelihood ratio is to be believed, `usual` how far
-    a frame is from the look it fits best: one much further shows none of them clearly.
+    a frame is from the look it fits best: one much further shows none of them clearly. `told` is
+    how well each place predicts the figures known, nats a frame, at most 0.
     """
 
     left: Integers
@@ -67,6 +70,34 @@ class Figures:
     seen: NDArray[np.bool_]
     sharp: Floats
     usual: Floats
+    told: Floats
+
+    @property
+    def worth(self) -> float:
+        """How well all six places predict the figures known: nats a frame and place, at most 0."""
+        return float(self.told.mean())
+
+    def ink(self, shown: Integers, size: tuple[int, int], twelve: bool) -> Floats:
+        """How far each pixel of crops of `size` (h, w) is ink at seconds `shown`, 0 to 1; -1 beside
+        the figures: (n, h, w).
+        """
+        import numpy as np
+
+        share, _ = _ink(self.means[5])
+        figures = figures_of(shown, twelve)
+        out = np.full((len(shown), *size), -1.0, np.float32)
+        tall, wide = share.shape[1:]
+        for p in self.places:
+            x, y = int(self.left[p]), int(self.top[p])
+            cells = out[:, y : y + tall, x : x + wide]
+            cells[:] = share[figures[:, p], : cells.shape[1], : cells.shape[2]]
+        return out
+
+    @property
+    def spot(self) -> Spot:
+        """Where the last figure stands."""
+        x, y = int(self.left[5]), int(self.top[5])
+        return Spot(x, x + self.means.shape[3], y, y + self.means.shape[2])
 
     @property
     def places(self) -> list[int]:
@@ -345,7 +376,7 @@ def _drawn(
 
 def learn_figures(
     crops: Bytes, shown: Integers, *, twelve: bool = False, units: bool = False,
-    spot: Spot | None = None,
+    like: Figures | None = None,
 ) -> Figures | None:  # fmt: skip
     """How the figures look at each place.
 
@@ -359,8 +390,8 @@ def learn_figures(
         The clock shows hours 1 to 12.
     units
         Only the units of `shown` are known.
-    spot
-        Where the last figure stands, where that is known already.
+    like
+        Figures known from elsewhere: these stand where those do.
 
     Returns
     -------
@@ -369,7 +400,7 @@ def learn_figures(
     """
     import numpy as np
 
-    spot = spot or find_spot(crops, shown)
+    spot = find_spot(crops, shown) if like is None else like.spot
     if spot is None:
         return None
     known = _fairly(shown)
@@ -381,14 +412,17 @@ def learn_figures(
     share, ink = _ink(looks)
     height, width = looks.shape[1:]
     where: list[tuple[int, int] | None] = [None] * 5 + [(spot.left, spot.top)]
-    if not units:
+    if like is not None:
+        where = [(int(like.left[p]), int(like.top[p])) if p in like.places else None
+                 for p in range(6)]  # fmt: skip
+    elif not units:
         means, seconds = average_seconds(crops, shown)
         where = _place(looks, means, figures_of(seconds, twelve), spot)
     left, top = np.full(6, -1, np.int64), np.full(6, -1, np.int64)
     out = np.zeros((6, 10, height, width), np.float32)
     weight = np.zeros((6, height, width), np.float32)
     seen, sharp = np.zeros((6, 10), bool), np.zeros(6, np.float32)
-    usual = np.ones(6, np.float32)
+    usual, told = np.ones(6, np.float32), np.full(6, _NOTHING, np.float32)
     for p in (5, 4, 3, 2, 1, 0):
         at = where[p]
         if at is None:
@@ -414,18 +448,18 @@ def learn_figures(
             drawn, error = best
         out[p] = np.where(seen[p][:, None, None], own, drawn)
         weight[p] = 1.0 / (noise + error + _NOISE**2)
-        sharp[p], usual[p] = _believed(cells, figures[:, p], out[p], weight[p])
+        sharp[p], usual[p], told[p] = _believed(cells, figures[:, p], out[p], weight[p])
         left[p], top[p] = x, y
         if p == 5 and sharp[5] == 0:
             return None
-    return Figures(left, top, out, weight, seen, sharp, usual)
+    return Figures(left, top, out, weight, seen, sharp, usual, told)
 
 
 def _believed(
     cells: Bytes, figure: Integers, means: Floats, weight: Floats
-) -> tuple[float, float]:  # fmt: skip
-    """The power of a frame's likelihood ratio at which it predicts the known figures best, and how
-    far nine in ten of the frames are from their look.
+) -> tuple[float, float, float]:  # fmt: skip
+    """The power of a frame's likelihood ratio at which it predicts the known figures best, how far
+    nine in ten of the frames are from their look, and how well it predicts, nats a frame.
     """
     import numpy as np
 
@@ -433,11 +467,11 @@ def _believed(
     fit, shared = _fit(cells[pick], means, weight)
     usual = float(np.percentile(shared - fit[np.arange(len(pick)), figure[pick]], 90))
     fit = fit - fit.max(axis=1, keepdims=True)
-    best, chosen = -np.log(9.5), 0.0
+    best, chosen = _NOTHING, 0.0
     for sharp in _SHARP:
         even = np.exp(sharp * fit)
         even = even[np.arange(len(pick)), figure[pick]] / even.sum(axis=1)
         value = float(np.log(0.98 * even + 0.002).mean())
         if value > best:
             best, chosen = value, sharp
-    return chosen, max(usual, 0.25 * weight.size)
+    return chosen, max(usual, 0.25 * weight.size), best

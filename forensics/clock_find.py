@@ -48,8 +48,10 @@ class Reader(Protocol):
         """The lines in a picture (H, W, 3)."""
         ...
 
-    def read_line(self, grey: Bytes) -> tuple[str, float]:
-        """The text of a picture (h, w) that holds one line, and a score 0 to 1."""
+    def read_line(self, crop: Bytes) -> tuple[str, float]:
+        """The text of a picture, (h, w) grey or (h, w, 3) red, green, blue, that holds one line,
+        and a score 0 to 1.
+        """
         ...
 
 
@@ -87,10 +89,11 @@ class _Rapid:
             lines.append(Line(box, str(text), float(score)))
         return lines
 
-    def read_line(self, grey: Bytes) -> tuple[str, float]:
+    def read_line(self, crop: Bytes) -> tuple[str, float]:
         import numpy as np
 
-        picture = np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+        grey = crop[..., None] if crop.ndim == 2 else crop
+        picture = np.ascontiguousarray(np.broadcast_to(grey, (*grey.shape[:2], 3))[..., ::-1])
         said = self._engine(picture, use_det=False, use_cls=False, use_rec=True)
         if not said.txts:
             return "", 0.0
@@ -119,10 +122,11 @@ class _Tesseract:
         # Tesseract misses overlays on busy pictures: the tick finds the place instead.
         return []
 
-    def read_line(self, grey: Bytes) -> tuple[str, float]:
+    def read_line(self, crop: Bytes) -> tuple[str, float]:
         import cv2
         import numpy as np
 
+        grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.ndim == 3 else crop
         scale = max(1.0, 48 / max(1, grey.shape[0]))
         big = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         framed = cv2.copyMakeBorder(big, 12, 12, 12, 12, cv2.BORDER_REPLICATE)

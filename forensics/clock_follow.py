@@ -22,11 +22,10 @@ from forensics.clock_course import (
     settle_readings,
     spread_readings,
 )
-from forensics.clock_figures import Figures, average_seconds, learn_figures
 from forensics.clock_find import Reader
-from forensics.clock_steady import Line, learn_line
 from forensics.clock_sure import steady_rate
 from forensics.clock_text import TimeText, is_clock_like, read_time_text
+from forensics.clock_view import Crops, Learned, join_crops, learn_views
 from forensics.clock_walk import find_layout, label_digits, unwrap, walk
 from forensics.model import Box
 from forensics.scan import View
@@ -58,18 +57,17 @@ class Track:
 
     `scores` is (n, 6, 10) or None where no figures could be learned. `samples` are crops of single
     frames, by frame number; `texts` what a recogniser read, by frame number. `units`: only the
-    last figure could be told apart, and its ten looks are known but for where they begin. `line` is
-    there where the whole line moves sideways.
+    last figure could be told apart, and its ten looks are known but for where they begin.
+    `learned` are the figures, and how the crops must be seen for them.
     """
 
     times: Floats
     scores: Floats | None
-    figures: Figures | None
-    samples: dict[int, Bytes]
+    learned: Learned | None
+    samples: dict[int, Crops]
     texts: dict[int, TimeText] = field(default_factory=dict)
     window: tuple[int, int, int, int] | None = None
     units: bool = False
-    line: Line | None = None
 
     @property
     def twelve(self) -> bool:
@@ -87,13 +85,14 @@ class Follower:
     ) -> None:
         self.box, self._turns, self._time_base = box, (rotation // 90) % 4, time_base
         self._reader = reader
-        self._crops: list[Bytes] = []
+        self._crops: list[Crops] = []
         self._first = 0
         self._times: list[float] = []
         self._scores: list[Floats] = []
         self._sampled = -1e9
         self._track = Track(_no_times(), None, None, {})
         self._size: tuple[int, int] | None = None
+        self._grid: tuple[int, ...] | None = None
 
     def measure(self, view: View) -> Sequence[float]:
         """Take the crop of one frame."""
@@ -104,32 +103,54 @@ class Follower:
         height, width = upright.shape
         if self._size is None:
             self._size = (height, width)
-        x0, y0 = max(0, round(self.box.x)), max(0, round(self.box.y))
-        x1 = min(self._size[1], round(self.box.x + self.box.width))
-        y1 = min(self._size[0], round(self.box.y + self.box.height))
         if (height, width) != self._size:
             size = self._size[::-1]
             upright = cv2.resize(np.ascontiguousarray(upright), size).astype(np.uint8)
-        crop = upright[y0:y1, x0:x1].copy()
+        chroma = view.chroma
+        if chroma is not None and self._turns:
+            chroma = np.rot90(chroma, -self._turns, axes=(1, 2))
+        crop = self._cut(upright, chroma)
         time = view.pts * self._time_base
-        if time - self._sampled >= _SAMPLE_S * (1 if self._track.figures is None else 2):
+        if time - self._sampled >= _SAMPLE_S * (1 if self._track.learned is None else 2):
             self._track.samples[len(self._times)] = crop
             self._sampled = time
         self._times.append(time)
         self._crops.append(crop)
         held = len(self._crops)
-        if self._track.figures is None:
+        if self._track.learned is None:
             long = time - self._times[self._first] >= _LEARN_S
-            if long or held * crop.nbytes >= _MOST_BYTES:
+            if long or held * crop.size >= _MOST_BYTES:
                 self._learn()
         elif held >= _CHUNK:
             self._flush()
         return ()
 
+    def _cut(self, luma: Bytes, chroma: Bytes | None) -> Crops:
+        """What stands in the box, of upright planes."""
+        import cv2
+        import numpy as np
+
+        height, width = luma.shape
+        x0, y0 = max(0, round(self.box.x)), max(0, round(self.box.y))
+        x1 = min(width, round(self.box.x + self.box.width))
+        y1 = min(height, round(self.box.y + self.box.height))
+        crop = luma[None, y0:y1, x0:x1].copy()
+        if chroma is None or not crop.size:
+            return Crops(crop)
+        if self._grid is None:
+            self._grid = chroma.shape[1:]
+        rows, columns = self._grid
+        if chroma.shape[1:] != self._grid:
+            parts = [np.ascontiguousarray(plane) for plane in chroma]
+            chroma = np.stack([cv2.resize(part, (columns, rows)) for part in parts])
+        tall, wide = max(1, round(height / rows)), max(1, round(width / columns))
+        part = chroma[None, :, y0 // tall : -(-y1 // tall), x0 // wide : -(-x1 // wide)].copy()
+        return Crops(crop, part, (tall, wide), (y0 % tall, x0 % wide))
+
     def _learn(self) -> None:
         import numpy as np
 
-        crops, times = np.stack(self._crops), np.array(self._times[self._first :])
+        crops, times = join_crops(self._crops), np.array(self._times[self._first :])
         learned = _by_reading(crops, times, self._first, self._track, self._reader)
         if learned is None:
             learned = _by_beat(crops, times, self._first, self._track)
@@ -140,21 +161,18 @@ class Follower:
             self._crops = self._crops[half:]
             self._first += half
             return
-        if self._track.line is not None:
-            crops = self._track.line.settle(crops)
-        self._track.figures = _refined(crops, times, *learned, self._track)
+        self._track.learned = _refined(crops, times, learned, self._track)
         self._flush()
 
     def _flush(self) -> None:
         import numpy as np
 
-        assert self._track.figures is not None
+        learned = self._track.learned
+        assert learned is not None
         times = np.array(self._times[self._first :])
         fps = 1 / max(1e-3, float(np.median(np.diff(times)))) if len(times) > 1 else 25.0
-        crops = np.stack(self._crops)
-        if self._track.line is not None:
-            crops = self._track.line.settle(crops)
-        self._scores.append(self._track.figures.score(crops, fps).astype(np.float16))
+        plane = learned.see(join_crops(self._crops))
+        self._scores.append(learned.figures.score(plane, fps).astype(np.float16))
         self._first += len(self._crops)
         self._crops = []
 
@@ -162,12 +180,12 @@ class Follower:
         """The track once all frames have been measured."""
         import numpy as np
 
-        if self._track.figures is None and len(self._crops) >= 8:
+        if self._track.learned is None and len(self._crops) >= 8:
             self._learn()
-        elif self._track.figures is not None and self._crops:
+        elif self._track.learned is not None and self._crops:
             self._flush()
         self._track.times = np.array(self._times)
-        if self._track.figures is not None:
+        if self._track.learned is not None:
             self._track.scores = np.concatenate(self._scores)
         return self._track
 
@@ -178,15 +196,16 @@ def _no_times() -> Floats:
     return np.zeros(0)
 
 
-def _read(track: Track, crops: Iterable[tuple[int, Bytes]], reader: Reader) -> int:
+def _read(track: Track, crops: Iterable[tuple[int, Crops]], reader: Reader) -> int:
     """Read single frames into `track.texts`; how many said a time."""
     count = 0
     for frame, crop in crops:
         if frame not in track.texts:
+            picture = crop.picture()
             if track.window is not None:
                 top, bottom, left, right = track.window
-                crop = crop[top:bottom, left:right]
-            said = read_time_text(reader.read_line(crop)[0])
+                picture = picture[top:bottom, left:right]
+            said = read_time_text(reader.read_line(picture)[0])
             # Six figures in a row without a separator may as well be a year and a day.
             if said is not None and said.seconds is not None and said.colons:
                 track.texts[frame] = said
@@ -205,8 +224,8 @@ def _settled(track: Track, times: Floats, first: int) -> tuple[Integers, Integer
 
 
 def _by_reading(
-    crops: Bytes, times: Floats, first: int, track: Track, reader: Reader | None
-) -> tuple[Figures, Integers] | None:
+    crops: Crops, times: Floats, first: int, track: Track, reader: Reader | None
+) -> Learned | None:
     """Figures, and the second of each frame known, from what a recogniser reads."""
     import numpy as np
 
@@ -215,31 +234,30 @@ def _by_reading(
     even = np.linspace(times[0], times[-1], _READS)
     picks = np.unique(np.clip(np.searchsorted(times, even), 0, len(times) - 1))
     probe = picks[:: max(1, len(picks) // 6)]
-    if _read(track, ((first + int(i), crops[i]) for i in probe), reader) < 0.6 * len(probe):
+    if _read(track, _single(crops, probe, first), reader) < 0.6 * len(probe):
         # More stands there than the clock's line, or the box is far too wide.
-        track.window = _tight(crops[picks], reader) or track.window
+        track.window = _tight(crops, picks, reader) or track.window
     # Often enough that five seconds between two breaks hold a handful of readings.
-    _read(track, ((first + int(i), crops[i]) for i in picks), reader)
+    _read(track, _single(crops, picks, first), reader)
     frames, walls = _settled(track, times, first)
     if len(frames) < 10:
         return None
     shown = spread_readings(times, frames - first, walls)
-    # A line that moves is put in its place first: its figures are learned place by place.
-    track.line = learn_line(average_seconds(crops, shown)[0])
-    settled = crops if track.line is None else track.line.settle(crops)
-    figures = learn_figures(settled, shown, twelve=track.twelve)
-    if figures is None:
-        track.line = None
-    return None if figures is None else (figures, shown)
+    return learn_views(crops, shown, twelve=track.twelve)
+
+
+def _single(crops: Crops, picks: Integers, first: int) -> Iterable[tuple[int, Crops]]:
+    """Frames by number, and the crop of each."""
+    return ((first + int(i), crops.part(int(i), int(i) + 1)) for i in picks)
 
 
 def _by_beat(
-    crops: Bytes, times: Floats, first: int, track: Track
-) -> tuple[Figures, Integers] | None:
+    seen: Crops, times: Floats, first: int, track: Track
+) -> Learned | None:
     """The same from the clip alone: the last figure beats once a second and runs in a circle."""
     import numpy as np
 
-    best, found = 0.35, None
+    best, found, crops = 0.35, None, seen.luma
     for tick in find_ticks(crops, times):
         cell = learn_digits(crops, times, tick)
         if cell is None or not cell.cyclic:
@@ -269,8 +287,7 @@ def _by_beat(
     turn = label[0] if label is not None else 0
     wall = (segments.digit + turn) % 10 if walked is None or track.units else walked.wall
     shown = _unblended(np.repeat(wall, lengths))
-    figures = learn_figures(crops, shown, twelve=track.twelve, units=track.units)
-    return None if figures is None else (figures, shown)
+    return learn_views(seen, shown, twelve=track.twelve, units=track.units, moves=False)
 
 
 def _unblended(shown: Integers) -> Integers:
@@ -302,24 +319,22 @@ def _even(course: Integers, times: Floats, told: Integers) -> Integers:
     return np.where(kept | (told == course), _unblended(course), -1)
 
 
-def _refined(
-    crops: Bytes, times: Floats, figures: Figures, shown: Integers, track: Track
-) -> Figures:
+def _refined(crops: Crops, times: Floats, learned: Learned, track: Track) -> Learned:
     """Figures learned again from all frames, now that the course tells what they show."""
     import numpy as np
 
-    fps = 1 / max(1e-3, float(np.median(np.diff(times))))
+    fps, shown = 1 / max(1e-3, float(np.median(np.diff(times)))), learned.shown
     known = _offsets(times, shown)
     for _ in range(2):
-        scores = figures.score(crops, fps)
+        scores = learned.figures.score(learned.see(crops), fps)
         offsets = guess_offsets(scores, times, track.twelve, known, units=track.units)
         course = follow_course(scores, times, offsets, twelve=track.twelve, units=track.units)
-        again = learn_figures(crops, _even(course, times, shown), twelve=track.twelve,
-                              units=track.units)  # fmt: skip
-        if again is None or len(again.places) < len(figures.places):
+        again = learn_views(crops, _even(course, times, shown), twelve=track.twelve,
+                            units=track.units, moves=False, known=learned)  # fmt: skip
+        if again is None or len(again.figures.places) < len(learned.figures.places):
             break
-        figures = again
-    return figures
+        learned = again
+    return learned
 
 
 def _offsets(times: Floats, shown: Integers) -> Counter[int]:
@@ -329,24 +344,25 @@ def _offsets(times: Floats, shown: Integers) -> Counter[int]:
     return Counter(((shown - np.floor(times).astype(np.int64)) % DAY_S)[known].tolist())
 
 
-def _tight(crops: Bytes, reader: Reader) -> tuple[int, int, int, int] | None:
+def _tight(crops: Crops, picks: Integers, reader: Reader) -> tuple[int, int, int, int] | None:
     """Rows and columns of the clock's line inside the crops, as the reader sees it."""
     import cv2
     import numpy as np
 
-    height, width = crops.shape[1:]
+    height, width = crops.luma.shape[1:]
     # Several seconds on one sheet: detectors blow small pictures up, and one call is enough.
     scale = max(1, min(3, 60 // max(1, height), 700 // max(1, width)))
     tall, gap = height * scale, 24
     count = max(1, min(4, 700 // (tall + gap)))
     side = max(736, width * scale + 2 * gap)
-    sheet = np.full((max(736, count * (tall + gap) + gap), side), 96, np.uint8)
-    for slot, index in enumerate(np.linspace(0, len(crops) - 1, count).astype(int)):
-        big = cv2.resize(crops[index], None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    sheet = np.full((max(736, count * (tall + gap) + gap), side, 3), 96, np.uint8)
+    for slot, index in enumerate(picks[np.linspace(0, len(picks) - 1, count).astype(int)]):
+        one = crops.picture(int(index))
+        big = cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         y = gap + slot * (tall + gap)
-        sheet[y : y + tall, gap : gap + big.shape[1]] = big
+        sheet[y : y + tall, gap : gap + big.shape[1]] = big if big.ndim == 3 else big[..., None]
     spans: list[tuple[float, float, float, float]] = []
-    for line in reader.find_lines(np.repeat(sheet[..., None], 3, axis=2)):
+    for line in reader.find_lines(sheet):
         if is_clock_like(line.text):
             box = line.box
             # A box may begin above its slot: the slot is the one its middle lies in.

@@ -236,7 +236,8 @@ def _rate(edges: Floats, wall: Floats, frame_s: float) -> float:
 def rate_quantity(one: Followed) -> Quantity | None:
     """The rate over the longest even and surely read stretch, with the interval of its jitter."""
     # A slope over a break that was not sure enough to report would be a rate of its own.
-    ends = sorted({t for span in one.doubt for t in span} | {b.after_s for b in one.breaks})
+    ends = sorted({t for span in one.doubt for t in span}
+                  | {t for b in one.breaks for t in (b.before_s, b.after_s)})
     parts = [Break("rate", t, t, 0.0, 0.0, one.jitter_s, 0) for t in ends]
     slope, error = fit_rate(one.edges, one.wall, parts, one.frame_s)
     if slope is None:

@@ -96,6 +96,12 @@ def break_observation(
     else:
         measures["step"] = Quantity(item.step_s, "s", item.step_s - error, item.step_s + error)
         excess = max(abs(item.step_s), item.stood_s - 1) / error
+        if item.likeliest_s is not None:
+            measures["place"] = Quantity(
+                item.likeliest_s, "s", item.before_s, item.after_s,
+                note="clip time of the first frame after the break; the ends are as much less "
+                "likely as the figures of the seconds around were seen to mislead",
+            )
         if item.stood_s:
             measures["stood"] = Quantity(
                 item.stood_s, "s", max(0.0, item.stood_s - frame_s), item.stood_s + frame_s

@@ -44,6 +44,9 @@ _APART, _APART_STOOD = 16.0, 8.0
 _AGAINST, _FOR = -3.0, 1.0
 #: Clearly enough to overrule a recogniser that says otherwise.
 _CERTAIN = 6.0
+#: How much less likely, in nats, a place for a break may be than the likeliest one: at least so
+#: much, and as much as the frames of so many seconds on either side were seen to mislead.
+_SUPPORT, _AROUND = 1.0, 30
 #: Readings of a recogniser in a row that say one and the same other clock.
 _RUN_SAID = 3
 #: Seconds by which the beat may stray.
@@ -201,12 +204,17 @@ class _Clock:
         return np.zeros(0, np.int64)
 
     def begun(self, start: int) -> NDArray[np.int64]:
-        """Seconds from `start` to the clip's end and the one cut short before, if all are plain."""
+        """Seconds from `start`, or from the one cut short before it, to the clip's end, if all are
+        plain; the last one, which the end cuts short, need only be clear.
+        """
         import numpy as np
 
-        index = np.arange(max(0, start - 1), len(self.wall))
-        follows = len(index) >= _LEAST_PLAIN and bool((np.diff(self.wall[index]) == 1).all())
-        return index if follows and self.plain[index].all() else index[:0]
+        for first in (max(0, start - 1), start):
+            index = np.arange(first, len(self.wall))
+            follows = len(index) >= _LEAST_PLAIN and bool((np.diff(self.wall[index]) == 1).all())
+            if follows and self.plain[index[:-1]].all() and self.clear[index[-1]]:
+                return index
+        return index[:0]
 
     def ahead(self, index: NDArray[np.int64], offset: float) -> float:
         """Nats by which the frames of seconds speak for what was read over a clock of `offset`."""
@@ -227,6 +235,57 @@ class _Clock:
         scores = proof.scores[inside]
         gain = support_of(scores, ours, proof.twelve) - support_of(scores, theirs, proof.twelve)
         return float(gain.sum())
+
+    def cut(self, before: NDArray[np.int64], after: NDArray[np.int64], level: float, other: float
+            ) -> tuple[float, float, float]:  # fmt: skip
+        """The last frame sure to be before the break, the first one sure to be after it, and the
+        likeliest first one (clip times): every frame between two even runs may be the first.
+        """
+        import numpy as np
+
+        proof, last = self.evidence, int(after[0]) + 1
+        until = float(self.edges[last]) if last < len(self.edges) else self.end_s + 1e-3
+        first = int(np.searchsorted(proof.times, self.edges[before[-1]] - 1e-6))
+        stop = int(np.searchsorted(proof.times, until - 1e-6))
+        times, scores = proof.times[first:stop], proof.scores[first:stop]
+        # A beat may come a frame early or late: beside it, both seconds will do.
+        slack = 0.6 * float(np.median(np.diff(proof.times))) * self.rate
+        fits = []
+        for offset in (level, other):
+            shown = [np.floor(times * self.rate + offset + by).astype(np.int64)
+                     for by in (-slack, slack)]  # fmt: skip
+            fits.append(np.max([support_of(scores, s, proof.twelve) for s in shown], axis=0))
+        # If the break comes before frame i, frames up to there are of the old clock.
+        total = np.r_[0.0, np.cumsum(fits[0] - fits[1], dtype=np.float64)]
+        step = round(other - level) or 1
+        allowed = max(self.misled(before, step), self.misled(after, -step), _SUPPORT)
+        likely = np.flatnonzero(total >= total.max() - allowed)
+        stamps = np.r_[proof.times[first - 1] if first else times[0], times, self.end_s]
+        a, b, best = int(likely[0]), int(likely[-1]), int(total.argmax())
+        return float(stamps[a]), float(stamps[b + 1]), float(stamps[best + 1])
+
+    def misled(self, run: NDArray[np.int64], step: int) -> float:
+        """By how many nats frames in a row speak at most for a clock ahead by `step`, falsely.
+
+        Looked for in the seconds of the same stretch around a run, clear or not.
+        """
+        import numpy as np
+
+        joined = np.diff(self.wall) == 1
+        first, last = int(run[0]), int(run[-1])
+        while first > 0 and joined[first - 1] and run[0] - first < _AROUND:
+            first -= 1
+        while last < len(joined) and joined[last] and last - run[-1] < _AROUND:
+            last += 1
+        proof = self.evidence
+        until = float(self.edges[last + 1]) if last + 1 < len(self.edges) else self.end_s + 1.0
+        inside = (proof.times >= self.edges[first] - 1e-6) & (proof.times < until - 1e-6)
+        own = self.wall[np.searchsorted(self.edges, proof.times[inside] + 1e-6, side="right") - 1]
+        scores = proof.scores[inside]
+        for_other = support_of(scores, own + step, proof.twelve)
+        for_other -= support_of(scores, own, proof.twelve)
+        run_on = np.r_[0.0, np.cumsum(for_other, dtype=np.float64)]
+        return float((run_on - np.minimum.accumulate(run_on)).max())
 
     def witnessed(self, index: NDArray[np.int64]) -> bool:
         """Whether a recogniser, if there is one, reads the same in two of these seconds."""
@@ -297,7 +356,7 @@ def judge(
         stood = item.kind == "frozen"
         before = clock.run((item.segment if stood else k) - 1, -1, tol, least)
         after = clock.run(k, 1, tol, least)
-        if not len(after) and n - k < _LEAST_RUN:
+        if not len(after) and n - k <= _LEAST_RUN:
             after = clock.begun(k)
         fine = sane and len(before) > 0 and (len(after) > 0 or (stood and k >= n))
         level = float(np.median(offset[before])) if len(before) else 0.0
@@ -327,25 +386,19 @@ def judge(
                 item = replace(item, step_s=step, kind="missing" if 0 < step < 600 else "jump")
         if fine:
             if not stood:
-                item = _between_clear(item, edges, clear, k)
+                last, first, best = clock.cut(before, after, level, other)
+                item = replace(item, before_s=last, after_s=first, likeliest_s=best)
             kept.append(item)
         else:
             doubt.append((item.before_s, item.after_s))
+    held = np.r_[edges[1:], end_s]
+    for item in (b for b in kept if b.kind != "frozen"):
+        # Whether a second shown only inside a break was shown at all is as open as its place.
+        sure &= (edges <= item.before_s + 1e-6) | (held >= item.after_s - 1e-6)
     if evidence.alone:
         kept = _without_returns(kept, tol, doubt)
-    held = np.r_[edges[1:], end_s]
     doubt += [(float(edges[i]), float(held[i])) for i in np.flatnonzero(~sure)]
     return Judged(tuple(kept), sure, likely, tuple(_joined(doubt)))
-
-
-def _between_clear(item: Break, edges: Floats, clear: NDArray[np.bool_], k: int) -> Break:
-    """The break between the nearest clear seconds: it may lie anywhere in those that are not."""
-    import numpy as np
-
-    last, first = np.flatnonzero(clear[:k]), np.flatnonzero(clear[k:])
-    before = float(edges[last[-1]]) if len(last) else item.before_s
-    after = float(edges[k + first[0]]) if len(first) else item.after_s
-    return replace(item, before_s=min(item.before_s, before), after_s=max(item.after_s, after))
 
 
 def _steady(

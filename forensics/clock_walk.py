@@ -317,8 +317,9 @@ def walk(
 class Break:
     """A place where the clock does not follow the clip.
 
-    `after_s`, `before_s` bound it in clip time; `step_s` is how far the clock moved beyond the clip
-    (positive: the clock is ahead afterwards); `stood_s` how long one second was shown.
+    `after_s`, `before_s` bound it in clip time, `likeliest_s` is where between them the frames
+    speak for it most; `step_s` is how far the clock moved beyond the clip (positive: the clock is
+    ahead afterwards); `stood_s` how long one second was shown.
     """
 
     kind: Literal["jump", "missing", "frozen", "rate"]
@@ -328,6 +329,7 @@ class Break:
     stood_s: float
     jitter_s: float
     segment: int
+    likeliest_s: float | None = None
 
 
 def unwrap(wall: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -67,6 +67,8 @@ class View:
         (h, w) uint8, 160 pixels wide, as coded (not rotated).
     luma
         (height, width) uint8, the decoded plane itself: read it, never write it.
+    chroma
+        (2, rows, columns) uint8, Cb and Cr at the resolution they are stored in; None: no colour.
     frame
         The PyAV frame, for a second look.
     """
@@ -98,6 +100,11 @@ class View:
         if self._luma is None:
             self._luma = _luma_plane(self.frame)
         return self._luma
+
+    @property
+    def chroma(self) -> NDArray[np.uint8] | None:
+        """The planes of colour; see the class."""
+        return _chroma_planes(self.frame)
 
 
 class Detector(Protocol):
@@ -132,6 +139,22 @@ def _luma_plane(frame: Any) -> NDArray[np.uint8]:
             return shifted
     grey: NDArray[np.uint8] = frame.reformat(format="gray").to_ndarray()
     return grey
+
+
+def _chroma_planes(frame: Any) -> NDArray[np.uint8] | None:
+    import numpy as np
+
+    if frame.format.name.startswith("gray"):
+        return None
+    bits = frame.format.components[0].bits
+    if not frame.format.name.startswith(("yuv4", "yuvj4")) or not 8 <= bits <= 16:
+        frame, bits = frame.reformat(format="yuv444p"), 8
+    planes = []
+    for plane in frame.planes[1:3]:
+        kind = np.uint8 if bits == 8 else np.uint16
+        stored = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
+        planes.append((stored >> (bits - 8)).astype(np.uint8))
+    return np.stack(planes)
 
 
 def _reformatter(stream: VideoStream) -> Callable[[Any], NDArray[np.uint8]]:

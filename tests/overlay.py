@@ -7,6 +7,7 @@ that was set or that stopped changes alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,7 +39,7 @@ class Style:
     pattern: str = "%d-%m-%Y %H:%M:%S"
     font: str = "DejaVuSansMono.ttf"  # matplotlib's, the system's, "hershey0".."5", "bitmap"
     size: int = 18
-    look: str = "outline"  # plain, outline, black, box, glass, or one of _INKS
+    look: str = "outline"  # plain, outline, black, box, glass, turning, or one of _INKS
     x: float = 0.02
     y: float = 0.02
 
@@ -151,6 +152,30 @@ def draw_text(text: str, style: Style) -> tuple[np.ndarray, np.ndarray]:
     return ink, alpha
 
 
+def places(text: str, style: Style) -> list[tuple[int, int]]:
+    """Columns of each character in what `draw_text` draws."""
+    if style.font.startswith("hershey"):
+        import cv2
+
+        kind, thick = int(style.font[-1]), max(1, round(style.size / 16))
+        ends = [cv2.getTextSize(text[:k], kind, style.size / 30, thick)[0][0]
+                for k in range(len(text) + 1)]  # fmt: skip
+        first = 6
+    else:
+        face = _font(style.font, style.size)
+        first = 6 - min(0, int(face.getbbox(text)[0]))
+        ends = [round(face.getlength(text[:k])) for k in range(len(text) + 1)]
+    return [(first + a, first + b) for a, b in itertools.pairwise(ends)]
+
+
+def turned(text: str, style: Style, patch: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """The ink of a camera that draws each character black over light ground, white over dark."""
+    out = ink.copy()
+    for a, b in places(text, style):
+        out[:, a:b] = 16.0 if patch[:, a:b].mean() > 120 else 235.0
+    return out
+
+
 def ping_pong(frames: Sequence[np.ndarray], fps: float, times: np.ndarray) -> Iterator[np.ndarray]:
     """The frame of each scene second, played forward and backward where the footage is short."""
     n = len(frames)
@@ -229,6 +254,8 @@ def compose(
             ]  # fmt: skip
             shown = picture.copy()
             patch = shown[y : y + h, x : x + w]
+            if style.look == "turning":
+                ink = turned(text, style, patch, ink)
             patch[:] = patch * (1 - alpha[..., None]) + ink * alpha[..., None] + 0.5
             if scale != 1.0:
                 kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
