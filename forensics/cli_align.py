@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from forensics.cli_output import with_progress
 from forensics.errors import PolicyError, RecordInvalid
-from forensics.model import Alignment, Clip, canonical_json, to_builtins
+from forensics.model import Alignment, Clip, Examination, canonical_json, to_builtins
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["PICTURED", "Picture", "check_picture", "show_alignment", "write_picture"]
 
@@ -65,8 +70,14 @@ def check_picture(picture: Picture) -> None:
         )
 
 
-def write_picture(picture: Picture, found: Alignment, clips: Sequence[Clip]) -> None:
-    """Draw, play or film what was aligned, as the suffix says; nothing without `out`."""
+def write_picture(
+    picture: Picture, found: Alignment, clips: Sequence[Clip], *,
+    examinations: Sequence[Examination] = (), drawn: Callable[[], Figure] | None = None,
+) -> None:  # fmt: skip
+    """Draw, play or film what was aligned, as the suffix says; nothing without `out`.
+
+    `examinations` are marked in the page; `drawn` draws another figure than the bare timeline.
+    """
     if picture.out is None:
         return
     suffix = picture.out.suffix.lower()
@@ -75,19 +86,22 @@ def write_picture(picture: Picture, found: Alignment, clips: Sequence[Clip]) -> 
         if suffix in _DRAWN:
             from forensics import plots
 
-            figure = plots.draw_timeline(found, clips) if picture.at_s is None else (
-                plots.draw_cameras_at(
+            if picture.at_s is not None:
+                figure = plots.draw_cameras_at(
                     found, clips, picture.at_s, component=picture.group,
-                    unredacted=picture.unredacted,
-                )
-            )  # fmt: skip
+                    unredacted=picture.unredacted, progress=progress,
+                )  # fmt: skip
+            else:
+                figure = drawn() if drawn else plots.draw_timeline(found, clips)
             plots.save(figure, picture.out)
         elif suffix in _SAID:
             picture.out.write_bytes(canonical_json(found) + b"\n")
         else:
             from forensics import player
 
-            write = player.write_player if suffix in _PLAYED else player.write_mosaic
+            write: Callable[..., Path] = player.write_mosaic
+            if suffix in _PLAYED:
+                write = functools.partial(player.write_player, examinations=examinations)
             write(
                 found, clips, picture.out, component=picture.group, from_s=low, to_s=high,
                 unredacted=picture.unredacted, progress=progress,

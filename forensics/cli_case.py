@@ -8,9 +8,21 @@ from typing import Annotated
 import msgspec
 import typer
 
-from forensics.cli_align import show_alignment
+from forensics.cli_align import (
+    PICTURED,
+    Picture,
+    check_picture,
+    show_alignment,
+    write_picture,
+)
 from forensics.cli_output import load_methods, show_table, with_progress
-from forensics.errors import ClipNotFound, ForensicsError, LedgerBroken, ReplayDiffers
+from forensics.errors import (
+    ClipNotFound,
+    ForensicsError,
+    LedgerBroken,
+    RecordInvalid,
+    ReplayDiffers,
+)
 from forensics.model import Alignment, Clip, Examination
 
 __all__ = ["add_case_commands", "verify_folder"]
@@ -19,10 +31,22 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="An incident fold
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
-def reconstruct(folder: Folder, json: Json = False) -> None:
-    """Run what is missing in an incident folder, place its clips, test its claims."""
+def reconstruct(
+    folder: Folder, json: Json = False,
+    out: Annotated[Path | None, typer.Option(
+        "-o", "--out", metavar="OUT", help=f"By its suffix: {PICTURED}.")] = None,
+    at: Annotated[float | None, typer.Option(
+        help="With -o .png: every camera at this second of the incident clock.")] = None,
+    span: Annotated[tuple[float, float] | None, typer.Option(
+        "--between", help="With -o .html or .mp4: these seconds of the incident clock.")] = None,
+    group: Annotated[int, typer.Option(min=0, help="Which group of clips, from 0.")] = 0,
+    unredacted: Annotated[bool, typer.Option("--unredacted", help="Cover no one.")] = False,
+) -> None:  # fmt: skip
+    """Run what is missing in an incident folder, place its clips, test its claims; -o shows it."""
     from forensics.incident import Incident
 
+    picture = Picture(out, at, span, group, unredacted)
+    check_picture(picture)
     incident = Incident.open(folder)
     with with_progress() as progress:
         result = incident.reconstruct(progress=progress)
@@ -46,6 +70,19 @@ def reconstruct(folder: Folder, json: Json = False) -> None:
     ]
     if claims:
         show_table(claims, json=json, out=None)
+    if out is not None and result.alignment is None:
+        raise RecordInvalid(f"nothing to show: not aligned: {result.alignment_reason}")
+    if result.alignment is not None:
+        from forensics import plots
+
+        write_picture(
+            picture, result.alignment, result.clips, examinations=result.examinations,
+            # Thumbnails show whoever was there.
+            drawn=lambda: plots.draw_reconstruction(
+                result, names, title=incident.plan.title,
+                folder=incident.ledger.artefacts if unredacted else None,
+            ),
+        )  # fmt: skip
     for failure in result.failures:
         typer.echo(f"failed: {failure.message}", err=True)
     if result.failures or any(e.outcome == "failed" for e in result.examinations):

@@ -127,7 +127,11 @@ class ExtraMissing(ForensicsError, ImportError):
     """A part of the library needs an optional package."""
 
     def __init__(self, message: str, *, extra: str) -> None:
-        super().__init__(message, hint=f"install it with: pip install 'forensics[{extra}]'")
+        hint = f"install it with: pip install 'forensics[{extra}]'"
+        if extra == "ocr":
+            # Resolved by pip, it would put another OpenCV over this one.
+            hint += ", then pip install --no-deps 'rapidocr>=3.10,<4'"
+        super().__init__(message, hint=hint)
         self.extra = extra
 
 

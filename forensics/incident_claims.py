@@ -28,6 +28,8 @@ from forensics.model import (
 __all__ = ["Occurrence", "Timeline", "judge"]
 
 _UNITS = "s"
+#: Why there is no interval between two events of one clock: an interval of no width would be false.
+_ONE_CLOCK = "both on one clock; how exactly its events are timed was not measured"
 #: Detectors give what they are unsure of a lower score; it takes part, but decides nothing.
 CLEAR = 0.7
 _Outcome: TypeAlias = Literal["supported", "contradicted", "undecided"]
@@ -118,6 +120,9 @@ def _ids(occurrences: Iterable[Occurrence]) -> tuple[str, ...]:
 
 
 def _seconds(value: float, low: float, high: float) -> Quantity:
+    if low == high:
+        # Both were seen by the clip whose clock is the incident's: placing it adds nothing.
+        return Quantity(value, _UNITS, note=_ONE_CLOCK)
     return Quantity(value, _UNITS, min(low, value), max(high, value))
 
 
@@ -262,7 +267,7 @@ def _at_once(claim: Claim, expects: AtOnce, line: Timeline) -> Verdict:
     row = min(both or pairs, key=lambda row: row[0] + _spread(row))
     gap, a, b = row
     spread = _spread(row)
-    margin = Quantity(gap, _UNITS, max(0.0, gap - spread), gap + spread)
+    margin = _seconds(gap, max(0.0, gap - spread), gap + spread)
     told = f"closest pair {margin} apart; {expects.window_s:g} s claimed"
     if both and gap + spread <= expects.window_s:
         return Verdict(claim, "supported", _ids([a, b]), (), told, margin)

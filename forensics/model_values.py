@@ -240,7 +240,12 @@ class Quantity(Value, frozen=True):
         unit = f" {self.unit}" if self.unit else ""
         if self.low is None or self.high is None:
             return f"{self.value:.6g}{unit} ({self.note})"
-        return f"{self.value:.6g}{unit} [{self.low:.6g}, {self.high:.6g}]"
+        # What is nothing beside its own interval is nothing, without a sign or an exponent.
+        least = 1e-6 * (self.high - self.low)
+        value, low, high = (
+            0.0 if abs(x) <= least else x for x in (self.value, self.low, self.high)
+        )
+        return f"{value:.6g}{unit} [{low:.6g}, {high:.6g}]"
 
 
 class Box(Value, frozen=True):

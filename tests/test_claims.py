@@ -161,6 +161,14 @@ def test_at_once() -> None:
     assert _outcome(AtOnce(("impulse", "flash"), 0.5), _line(*SHOTS)) == "undecided"
 
 
+def test_two_events_of_one_clock_have_a_reason_in_place_of_an_interval_of_no_width() -> None:
+    one, other = (_seen(what, 10.0 + k, spread=0.0) for k, what in enumerate(("impulse", "flash")))
+    for expects in (AtOnce(("impulse", "flash"), 2.0), Within("impulse", "flash", 2.0)):
+        said = judge(Claim("c", "text", "source", expects), _line(one, other))
+        assert said.outcome == "supported" and said.margin is not None
+        assert said.margin.low is None and "one clock" in said.margin.note
+
+
 def test_not_seen_is_never_not_there() -> None:
     assert _outcome(Visible("marking:x"), _line()) == "undecided"
     assert _outcome(Visible("marking:x", never=True), _line()) == "undecided"

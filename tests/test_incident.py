@@ -9,12 +9,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from forensics import provenance, report
 from forensics.catalogue import Catalogue
+from forensics.cli import app
 from forensics.cli_demo import compare
 from forensics.clip import hash_file
-from forensics.errors import ClipNotFound, LedgerBroken, RecordInvalid
+from forensics.errors import ClipNotFound, LedgerBroken, PolicyError, RecordInvalid
 from forensics.incident import Incident, Reconstruction
 from forensics.model import Alignment, Examination
 
@@ -118,6 +120,22 @@ def test_the_record_holds_everything_and_a_second_run_adds_nothing(
     assert again.verdicts == done.verdicts
     for clip in done.clips:
         assert hash_file(clip.path) == clip.digest
+
+
+def test_the_folder_shows_itself_from_the_shell(
+    case: Path, done: Reconstruction, tmp_path: Path
+) -> None:
+    runner, page = CliRunner(), tmp_path / "all.html"
+    bare = runner.invoke(app, ["reconstruct", str(case), "-o", str(page)])
+    assert isinstance(bare.exception, PolicyError) and not page.exists()
+    asked = ["reconstruct", str(case), "-o", str(page), "--between", "1", "2", "--unredacted"]
+    shown = runner.invoke(app, asked)
+    assert shown.exit_code == 0, shown.output
+    assert "phone_c" in page.read_text("utf-8")
+    figure = tmp_path / "all.png"
+    assert runner.invoke(app, ["reconstruct", str(case), "-o", str(figure)]).exit_code == 0
+    assert figure.stat().st_size > 50_000
+    assert Incident.open(case).ledger.check()
 
 
 def test_every_artefact_is_what_its_name_says(case: Path, done: Reconstruction) -> None:

@@ -47,6 +47,8 @@ def test_a_number_without_interval_must_say_why() -> None:
         Quantity(1.0, "s")
     assert "one clip" in str(Quantity(1.0, "s", note="one clip only"))
     assert str(Quantity(1.0, "s", 0.5, 1.5)) == "1 s [0.5, 1.5]"
+    assert str(Quantity(-8.8e-13, "ppm", -110.0, 110.0)) == "0 ppm [-110, 110]"
+    assert str(Quantity(-0.0, "s", -0.0, -0.0)) == "0 s [0, 0]"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

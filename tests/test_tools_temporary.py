@@ -72,3 +72,13 @@ def test_what_is_another_process_or_another_program_stays(place: Path, tmp_path:
     with temporary_folder("power"):
         pass
     assert sorted(place.iterdir()) == sorted([mine, other, link, file]) and outside.is_dir()
+
+
+def test_there_is_one_door_to_temporary_folders() -> None:
+    package = Path(tools_temporary.__file__).parent
+    others = [
+        path.name for path in package.glob("*.py")
+        if path.name != "tools_temporary.py"
+        and ("mkdtemp(" in (text := path.read_text("utf-8")) or "TemporaryDirectory(" in text)
+    ]  # fmt: skip
+    assert not others
