@@ -35,7 +35,8 @@ impulses a minute it had; librosa, its threshold chosen, comes to the research's
 at some 40 to 60.
 
 *count_within_its_interval*: how often the impulses put into a scene lie between those surely and
-those possibly heard (`bound_count`).
+those possibly heard (`events_count.bound_count`), its width, and how many impulses nothing at all
+speaks of: what "no shot before" rests on.
 
 Peers (``events_peers.py``) on the newest sets: the research's own five-band rule, and, where it is
 installed, librosa's onset detector, as it comes and with a threshold chosen on the tuning half.
@@ -66,10 +67,10 @@ import events_sounds
 from events_scenes import OF_IMPULSES, Scene
 from events_sounds import RATE
 
-from forensics import calibration, events_impulses, events_levels
+from forensics import calibration, events_count, events_impulses, events_levels
 
 #: Of the method `sound-events`.
-VERSION = "5"
+VERSION = "6"
 #: The set that rates are taken from: nobody had used it.
 NEWEST = "newest set (seen when version 4 was reported)"
 #: Impulses a minute of the row that has more of them.
@@ -90,6 +91,51 @@ class Tally:
         default_factory=lambda: dict.fromkeys(("tp", "fn", "fp", "fp_apart", "fp_clear"), 0)
     )
     sharp: dict[str, int] = field(default_factory=lambda: {"tp": 0, "fn": 0})
+
+
+@dataclass
+class Bounds:
+    """How often the truth lies in the count's interval, scene by scene."""
+
+    within: int = 0
+    scenes: int = 0
+    above: int = 0
+    whole: int = 0
+    widths: list[int] = field(default_factory=list)
+    first_lost: int = 0
+    impulses: int = 0
+    lost: int = 0
+
+    def add(self, low: int, truth: int, high: int, whole: bool, lost: list[bool]) -> None:
+        """One scene; `whole`: its upper end is what fits into the sound."""
+        self.scenes += 1
+        self.within += int(low <= truth <= high)
+        self.above += int(truth > high)
+        self.whole += int(whole)
+        self.widths += [] if whole else [high - low]
+        self.first_lost += int(lost[0])
+        self.impulses += len(lost)
+        self.lost += sum(lost)
+
+    def describe(self) -> dict[str, Any]:
+        """Counts with intervals."""
+        return share(self.within, self.scenes) | {
+            "more_than_possible": share(self.above, self.scenes),
+            "upper_end_is_what_fits_into_the_sound": self.whole,
+            "mean_width_of_the_others": round(float(np.mean(self.widths or [0])), 1),
+            "first_impulse_neither_found_nor_in_doubt": share(self.first_lost, self.scenes),
+            "impulses_neither_found_nor_in_doubt": share(self.lost, self.impulses),
+        }
+
+
+def silent(scene: Scene, found: list[events_impulses.Impulse], may: np.ndarray) -> list[bool]:
+    """For each impulse, whether nothing at all speaks of it: not found, in doubt, or in a roar."""
+    known = np.array([*(f.time_s for f in found), *may, -9.0])
+    roars = [(f.time_s, f.time_s + f.hidden_ms / 1000) for f in found]
+    return [
+        bool(np.abs(known - t).min() >= 0.05 and not any(a <= t <= b for a, b in roars))
+        for t in scene.times
+    ]
 
 
 def tally(into: Tally, scene: Scene, found: list[float]) -> list[int]:
@@ -189,7 +235,7 @@ def measure(scenes: Iterator[Scene], peers: dict[str, Any]) -> dict[str, Any]:
     tallies: dict[str, dict[tuple[str, int], Tally]] = {"forensics": {}} | {p: {} for p in peers}
     confusion: dict[str, dict[str, int]] = {}
     recalls: dict[str, dict[int, list[int]]] = {}
-    bounds: dict[str, dict[int, list[int]]] = {}
+    bounds: dict[str, dict[int, Bounds]] = {}
     spent = 0.0
     for scene in scenes:
         level = int(scene.level_db)
@@ -198,15 +244,14 @@ def measure(scenes: Iterator[Scene], peers: dict[str, Any]) -> dict[str, Any]:
         weighed = events_impulses.weigh_candidates(scene.samples, levels)
         found = events_impulses.find_impulses(scene.samples, levels=levels, candidates=weighed)
         spent += time.process_time() - begin
-        possible = len(events_impulses.find_possible(weighed))
-        low, high = events_impulses.bound_count(found, possible)
+        length = len(scene.samples) / RATE
+        possible = events_count.find_possible(weighed, alike=True)
+        low, high = events_count.bound_count(found, len(possible), length)
+        whole = events_count.may_hide_more(found)
+        lost = silent(scene, found, events_count.find_possible(weighed))
         for name in ("all", "beds of impulses apart")[: 1 + (scene.kind not in OF_IMPULSES)]:
-            cell = bounds.setdefault(name, {}).setdefault(level, [0, 0, 0, 0])
-            truth = len(scene.times)
-            cell[0] += int(low <= truth <= high)
-            cell[1] += 1
-            cell[2] += int(truth > high)
-            cell[3] += high - low
+            cell = bounds.setdefault(name, {}).setdefault(level, Bounds())
+            cell.add(low, len(scene.times), high, whole, lost)
         answers = {"forensics": [f.time_s for f in found]}
         answers |= {peer: call(scene.samples) for peer, call in peers.items()}
         for who, heard in answers.items():
@@ -242,11 +287,7 @@ def measure(scenes: Iterator[Scene], peers: dict[str, Any]) -> dict[str, Any]:
             for kind, cells in sorted(recalls.items())
         },
         "count_within_its_interval": {
-            name: {
-                str(level): share(within, scenes)
-                | {"more_than_possible": above, "mean_width": round(width / scenes, 1)}
-                for level, (within, scenes, above, width) in sorted(cells.items(), reverse=True)
-            }
+            name: {str(v): cells[v].describe() for v in sorted(cells, reverse=True)}
             for name, cells in bounds.items()
         },
         "class_confusion": confusion,

@@ -21,6 +21,8 @@ from events_sounds import (
     fresh_impulses,
     impulses,
     later_onsets,
+    latest_beds,
+    latest_impulses,
     loud_db,
     newest_beds,
     newest_impulses,
@@ -278,6 +280,27 @@ def newest_scenes(half: str, more: Path, rounds: int, seed: int) -> Iterator[Sce
             for _ in range(rounds):
                 pool = [items[rng.integers(len(items))] for _, items in families]
                 yield make_scene(rng, bed, pool, level)
+
+
+def latest_scenes(more: Path, rounds: int, seed: int) -> Iterator[Scene]:
+    """The latest set's scenes, made in the same way again."""
+    families = latest_impulses(more)
+    for number, bed in enumerate(latest_beds(more)):
+        rng = np.random.default_rng([seed, number, 4])
+        for level in (20, 10, 0):
+            for _ in range(rounds):
+                pool = [items[rng.integers(len(items))] for _, items in families]
+                yield make_scene(rng, bed, pool, level)
+
+
+def latest_series(more: Path, seed: int) -> Iterator[Scene]:
+    """Series of like impulses in the latest beds, one scene for each bed and level."""
+    families = latest_impulses(more)
+    for number, bed in enumerate(latest_beds(more)):
+        rng = np.random.default_rng([seed, number, 5])
+        for level in (20, 10, 0):
+            pool = [items[rng.integers(len(items))] for _, items in families]
+            yield make_series(rng, bed, pool, level)
 
 
 def series_scenes(half: str, more: Path, seed: int) -> Iterator[Scene]:
