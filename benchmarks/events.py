@@ -334,7 +334,7 @@ def sets(sounds: Path, more: Path, rounds: int) -> dict[str, tuple[str, Any, boo
             "newest set (seen when version 4 was reported)",
             scenes.newest_scenes("test", more, max(1, rounds // 4), 11), True,
         ),
-        "latest": (LATEST, scenes.latest_scenes(more, max(1, rounds // 4), 11), True),
+        "latest": (LATEST, scenes.latest_scenes(more, max(1, rounds // 2), 11), True),
         "brisk": (
             "shots and blasts, half in bursts, 40 a minute, in the newest beds",
             scenes.brisk_scenes("test", more, 12), True,
