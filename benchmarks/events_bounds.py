@@ -29,6 +29,7 @@ class Bounds:
     above: int = 0
     whole: int = 0
     widths: list[int] = field(default_factory=list)
+    told: list[int] = field(default_factory=lambda: [0, 0, 0])
     first_lost: int = 0
     impulses: int = 0
     lost: int = 0
@@ -39,6 +40,9 @@ class Bounds:
         self.within += int(low <= truth <= high)
         self.above += int(truth > high)
         self.whole += int(whole)
+        self.told[0] += int(low == truth == high)
+        self.told[1] += int(2 * truth > high)
+        self.told[2] += int(truth // 2 < low)
         self.widths += [] if whole else [high - low]
         self.first_lost += int(lost[0])
         self.impulses += len(lost)
@@ -50,6 +54,10 @@ class Bounds:
             "more_than_possible": share(self.above, self.scenes),
             "upper_end_is_what_fits_into_the_sound": self.whole,
             "mean_width_of_the_others": round(float(np.mean(self.widths or [0])), 1),
+            "claim_of_the_true_number_denied": self.scenes - self.within,
+            "claim_of_the_true_number_supported": self.told[0],
+            "claim_of_twice_the_number_denied": self.told[1],
+            "claim_of_half_the_number_denied": self.told[2],
             "first_impulse_neither_found_nor_in_doubt": share(self.first_lost, self.scenes),
             "impulses_neither_found_nor_in_doubt": share(self.lost, self.impulses),
         }
