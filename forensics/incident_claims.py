@@ -398,9 +398,9 @@ def judge(claim: Claim, line: Timeline) -> Verdict:
     ------------
     It is as good as the events. A number of impulses is denied above what the clips may have
     missed, which speaks of those as loud as the ones found: in a volley no louder than the
-    background it is too low in one scene of ten. Of single impulses 10 dB above the background, two in a hundred
-    are neither found nor in doubt, and count as "none heard" (ASTM E3016: incompleteness). Both
-    are measured in ``benchmarks/results/events.json``.
+    background it is too low in one scene of ten. Of single impulses 10 dB above the background,
+    two in a hundred are neither found nor in doubt, and count as "none heard" (ASTM E3016:
+    incompleteness). Both are measured in ``benchmarks/results/events.json``.
     """
     alone = line.unplaced.get(getattr(claim.expects, "clip", ""))
     verdict: Verdict = _JUDGES[type(claim.expects)](claim, claim.expects, alone or line)
