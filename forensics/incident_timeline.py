@@ -141,12 +141,15 @@ def _timeline(
                 if about == label or about not in looked_for:
                     blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
         if "impulse" in looked_for and covered is not None:
-            here = [h.span for h in exam.coverage.not_testable if h.reason == DOUBT]
-            unsure = [p for s in here if (p := _whole(alignment, digest, s, gaps)) is not None]
-            doubts += unsure
+            holes = [h.span for h in exam.coverage.not_testable if h.reason == DOUBT]
             bangs = [o.span for o in exam.observations if isinstance(o.what, SoundEvent)]
-            busy = [p for s in bangs if (p := _whole(alignment, digest, s, gaps)) is not None]
-            tallies += _tally(name, covered, exam, (*unsure, *busy))
+            # What has no place on the clock may lie anywhere in what the clip covers.
+            unsure, busy = (
+                tuple(_whole(alignment, digest, s, gaps) or covered for s in spans)
+                for spans in (holes, bangs)
+            )
+            doubts += unsure
+            tallies += _tally(name, covered, exam, unsure + busy)
         for finding in exam:
             place = _place(alignment, digest, finding.observation.span, gaps)
             if place is not None:
