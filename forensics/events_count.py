@@ -43,8 +43,9 @@ FASTEST_S = 0.12
 _ALIKE_DB, _TAKES_WITH = 5.0, 0.2
 #: With two others so near an impulse is one of a volley, which hides this share of its like more.
 _VOLLEY_S, _UNHEARD = 1.3, 0.25
-#: In a median of prominence below, others as loud go unheard without number: a volley's, any's.
-_SOFT_VOLLEY_DB, _SOFT_DB = 6.0, 3.0
+#: Where the median over what is usually loud is below, others as loud go unheard without number: a
+#: volley's, any's.
+_SOFT_VOLLEY_DB, _SOFT_DB = 8.0, 4.0
 
 
 def find_possible(
@@ -89,7 +90,7 @@ def may_hide_more(found: list[Impulse]) -> bool:
     """
     import numpy as np
 
-    over = np.array([f.prominence_db for f in found])
+    over = np.array([f.over_usual_db for f in found])
     volley = over[_in_volley(found)]
     return bool(
         (len(over) and np.median(over) < _SOFT_DB)

@@ -36,7 +36,11 @@ _ECHO_S, _ECHO_DB = 0.4, 4.0
 
 @dataclass(frozen=True)
 class Impulse:
-    """One impulse: when, how sure, and what was measured of it."""
+    """One impulse: when, how sure, and what was measured of it.
+
+    `prominence_db` is over the 95th percentile of the level of 12 s around, band by band;
+    `over_usual_db` over the 90th of 40 s, in which a volley counts for less.
+    """
 
     time_s: float
     score: float
@@ -53,6 +57,7 @@ class Impulse:
     clipped: bool
     prominence_db: float
     hidden_ms: float
+    over_usual_db: float
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,7 @@ def _measure(
         first / RATE_HZ, score, float(level), float(level - total_floor), rise_ms, decay, reached,
         low_hz, high_hz, centroid, share, echoes, clipped,
         float(features[FEATURES.index("prominence_db")]), hidden,
+        float(features[FEATURES.index("over_90_in_40_s")]),
     )  # fmt: skip
 
 
