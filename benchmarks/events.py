@@ -86,7 +86,7 @@ from forensics import calibration, events_count, events_impulses, events_levels
 VERSION = "6"
 #: The set that rates are taken from: nobody had used it.
 LATEST = "latest set (unseen)"
-SETS = ["old", "fresh", "newest", "latest", "brisk", "series", "volleys"]
+SETS = ["old", "fresh", "newest", "latest", "brisk", "volleys", "series"]
 #: Impulses a minute of the row that has more of them.
 DENSE = 20.0
 #: Seconds after an impulse within which a false alarm may be its echo or its body.
@@ -351,11 +351,11 @@ def sets(sounds: Path, more: Path, rounds: int) -> dict[str, tuple[str, Any, boo
             "shots and blasts, half in bursts, 40 a minute, in the newest beds",
             scenes.brisk_scenes("test", more, 12), True,
         ),
-        "series": (
-            "series of 3 to 40 in the newest beds", scenes.series_scenes("test", more, 11), False,
-        ),
         "volleys": (
             "series of 3 to 40 in the latest beds (unseen)", scenes.latest_series(more, 11), False,
+        ),
+        "series": (
+            "series of 3 to 40 in the newest beds", scenes.series_scenes("test", more, 11), False,
         ),
     }  # fmt: skip
 

@@ -16,6 +16,8 @@ SEEN_BANDS = 3
 
 def share(hit: int, count: int) -> dict[str, Any]:
     """Counts with the 95 % interval."""
+    if not count:
+        return {"found": 0, "of": 0}
     rate = calibration.item_rate(hit, count)
     return {"found": hit, "of": count, "interval_95": [round(rate.low, 3), round(rate.high, 3)]}
 

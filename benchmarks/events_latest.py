@@ -3,9 +3,9 @@
 All of them report and none tunes. They were chosen by the names of their files alone, before any
 was listened to, drawn or run, and what finds impulses (version 6) was finished before this set was
 run. (The rule by which a count's upper end is left open was set once more after that first run, on
-the tuning half, for what it did to the *brisk* scenes.) A
-recording with a later onset of its own (`events_sounds.later_onsets`: a volley, a reload) is left
-out by that rule, as is one without an onset to speak of.
+the tuning half, for what it did to the *brisk* scenes.) A recording with a later onset of its own
+(`events_sounds.later_onsets`: a volley, a reload) is left out by that rule, as is one without an
+onset to speak of.
 
 Recordings are those of Debian packages of these names; ``0ad-data``: its archive ``public.zip``
 unzipped.
