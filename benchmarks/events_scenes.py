@@ -21,6 +21,8 @@ from events_sounds import (
     fresh_impulses,
     impulses,
     later_onsets,
+    latest_beds,
+    latest_impulses,
     loud_db,
     newest_beds,
     newest_impulses,
@@ -38,7 +40,7 @@ class Scene:
 
     `later`: later onsets of the impulses' own recordings (a pump action after the shot, a second
     blow of the door). `own`: sudden onsets of the bed itself. Both by `sudden_onsets`, on the
-    clean recordings.
+    clean recordings. `bands`: in how many of twelve bands each impulse stands out (`stands_out`).
     """
 
     bed: str
@@ -50,6 +52,7 @@ class Scene:
     names: list[str]
     later: list[float] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
+    bands: list[int] = field(default_factory=list)
 
 
 def through_opus(samples: np.ndarray) -> np.ndarray:
@@ -153,6 +156,32 @@ def decayed(item: Item, seconds: float) -> bool:
     return peak_db(sound[onset + round(seconds * RATE) :]) <= peak_db(sound) - 10
 
 
+def stands_out(scene: np.ndarray, alone: np.ndarray, first: int, at: int) -> int:
+    """In how many of twelve bands one impulse can be seen at all, by who knows the rest exactly.
+
+    A band counts where the scene's 16 ms level, from 12 ms before the onset at sample `at` to 52 ms
+    after, is 3 dB over the highest of the same scene without this impulse (`alone`, from sample
+    `first`) within 0.1 s on either side.
+    """
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+    from forensics.events_levels import HOP, measure_levels
+
+    begin, end = max(0, at - 4800), min(len(scene), at + 4800)
+    here = scene[begin:end].astype(np.float32)
+    rest = here.copy()
+    low, high = max(begin, first), min(end, first + len(alone))
+    rest[low - begin : high - begin] -= alone[low - first : high - first]
+    both, without = (
+        10 * np.log10(uniform_filter1d(10 ** (measure_levels(x).bands / 10), 4, axis=1) + 1e-12)
+        for x in (here, rest)
+    )
+    top = maximum_filter1d(without, 51, axis=1)
+    hop = round((at - begin) / HOP)
+    part = slice(max(0, hop - 3), hop + 13)
+    return int(((both - top)[:, part].max(axis=1) >= 3).sum())
+
+
 class _Canvas:
     """A bed onto which impulses are laid; what is laid is kept as the truth."""
 
@@ -165,6 +194,7 @@ class _Canvas:
         self.kinds: list[str] = []
         self.names: list[str] = []
         self.later: list[float] = []
+        self.alone: list[tuple[int, np.ndarray]] = []
 
     def add(self, item: Item, at: float, more_db: float, *, echoes: bool = True) -> None:
         """Lay one impulse at a time, with up to two echoes."""
@@ -174,11 +204,15 @@ class _Canvas:
         first = round(at * RATE) - onset
         stop = min(len(out), first + len(scaled))
         out[first:stop] += scaled[: stop - first]
+        whole = np.zeros(len(scaled) + RATE // 4, np.float32)
+        whole[: len(scaled)] = scaled
         for _ in range(int(rng.integers(0, 3)) if echoes else 0):
             delay = round(rng.uniform(0.02, 0.25) * RATE)
             echo = scaled * 10 ** (-rng.uniform(9, 20) / 20)
             stop = min(len(out), first + delay + len(echo))
             out[first + delay : stop] += echo[: stop - first - delay]
+            whole[delay : delay + len(echo)] += echo
+        self.alone.append((first, whole))
         self.times.append(at)
         self.kinds.append(kind)
         self.names.append(name)
@@ -186,16 +220,22 @@ class _Canvas:
 
     def scene(self) -> Scene:
         """The finished scene."""
-        out = self.out / max(1.0, np.abs(self.out).max())
+        loudest = max(1.0, np.abs(self.out).max())
+        out, alone = self.out / loudest, [(first, x / loudest) for first, x in self.alone]
         if self.bed.top_hz < 0.49 * RATE:
             # One microphone heard both: what the bed's recorder could not hold is in neither.
             low = signal.butter(8, self.bed.top_hz, fs=RATE, output="sos")
             out = signal.sosfiltfilt(low, out)
+            alone = [(first, signal.sosfiltfilt(low, x)) for first, x in alone]
+        bands = [
+            stands_out(out, x, first, round(t * RATE))
+            for (first, x), t in zip(alone, self.times, strict=True)
+        ]
         if self.rng.random() < 0.5:
             out = through_opus(out)
         return Scene(
             self.bed.name, self.bed.kind, self.level_db, out.astype(np.float32), self.times,
-            self.kinds, self.names, self.later, self.own,
+            self.kinds, self.names, self.later, self.own, bands,
         )  # fmt: skip
 
 
@@ -278,6 +318,27 @@ def newest_scenes(half: str, more: Path, rounds: int, seed: int) -> Iterator[Sce
             for _ in range(rounds):
                 pool = [items[rng.integers(len(items))] for _, items in families]
                 yield make_scene(rng, bed, pool, level)
+
+
+def latest_scenes(more: Path, rounds: int, seed: int) -> Iterator[Scene]:
+    """The latest set's scenes, made in the same way again."""
+    families = latest_impulses(more)
+    for number, bed in enumerate(latest_beds(more)):
+        rng = np.random.default_rng([seed, number, 4])
+        for level in (20, 10, 0):
+            for _ in range(rounds):
+                pool = [items[rng.integers(len(items))] for _, items in families]
+                yield make_scene(rng, bed, pool, level)
+
+
+def latest_series(more: Path, seed: int) -> Iterator[Scene]:
+    """Series of like impulses in the latest beds, one scene for each bed and level."""
+    families = latest_impulses(more)
+    for number, bed in enumerate(latest_beds(more)):
+        rng = np.random.default_rng([seed, number, 5])
+        for level in (20, 10, 0):
+            pool = [items[rng.integers(len(items))] for _, items in families]
+            yield make_series(rng, bed, pool, level)
 
 
 def series_scenes(half: str, more: Path, seed: int) -> Iterator[Scene]:

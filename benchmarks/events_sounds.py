@@ -1,9 +1,10 @@
 """Recordings for ``benchmarks/events.py``: which, in which half, and what is in them.
 
-Three sets. The *old* set is what versions 1 and 2 were reported on, the *fresh* set what version 3
+Four sets. The *old* set is what versions 1 and 2 were reported on, the *fresh* set what version 3
 was reported on: their report halves have been seen. The *newest* set (``events_newest.py``) came
 after that: other recordings, given to the halves by a rule fixed before any was listened to or run
-(`half_of`). The method was finished before its report half was opened.
+(`half_of`). The method was finished before its report half was opened. The *latest* set
+(``events_latest.py``) came for version 6 and only reports.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from events_latest import LATEST_BEDS, LATEST_IMPULSES
 from events_newest import NEWEST_BEDS, NEWEST_IMPULSES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -278,14 +280,14 @@ def beds(half: str, sounds: Path) -> list[Bed]:
 
 
 def families(table: dict[str, tuple[str, str]], half: str, more: Path) -> list[Family]:
-    """The families of a table and half that have an onset to speak of.
+    """The families of a table and half (of both, if empty) that have an onset to speak of.
 
     A recording whose 5 ms level does not come up by 15 dB within 20 ms has none within 50 ms: it
     is left out, by this rule alone.
     """
     found = []
     for family, (kind, names) in table.items():
-        if half_of(family) != half:
+        if half and half_of(family) != half:
             continue
         items = []
         for path in _files(more, family.split("/")[0], names):
@@ -312,6 +314,21 @@ def newest_impulses(half: str, more: Path) -> list[Family]:
     return families(NEWEST_IMPULSES, half, more)
 
 
+def latest_impulses(more: Path) -> list[Family]:
+    """The latest set's families, without recordings that hold a later onset of their own."""
+    found = families(LATEST_IMPULSES, "", more)
+    single = [
+        (family, [item for item in items if not later_onsets(item[2], item[3])])
+        for family, items in found
+    ]
+    return [(family, items) for family, items in single if items]
+
+
+def latest_beds(more: Path) -> list[Bed]:
+    """The latest set's backgrounds, 40 s each."""
+    return _beds(LATEST_BEDS, "", more)
+
+
 def newest_beds(half: str, more: Path) -> list[Bed]:
     """The newest set's backgrounds of this half, 40 s each."""
     return _beds(NEWEST_BEDS, half, more)
@@ -322,7 +339,7 @@ def _beds(table: dict[str, tuple[str, str]], half: str, more: Path) -> list[Bed]
 
     found = []
     for name, (kind, names) in table.items():
-        if half_of(name) != half:
+        if half and half_of(name) != half:
             continue
         parts, top = [], RATE / 2
         for path in _files(more, name.split("/")[0], names):

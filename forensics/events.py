@@ -10,18 +10,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from forensics.errors import SignalTooShort, StreamMissing
+from forensics.events_count import DOUBT, FASTEST_S, bound_count, find_possible, may_hide_more
 from forensics.events_features import REACH_S
 from forensics.events_impulses import (
-    FASTEST_S,
     Impulse,
-    bound_count,
     classify_sound,
     find_impulses,
-    find_possible,
     hearing_level,
     weigh_candidates,
 )
@@ -80,6 +79,9 @@ _WINDOW_S = 5.0
 #: Where the background's loud parts are above this, full scale leaves an impulse no room.
 _CEILING_DB = -6.0
 _SHORTEST_S = 1.0
+#: Sounds in doubt are listed from a little before to a little after, as one where closer than the
+#: third, unless an impulse was found so near.
+_SOONER_S, _LATER_S, _JOINED_S, _COUNTED_S = 0.02, 0.25, 5.0, 0.05
 
 
 def _blocks(
@@ -134,14 +136,35 @@ def _observation(found: Impulse, start: Fraction, offset: int) -> Observation:
     )  # fmt: skip
 
 
-def _count(heard: list[Impulse], possible: int) -> Quantity:
+def _count(heard: list[Impulse], possible: int, length_s: float) -> Quantity:
     """How many impulses there were: those found, between those surely heard and all possible."""
-    low, high = bound_count(heard, possible)
-    note = (
-        "found at this score; from those surely heard to all that may be impulses, echoes too, and "
-        f"what could hide in the roar of those found, {FASTEST_S:g} s apart"
+    low, high = bound_count(heard, possible, length_s)
+    more = (
+        f"as many as fit {FASTEST_S:g} s apart, as those found are hardly louder than what is "
+        "around them, and others may be lost in it"
+        if may_hide_more(heard)
+        else "all that may be impulses, echoes too, those that volleys hide, and what could lie in "
+        f"the roar of those found, {FASTEST_S:g} s apart"
     )
+    note = f"as loud as those found or as the hearing level; from those surely heard to {more}"
     return Quantity(len(heard), "", low, high, note)
+
+
+def _doubts(times: list[float], origin: Fraction, end: Fraction) -> list[NotTestable]:
+    """Where sounds are that may be impulses and are not counted, joined."""
+    joined: list[list[float]] = []
+    for time in times:
+        if joined and time - joined[-1][1] < _JOINED_S:
+            joined[-1][1] = time
+        else:
+            joined.append([time, time])
+    return [
+        NotTestable(
+            Span(max(origin, origin + seconds(a - _SOONER_S)),
+                 min(end, origin + seconds(b + _LATER_S))), DOUBT,
+        )
+        for a, b in joined
+    ]  # fmt: skip
 
 
 def _stratum(found: Impulse) -> str:
@@ -185,7 +208,7 @@ def _flashes(clip: Clip, progress: Progress | None) -> tuple[tuple[Observation, 
 
 @method(
     "sound-events",
-    version="5",
+    version="6",
     references=(
         "Maher: Principles of Forensic Audio Analysis, Springer 2018, ch. on gunshot acoustics",
         "SWGDE Best Practices for Forensic Audio (08-A-001)",
@@ -221,8 +244,9 @@ def find_events(
     Examination
         `SoundEvent` and `Flash` observations by time. `measures`: ``hearing_level``, the level an
         impulse needs to be found, ``heard_fraction``, and ``impulses``, how many there were, with
-        an interval from those surely heard to all that may be impulses. The artefact "hearing
-        level" is a table (time in s, dBFS), one row every 5 s.
+        an interval from those surely heard to all that there may have been. The artefact "hearing
+        level" is a table (time in s, dBFS), one row every 5 s. ``coverage.not_testable`` also lists
+        where sounds are that may be impulses and were not called so.
 
     Raises
     ------
@@ -245,7 +269,8 @@ def find_events(
     noise suppression flattens it, when a codec below about 16 kbit/s smears it, or when it comes
     within the roar of another, which leaves it no onset (incompleteness): each impulse's measure
     ``hidden`` says for how long its own does, and the count's interval allows for some.
-    In a volley softer than the background the later shots go first.
+    A long volley becomes the background that its own shots are held against; where those found are
+    hardly louder than what is around them, the count's upper end is what fits into the sound.
     Says nothing about the cause: the label is a class of sound by rise, decay and bandwidth, which
     distance, walls and phones change (misinterpretation).
     """
@@ -265,6 +290,7 @@ def find_events(
     missing: list[NotTestable] = []
     start: Fraction | None = None
     heard: list[Impulse] = []
+    unsure: list[float] = []
     total = failures = possible = 0
     chunks = iter_sound(clip, rate_hz=RATE_HZ, mono=True, chunk_s=chunk_s, progress=progress)
     for samples, first, core, stop, sounds in _blocks(chunks, round(_MARGIN_S * RATE_HZ)):
@@ -280,9 +306,14 @@ def find_events(
         ):
             if core <= first + round(found.time_s * RATE_HZ) < stop:
                 observations.append(_observation(found, origin, first))
-                heard.append(found)
-        may = first + np.round(find_possible(candidates) * RATE_HZ)
-        possible += int(((may >= core) & (may < stop)).sum())
+                heard.append(replace(found, time_s=found.time_s + first / RATE_HZ))
+        for alike in (False, True):
+            may = find_possible(candidates, alike=alike).astype(np.float64) + first / RATE_HZ
+            may = may[(may >= core / RATE_HZ) & (may < stop / RATE_HZ)]
+            if alike:
+                possible += len(may)
+            else:
+                unsure += [float(t) for t in may]
         total = stop
         hops = slice(
             round((core - first) / RATE_HZ / HOP_S), round((stop - first) / RATE_HZ / HOP_S)
@@ -304,6 +335,9 @@ def find_events(
     table = "time_s,needed_dbfs\n" + "".join(f"{float(t):.3f},{v:.1f}\n" for t, v in windows)
     needed = np.array([v for _, v in windows])
     deaf_s = sum(float(n.span.length) for n in not_testable)
+    counted = np.array([f.time_s for f in heard] or [-9.0])
+    unsure = [t for t in unsure if np.abs(counted - t).min() > _COUNTED_S]
+    not_testable = sorted([*not_testable, *_doubts(unsure, origin, span.end)], key=lambda n: n.span)
     measures = {
         "hearing_level": Quantity(
             float(np.median(needed)), "dBFS", float(np.quantile(needed, 0.025)),
@@ -314,7 +348,7 @@ def find_events(
             max(0.0, 1 - deaf_s / float(span.length)), "",
             note="share of the sound in which an impulse could have stood out",
         ),
-        "impulses": _count(heard, possible),
+        "impulses": _count(heard, possible, total / RATE_HZ),
     }  # fmt: skip
     everything = sorted([*observations, *flash_seen], key=lambda o: o.span or span)
     return conclude(

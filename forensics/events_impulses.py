@@ -20,15 +20,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 __all__ = [
-    "FASTEST_S",
-    "POSSIBLE",
-    "SURE",
     "Candidates",
     "Impulse",
-    "bound_count",
+    "best_apart",
     "classify_sound",
     "find_impulses",
-    "find_possible",
     "hearing_level",
     "select_candidates",
     "weigh_candidates",
@@ -36,16 +32,15 @@ __all__ = [
 
 #: A weaker candidate this soon after a stronger one, by this much, is its echo or its body.
 _ECHO_S, _ECHO_DB = 0.4, 4.0
-#: Scores between which an impulse is in doubt: chosen on sources held out of the fit, so that the
-#: count lies between those surely and those possibly heard (see ``benchmarks/events.py``).
-SURE, POSSIBLE = 0.93, 0.07
-#: Shots of a volley are taken to be no closer than this.
-FASTEST_S = 0.12
 
 
 @dataclass(frozen=True)
 class Impulse:
-    """One impulse: when, how sure, and what was measured of it."""
+    """One impulse: when, how sure, and what was measured of it.
+
+    `prominence_db` is over the 95th percentile of the level of 12 s around, band by band;
+    `over_usual_db` over the 90th of 40 s, in which a volley counts for less.
+    """
 
     time_s: float
     score: float
@@ -62,6 +57,7 @@ class Impulse:
     clipped: bool
     prominence_db: float
     hidden_ms: float
+    over_usual_db: float
 
 
 @dataclass(frozen=True)
@@ -116,20 +112,7 @@ def find_impulses(
     ]
 
 
-def find_possible(candidates: Candidates, *, separation_s: float = 0.05) -> Floats:
-    """Seconds of all that may be an impulse: what scores `POSSIBLE` or more, echoes with it.
-
-    How many there are bounds from above how many impulses there were, as how many score `SURE`
-    bounds it from below; ``benchmarks/results/events.json`` has how often the truth lies between.
-    """
-    import numpy as np
-
-    keep = _best_apart(candidates.hops, candidates.scores, POSSIBLE, separation_s)
-    times: Floats = (np.sort(candidates.hops[keep]) * HOP_S).astype(np.float32)
-    return times
-
-
-def _best_apart(
+def best_apart(
     hops: NDArray[np.int64], scores: Floats, least: float, separation_s: float
 ) -> list[int]:
     """Indices, best first, of what scores `least` or more and has no better one too close by."""
@@ -144,16 +127,6 @@ def _best_apart(
     return keep
 
 
-def bound_count(found: list[Impulse], possible: int) -> tuple[int, int]:
-    """Between how many impulses there were: those surely heard, and all that may have been.
-
-    To what scores `POSSIBLE` come as many as would fit `FASTEST_S` apart into the roar of each one
-    found: within 10 dB of its peak another as loud may leave no onset at all.
-    """
-    hiding = sum(int(f.hidden_ms / 1000 / FASTEST_S) for f in found)
-    return sum(f.score >= SURE for f in found), max(possible, len(found)) + hiding
-
-
 def select_candidates(
     hops: NDArray[np.int64], scores: Floats, features: Floats, minimum_score: float, *,
     separation_s: float = 0.05,
@@ -163,7 +136,7 @@ def select_candidates(
     Of two closer than `separation_s` the better scored counts; what follows a stronger one within
     0.4 s and is 4 dB softer is its echo.
     """
-    keep = _best_apart(hops, scores, minimum_score, separation_s)
+    keep = best_apart(hops, scores, minimum_score, separation_s)
     loud = FEATURES.index("above_median_db")
     keep = [
         k for k in keep
@@ -219,6 +192,7 @@ def _measure(
         first / RATE_HZ, score, float(level), float(level - total_floor), rise_ms, decay, reached,
         low_hz, high_hz, centroid, share, echoes, clipped,
         float(features[FEATURES.index("prominence_db")]), hidden,
+        float(features[FEATURES.index("over_90_in_40_s")]),
     )  # fmt: skip
 
 

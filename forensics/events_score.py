@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["COMPANY", "Score", "Trees", "company_features", "read_score", "score_candidates"]
+__all__ = [
+    "COMPANY", "SHAPE", "Score", "Trees", "company_features", "read_score", "score_candidates",
+]  # fmt: skip
 
 #: Ranges, s, over which candidates that sound alike are looked for.
 _RANGES_S = ((0.07, 0.5), (0.07, 1.5), (1.5, 6.0), (6.0, REACH_S))
 #: Two candidates are alike when their levels by band, from onset on, differ less: dB, root of mean.
 _ALIKE_DB = 6.0
-_SHAPE = [
+#: The measurements that tell how the level runs by band, from the onset on.
+SHAPE = [
     FEATURES.index(f"level{n}_{k}") for n in range(len(BANDS_HZ)) for k in (0, 2, 4)
 ]  # fmt: skip
 _LEVEL = FEATURES.index("over_50_in_40_s")
@@ -139,7 +142,7 @@ def company_features(
     said = np.clip(logits, -9.2, 9.2)
     likely = 1 / (1 + np.exp(-said))
     times = hops * HOP_S
-    shape = features[:, _SHAPE].astype(np.float64)
+    shape = features[:, SHAPE].astype(np.float64)
     turned = shape - shape.mean(axis=1, keepdims=True)
     turned /= np.sqrt((turned**2).sum(axis=1, keepdims=True)) + 1e-6
     level = features[:, _LEVEL].astype(np.float64)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from forensics.events_impulses import FASTEST_S
+from forensics.events_count import DOUBT
 from forensics.incident_breaks import breaks_of, on_clock
-from forensics.incident_claims import Occurrence, Timeline
+from forensics.incident_claims import Occurrence, Tally, Timeline
 from forensics.model import (
     Activity,
     Alignment,
@@ -111,6 +111,8 @@ def _timeline(
     heard: dict[str, list[_Row]] = {}
     observed: dict[str, list[tuple[Interval, str]]] = {}
     blind: dict[str, list[str]] = {}
+    doubts: list[Interval] = []
+    tallies: list[Tally] = []
     breaks = {digest: breaks_of(examinations, digest) for digest in clips}
     for exam in examinations:
         digest = exam.origin.inputs[0] if len(exam.origin.inputs) == 1 else ""
@@ -132,18 +134,28 @@ def _timeline(
             if covered is not None:
                 observed.setdefault(label, []).append((covered, name))
             for hole in exam.coverage.not_testable:
+                if hole.reason == DOUBT:
+                    continue
                 # "runs: ..." concerns that kind alone; any other reason concerns all.
                 about = hole.reason.partition(": ")[0]
                 if about == label or about not in looked_for:
                     blind.setdefault(label, []).append(f"{name} {hole.span}: {hole.reason}")
+        if "impulse" in looked_for and covered is not None:
+            holes = [h.span for h in exam.coverage.not_testable if h.reason == DOUBT]
+            bangs = [o.span for o in exam.observations if isinstance(o.what, SoundEvent)]
+            # What has no place on the clock may lie anywhere in what the clip covers.
+            unsure, busy = (
+                tuple(_whole(alignment, digest, s, gaps) or covered for s in spans)
+                for spans in (holes, bangs)
+            )
+            doubts += unsure
+            tallies += _tally(name, covered, exam, unsure + busy)
         for finding in exam:
             place = _place(alignment, digest, finding.observation.span, gaps)
             if place is not None:
                 for label in _labels(finding):
                     score = finding.observation.score
-                    heard.setdefault(label, []).append(
-                        _Row(place, name, finding.id, score, _hidden(finding))
-                    )
+                    heard.setdefault(label, []).append(_Row(place, name, finding.id, score))
     occurrences = [
         occurrence
         for label, rows in heard.items()
@@ -153,6 +165,8 @@ def _timeline(
         occurrences=tuple(sorted(occurrences, key=lambda o: o.interval.start)),
         observed={label: tuple(i for i, _ in rows) for label, rows in observed.items()},
         blind={label: tuple(dict.fromkeys(rows)) for label, rows in blind.items()},
+        doubts={"impulse": tuple(doubts)} if doubts else {},
+        tallies={"impulse": tuple(tallies)} if tallies else {},
     )
 
 
@@ -183,13 +197,16 @@ class _Row(NamedTuple):
     name: str
     finding: str
     score: float
-    may_hide: int = 0
 
 
-def _hidden(finding: Finding) -> int:
-    """How many more could lie in the roar of an impulse, one as soon after another as is fired."""
-    roar = finding.observation.measures.get("hidden")
-    return int(roar.value / 1000 / FASTEST_S) if roar is not None else 0
+def _tally(
+    name: str, covered: Interval, exam: Examination, busy: tuple[Interval, ...]
+) -> list[Tally]:
+    """How many one clip may have missed; an old record does not say."""
+    count = exam.measures.get("impulses")
+    if count is None or count.high is None:
+        return []
+    return [Tally(name, covered, round(count.high - count.value), busy)]
 
 
 def _merge(
@@ -227,5 +244,4 @@ def _merge(
             findings=tuple(row.finding for row in group),
             missed_by=tuple(sorted(watching - set(names))),
             score=max(row.score for row in group),
-            may_hide=min(row.may_hide for row in group),
         )

@@ -31,6 +31,10 @@ def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Clip:
     return forensics.open_clip(path)
 
 
+#: Level of a bang that scores between "surely not" and "found" in `street`.
+DOUBTFUL = 0.035
+
+
 def bang(rng: np.random.Generator, decay_s: float = 0.03) -> np.ndarray:
     time = np.arange(RATE // 4) / RATE
     return rng.standard_normal(len(time)) * np.exp(-time / decay_s) * np.minimum(1, time / 0.001)
@@ -207,6 +211,59 @@ def test_the_count_says_what_may_hide(tmp_path: Path) -> None:
     last = next(o for o in exam.observations if abs(float(o.what.time) - 21.0) < 0.05)
     first = exam.observations[0]
     assert last.measures["hidden"].value > 150 > 80 > first.measures["hidden"].value
+
+
+def test_a_volley_that_is_undercounted_denies_no_number(tmp_path: Path) -> None:
+    # Forty shots over a crowd of clicks, no louder than it: most go unheard, and it is said so.
+    from forensics.incident_claims import judge
+    from forensics.incident_timeline import build_timeline
+    from forensics.model import Claim, Count
+
+    rng = np.random.default_rng(6)
+    out = street(rng, 30)
+    for moment in rng.uniform(0.5, 29, 250):
+        first = round(moment * RATE)
+        out[first : first + 800] += 0.2 * rng.uniform(0.5, 1) * bang(rng, 0.01)[:800]
+    truth = 8 + 0.35 * np.arange(40)
+    shot = 0.2 * bang(rng, 0.03)
+    for moment in truth:
+        first = round(moment * RATE)
+        out[first : first + len(shot)] += shot * rng.uniform(0.8, 1.2)
+    clip = write_wav(tmp_path / "volley.wav", np.clip(out, -1, 1))
+    exam = events.find_events(clip)
+    near = [t for t in heard(exam) if np.abs(truth - t).min() < 0.03]
+    assert 0 < len(near) < 36
+    count = exam.measures["impulses"]
+    assert count.low is not None and count.high is not None
+    assert count.low <= 40 <= count.high
+    line = build_timeline([exam], None, {"one": clip})
+    for at_least, only in ((False, ""), (True, ""), (False, "one")):
+        expects = Count("impulse", 40, at_least, clip=only)
+        said = judge(Claim("c", "forty shots", "a witness", expects), line)
+        assert said.outcome == "undecided", said.reason
+
+
+def test_what_may_be_an_impulse_is_listed_and_excludes_nothing(tmp_path: Path) -> None:
+    # One clear bang; before it one so soft that it is in doubt.
+    from forensics.incident_claims import judge
+    from forensics.incident_timeline import build_timeline
+    from forensics.model import Before, Claim
+
+    rng = np.random.default_rng(21)
+    out = street(rng, 30)
+    for moment, level in ((6.0, DOUBTFUL), (13.0, 0.4)):
+        sound = level * bang(rng)
+        out[round(moment * RATE) :][: len(sound)] += sound
+    clip = write_wav(tmp_path / "soft.wav", np.clip(out, -1, 1))
+    exam = events.find_events(clip)
+    assert len(heard(exam)) == 1
+    (doubt,) = exam.coverage.not_testable
+    assert float(doubt.span.start) < 6.0 < float(doubt.span.end) < 6.5
+    assert exam.measures["heard_fraction"].value == 1
+    line = build_timeline([exam], None, {"one": clip})
+    never = Before("impulse", "impulse:gunshot-like", never=True)
+    said = judge(Claim("c", "no shot before", "a witness", never), line)
+    assert said.outcome == "undecided" and "near 5.98 s" in said.reason
 
 
 def test_a_burst_is_counted_singly_and_echoes_are_not_shots(tmp_path: Path) -> None:
