@@ -170,11 +170,11 @@ def leave_out(
         elif any(v.same_soundtrack for v in joined):
             item = next(v for v in joined if v.same_soundtrack)
             other = item.second if item.first == digest else item.first
-            what = "the same soundtrack" if item.piece_s is None else "a piece of one soundtrack"
+            part = "" if item.piece_s is None else "a piece of "
             reason = (
-                f"it carries {what}, to the sample, with {case.name(other)}: a copy, or one sound "
-                "laid over both; the offset stands in the pair, but it is no evidence of the same "
-                "event (see copies.find_copies)"
+                f"it carries {part}the same soundtrack as {case.name(other)}, to the sample: a "
+                "copy, or one sound laid over both; the offset stands in the pair, but it is no "
+                "evidence of the same event (see copies.find_copies)"
             )
         elif joined:
             reason = (
@@ -203,6 +203,14 @@ def warn(
             case.warnings.append(
                 f"the same soundtrack, to the sample, is on {names}: copies, or one sound laid "
                 "over; not independent evidence of one event"
+            )
+    for item in accepted.values():
+        if not item.same_soundtrack and (rate := arrivals_of(case, item).rate):
+            case.warnings.append(
+                f"the offset of {case.name(item.first)} and {case.name(item.second)} grows by "
+                f"{100 * abs(rate):.1f} s in 100 s: one has a wrong sample rate, or was played at "
+                "another speed, or something drove past; they are placed for the middle of what "
+                "they share, and elsewhere the placement is off by that much"
             )
     for (one, two), (_, used) in residual.items():
         if not used:

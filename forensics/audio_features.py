@@ -14,7 +14,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.errors import ClipRefused, SignalTooShort
 from forensics.model import Clip, Progress
@@ -153,7 +153,7 @@ def measure_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.asarray(rows, np.float16)
 
 
-def median(values: NDArray[np.float32]) -> float:
+def median(values: NDArray[np.floating[Any]]) -> float:
     """The median of finite values; a tenth of what `numpy.median` takes, which looks for more."""
     import numpy as np
 

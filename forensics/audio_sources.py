@@ -27,6 +27,10 @@ _REACH, _WIDE = int(0.25 / FRAME_S), int(1.0 / FRAME_S)
 _CLEAR = 5.0
 #: ...and by so much over the pair's own offset, from which it must differ by this many seconds.
 _BETTER, _DIFFERENT_S = 1.0, 0.025
+#: Slopes of the offset between these, in seconds a second, come from a wrong sample rate: walking
+#: makes at most half the lesser. So many windows must lie on one line, to so many seconds, twice
+#: as many as on any flatter one.
+_STEEP, _STEEPEST, _LEAST_ON_LINE, _ON_LINE_S = 0.01, 0.04, 10, 0.02
 #: Outer windows left out at either end of the ordered local offsets.
 _TRIM = 0.1
 
@@ -35,13 +39,15 @@ _TRIM = 0.1
 class Arrivals:
     """Local offsets minus the pair's offset, in seconds: their middle and their 10 to 90 % range.
 
-    All zero where too few windows are clear, or all of them keep to the pair's offset.
+    All zero where too few windows are clear, or all of them keep to the pair's offset. `rate` is
+    how much the offset grows a second, where that is a hundredth and more: 0 otherwise.
     """
 
     centre_s: float
     low_s: float
     high_s: float
     windows: int
+    rate: float = 0.0
 
 
 _known: dict[tuple[str, str, int], Arrivals] = {}
@@ -85,13 +91,32 @@ def measure_arrivals(first: NDArray[Any], second: NDArray[Any], *, lag_s: float)
     count = min(_MOST, (high - low - _WINDOW) // _STEP + 1)
     if count < 2:
         return Arrivals(0.0, 0.0, 0.0, 0)
-    local, clear = _follow(one, two, lag, np.linspace(low, high - _WINDOW, count).astype(int))
+    starts = np.linspace(low, high - _WINDOW, count).astype(int)
+    local, clear = _follow(one, two, lag, starts)
     if clear.sum() < 2:
         return Arrivals(0.0, 0.0, 0.0, int(clear.sum()))
     shifts = np.where(local == 0, 0.0, (local + lag) * FRAME_S - lag_s)[clear]
     shifts[np.abs(shifts) < _DIFFERENT_S] = 0.0
     ends = np.quantile(shifts, [_TRIM, 1 - _TRIM])
-    return Arrivals(float(ends.mean()), float(ends[0]), float(ends[1]), int(clear.sum()))
+    rate = _rate(starts[clear] * FRAME_S, local[clear] * FRAME_S)
+    return Arrivals(float(ends.mean()), float(ends[0]), float(ends[1]), int(clear.sum()), rate)
+
+
+def _rate(time_s: NDArray[np.float64], local_s: NDArray[np.float64]) -> float:
+    """The slope of the line that most windows lie on, if only a steep one holds that many."""
+    import numpy as np
+
+    slopes = np.arange(-_STEEPEST, _STEEPEST + 1e-9, 0.001)
+    most = np.zeros(len(slopes), int)
+    for number, slope in enumerate(slopes):
+        rest = np.sort(local_s - slope * time_s)
+        most[number] = (np.searchsorted(rest, rest + 2 * _ON_LINE_S, "right")
+                        - np.arange(len(rest))).max()  # fmt: skip
+    flat = np.abs(slopes) < _STEEP
+    best = int(most.max())
+    if best < _LEAST_ON_LINE or best < 2 * int(most[flat].max()):
+        return 0.0
+    return float(slopes[most == best].mean())
 
 
 def _follow(

@@ -155,6 +155,11 @@ def test_of_a_walk_no_drift_is_stated_and_the_answer_says_why(
         assert "no clock drift stated" in pair.note
         place = audio.align_clips([one, clip]).placement(clip)
         assert place is not None and "no pair shows it" in place.drift_ppm.note
+        assert not any("sample rate" in w for w in audio.align_clips([one, clip]).warnings)
+    # A recorder whose clock is 2 % out is no walk.
+    off = clip_of("e", phone(scene, 6, 30, 63, drift_ppm=20_000))
+    warnings = audio.align_clips([one, off]).warnings
+    assert any("wrong sample rate" in w and "2.0 s in 100 s" in w for w in warnings), warnings
     short = clip_of("d", phone(scene, 30, 20, 62))
     (pair,) = audio.align_clips([one, short]).pairs
     assert pair.drift_ppm is None and "25 s are needed" in pair.note
@@ -379,7 +384,7 @@ def test_a_piece_of_sound_laid_over_two_clips_is_no_event(clip_of: Opener) -> No
     (pair,) = align.pairs
     assert "a piece of" in pair.note
     assert not align.placements
-    assert "a piece of one soundtrack" in align.unplaced[0].reason
+    assert "a piece of the same soundtrack" in align.unplaced[0].reason
     # The same piece from a loudspeaker that both telephones hear at one event stays evidence.
     event = street(40.0, 74)
     event[14 * RATE : 20 * RATE] += 2 * piece

@@ -12,7 +12,7 @@ from making import moving_square, write_sound, write_video
 from msgspec import structs
 from test_audio import phone, street
 
-from forensics import audio, audio_mute, continuity
+from forensics import audio, audio_mute, continuity, incident_timeline
 from forensics.clip import open_clip
 from forensics.incident import Incident
 from forensics.incident_breaks import breaks_of, on_clock
@@ -29,6 +29,7 @@ from forensics.model import (
     Examination,
     Finding,
     Flash,
+    Interval,
     NotTestable,
     Observation,
     Origin,
@@ -193,6 +194,16 @@ def test_clips_of_two_events_share_no_clock(clips: dict[str, Clip]) -> None:
     assert both.on_incident_clock(clips["phone"], span) is not None
     assert both.on_incident_clock(clips["camera"], span) is None
     assert both.on_component_clock(clips["camera"], span) is not None
+
+
+def test_one_bang_heard_by_two_sharp_clocks_is_one() -> None:
+    # Cameras 50 m apart, tied to 10 ms by the examiner: the bang reaches the second 150 ms later.
+    rows = [
+        incident_timeline._Row(Interval(4.0, 4.0, 0.0), "a", "f1", 1.0),
+        incident_timeline._Row(Interval(4.15, 4.15, 0.01), "b", "f2", 1.0),
+    ]
+    assert len(list(incident_timeline._merge("impulse", rows, []))) == 1
+    assert len(list(incident_timeline._merge("flash", rows, []))) == 2, "light takes no time"
 
 
 @pytest.mark.parametrize("aligned", [True, False])
