@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 import hum_dating
 import hum_lamps
-from hum_cuts import WHOLE_DEG, Mains, cut_at, removed_holds, told
+from hum_cuts import WELL_DEG, WHOLE_DEG, Mains, cut_at, removed_holds, told
 from hum_voices import (
     INNOCENT,
     SPEEDS,
@@ -77,9 +77,10 @@ def again(bench: Bench, rates: list) -> dict:
         rng = np.random.default_rng(4_000 - level)
         numbers = range(100, 100 + len(voices()) * int(SIZE["clips"]))
         answer[f"{level} dB"] = told([cut_at(bench, lines, level, k, rng) for k in numbers])
-    answer["whole periods"] = (
+    answer["small turns"] = (
         f"a cut at random turns 100 Hz by less than {WHOLE_DEG:g} degrees once in "
-        f"{180 / WHOLE_DEG:g} times: no phase shows it, and in these sounds nothing else is cut"
+        f"{180 / WHOLE_DEG:g} times and by less than {WELL_DEG:g} once in {180 / WELL_DEG:g}: the "
+        "mains wanders as far by itself, and in these sounds nothing else is cut"
     )
     return answer
 

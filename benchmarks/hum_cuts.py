@@ -45,6 +45,8 @@ class Mains:
 #: Turns of 100 Hz smaller than this (degrees; 0.25 ms removed) are counted apart: the fundamental
 #: then turns by less than the mains itself does within 5 s.
 WHOLE_DEG = 9.0
+#: From here on 100 Hz turns by twice what the mains' own wander (5 degrees of 50 Hz in 8 s) does.
+WELL_DEG = 20.0
 
 
 def removed_holds(observation, gone: float) -> bool:
@@ -79,6 +81,7 @@ def cut_at(bench: Bench, lines: list[Mains], level: int, k: int, rng) -> dict:
 def told(made: list[dict]) -> dict:
     """The cuts of one level, those of near-whole periods of 100 Hz also apart."""
     aside = [m for m in made if abs(m["turned"]) >= WHOLE_DEG]
+    well = [m for m in made if abs(m["turned"]) >= WELL_DEG]
     new = [m for m in aside if is_fresh(m["voice"])]
     found, of_aside, of_new = (sum(bool(m["near"]) for m in some) for some in (made, aside, new))
     return {
@@ -92,5 +95,8 @@ def told(made: list[dict]) -> dict:
             for m in made if not m["near"]
         ],
         "found, whole periods aside": share(of_aside, len(aside)),
-        "of these under voices never heard before": share(of_new, len(new)),
+        f"found, 100 Hz turned by {WELL_DEG:g} degrees and more": share(
+            sum(bool(m["near"]) for m in well), len(well)
+        ),
+        "whole periods aside, under voices never heard before": share(of_new, len(new)),
     }  # fmt: skip
