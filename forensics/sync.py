@@ -79,7 +79,8 @@ def find_sync_breaks(clip: Clip, *, progress: Progress | None = None) -> Examina
     and the same, when the beat of music makes another lag fit as well, or when the scene moves
     from near to far: 100 m are 0.29 s (misinterpretation; never more than inconclusive).
     Misses it when less than 20 s on a side show what is heard, when the camera moves or the shot
-    changes, when the shift is under 0.2 s or over 2 s, and when all of the sound is shifted alike:
+    changes, when the shift is under 0.2 s or over 2 s or a beat of the sound's own, and when all of
+    the sound is shifted alike:
     a constant lag is a measure, not a break (incompleteness). Where a stranger's sound was put in
     the place of the clip's own, nothing agrees: that is "not testable", never a finding. Says
     nothing about footage in which nothing that moves is heard: most real films.

@@ -50,6 +50,10 @@ _STEP_AGREES_S, LEAST_STEP_S = 0.16, 0.18
 _AROUND_S, _LEAST_WEIGHT, _SAME_LAG_S = 40.0, 0.45, 0.14
 
 
+#: A sound this much like itself (correlation) within two steps of the raster of a lag has a beat.
+_BEAT_ALIKE, _BEAT_STEPS = 0.15, 2
+
+
 @dataclass(frozen=True)
 class Seen:
     """What the pictures show: (n, …) differences by cell, (n,) brightness, (n,) times in s."""
@@ -320,7 +324,8 @@ def find_steps(seen: Seen, onsets: Doubles, onsets_start_s: float, lags: list[La
     A window's own lag may lie aside by a beat, or because stops of motion serve it as well as
     onsets. So a step is said only where the weights of the one, asked of the other, and the
     reverse, have their common best at the step by which the two lags differ, and where no other
-    lag outweighs either's among the windows on its side.
+    lag outweighs either's among the windows on its side; never where the step is a beat of the
+    sound's own.
     """
     pairs = [
         (one, two) for one in lags for two in lags
@@ -376,6 +381,8 @@ def _step(seen: Seen, onsets: Doubles, onsets_start_s: float, one: Lag, two: Lag
     step = _between(_RASTER_S * np.arange(-reach, reach + 1.0), both, best)
     if abs(step) < LEAST_STEP_S or abs(step - (two.lag_s - one.lag_s)) > _STEP_AGREES_S:
         return None
+    if _beats(heard, step):
+        return None
     # Where the one's account of the sound gives way to the other's.
     low, high = parts[0][0] + parts[0][1] // 2, parts[1][0] + parts[1][1] // 2
     gain = _products(told[0], heard, shifts[0]) - _products(told[1], heard, shifts[1])
@@ -384,6 +391,16 @@ def _step(seen: Seen, onsets: Doubles, onsets_start_s: float, one: Lag, two: Lag
     near = np.flatnonzero(course >= course.max() - 0.05 * np.ptp(course)) * _RASTER_S
     start = one.start_s + low * _RASTER_S
     return Step(one, two, step, min(at, start + near[0]), max(at, start + near[-1]))
+
+
+def _beats(heard: Singles, step_s: float) -> bool:
+    """Whether the sound resembles itself a step later: a beat, to which any window may slip."""
+    import numpy as np
+
+    sound = _unit(heard)
+    around = round(abs(step_s) / _RASTER_S) + np.arange(-_BEAT_STEPS, _BEAT_STEPS + 1)
+    alike = [float(np.mean(sound[k:] * sound[:-k])) for k in around if 0 < k < len(sound)]
+    return max(alike, default=0.0) >= _BEAT_ALIKE
 
 
 def _same(told: Singles, heard: Singles, at: int, count: int, shift: int) -> float:

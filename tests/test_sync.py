@@ -134,3 +134,13 @@ def test_a_film_whose_sound_was_shifted_is_inconclusive_and_says_where(tmp_path:
     assert any(e.benign for e in seen.what.explanations)
     control = sync.find_sync_breaks(film(tmp_path / "untouched.mp4", staged(9, seconds=44.0)))
     assert control.observations == () and abs(control.measures["lag"].value - 0.02) < 0.2
+
+
+def test_a_step_of_the_sound_s_own_beat_is_not_said() -> None:
+    sound, seen = staged(1, step_s=0.4)
+    onsets = sync_lags.measure_onsets(sound)
+    lags = sync_lags.find_lags(seen, onsets, 0.0)
+    assert len(sync_lags.find_steps(seen, onsets, 0.0, lags)) == 1
+    echoed = onsets.copy()
+    echoed[40:] += 0.8 * onsets[:-40]
+    assert sync_lags.find_steps(seen, echoed, 0.0, lags) == []
