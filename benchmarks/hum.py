@@ -1,6 +1,6 @@
 """Mains hum and lamps: cuts, what has no hum, dating and its false matches; by source recording.
 
-    python benchmarks/hum.py [--part hum|cuts|free|dating|lamp|lamp_dating] [--prompts DIR] [--tune]
+    python benchmarks/hum.py [--part hum|cuts|again|free|...] [--prompts DIR] [--tune]
 
 Real mains (``FORENSICS_MEDIA``) under real speech, or as the lamp of real footage, cut at known
 places. Thresholds were set on the first half of the mains, voices and footage; only the second
@@ -25,11 +25,11 @@ sys.path.insert(0, str(ROOT))
 
 import hum_dating
 import hum_lamps
+from hum_cuts import WELL_DEG, WHOLE_DEG, Mains, cut_at, removed_holds, told
 from hum_voices import (
     INNOCENT,
     SPEEDS,
     innocent,
-    is_fresh,
     mixed,
     sound_of,
     use_prompts,
@@ -45,7 +45,6 @@ from forensics.model import to_builtins
 from forensics.scan_sound import read_sound
 
 RESULTS = ROOT / "benchmarks/results"
-RATE = 8000
 LEVELS = (0, -10, -20, -30)
 #: Beside those of `HALVES`: reported only, never looked at while the method was made.
 MORE_FREE = [
@@ -69,44 +68,21 @@ def references() -> list[Path]:
     return files[:4] if half() == "tune" else files[4:]
 
 
-class Mains:
-    """Real mains from a 400 Hz reference."""
-
-    def __init__(self, path: Path) -> None:
-        from scipy.signal import butter, sosfiltfilt
-
-        sound = read_sound(forensics.open_clip(path)).mono
-        band = sosfiltfilt(butter(4, (46, 54), "band", fs=400, output="sos"), sound)
-        self.turns = np.unwrap(np.angle(hilbert(band))) / (2 * np.pi)
-        self.length_s = len(sound) / 400
-
-    def at(self, seconds: np.ndarray) -> np.ndarray:
-        """Phase in turns at these times."""
-        return np.interp(seconds, np.arange(len(self.turns)) / 400, self.turns)
-
-    def turned_deg(self, at: float, gone: float) -> float:
-        """By how much 100 Hz turns when `gone` seconds from `at` on are taken out."""
-        first, last = self.at(np.array([at, at + gone]))
-        return float(360 * ((2 * (last - first) + 0.5) % 1 - 0.5))
-
-    def hum(self, seconds: float, start: float, rate: int) -> np.ndarray:
-        """Its harmonics as a phone would hear them, 100 Hz the strongest."""
-        phase = 2 * np.pi * self.at(start + np.arange(round(seconds * rate)) / rate)
-        return sum(np.sin(h * phase + h) * a for h, a in ((1, 0.1), (2, 1.0), (4, 0.6), (6, 0.3)))
-
-
-#: Turns of 100 Hz smaller than this (degrees; 0.25 ms removed) are counted apart: the fundamental
-#: then turns by less than the mains itself does within 5 s.
-WHOLE_DEG = 9.0
-
-
-def removed_holds(observation, gone: float) -> bool:
-    """Whether what was removed lies in the stated interval, modulo the period as stated."""
-    removed, period = observation.what.removed, observation.measures["period"]
-    count = max(0, round((gone - removed.value) / period.value))
-    wide = max(removed.high - removed.value, removed.value - removed.low)
-    off = abs(gone - removed.value - count * period.value)
-    return off <= wide + count * (period.high - period.low) / 2 + 1e-5
+def again(bench: Bench, rates: list) -> dict:
+    """Other places, other lengths, other words: what the figure of `cuts` is worth."""
+    del rates
+    lines = [Mains(f) for f in references()]
+    answer: dict = {"voices": voices()}
+    for level in (0, -10):
+        rng = np.random.default_rng(4_000 - level)
+        numbers = range(100, 100 + len(voices()) * int(SIZE["clips"]))
+        answer[f"{level} dB"] = told([cut_at(bench, lines, level, k, rng) for k in numbers])
+    answer["small turns"] = (
+        f"a cut at random turns 100 Hz by less than {WHOLE_DEG:g} degrees once in "
+        f"{180 / WHOLE_DEG:g} times and by less than {WELL_DEG:g} once in {180 / WELL_DEG:g}: the "
+        "mains wanders as far by itself, and in these sounds nothing else is cut"
+    )
+    return answer
 
 
 def cuts(bench: Bench, rates: list) -> dict:
@@ -118,50 +94,22 @@ def cuts(bench: Bench, rates: list) -> dict:
     hits: dict[str, list[int]] = {}
     errors, widths, covered, shifted = [], [], 0, 0
     for level in LEVELS:
-        cell = {"n": 0, "found": 0, "whole_periods": 0, "refused_cut": 0, "alarms_beside": 0,
-                "missed": []}  # fmt: skip
-        aside, new = [0, 0], [0, 0]
-        for k in range(len(names) * int(SIZE["clips"]) * 2 // 3):
-            line = lines[(k + k // len(names)) % len(lines)]
-            start = 20 + (30 * k) % (line.length_s - 130)
-            hum = line.hum(95.0, start, RATE)
-            first = round(rng.uniform(30, 60) * RATE)
-            at, gone = first / RATE, round(rng.uniform(0.4, 3.0) * RATE) / RATE
-            # Only the hum jumps in what is left of the talk: the words go on after the cut.
-            cut = np.concatenate([hum[:first], hum[first + round(gone * RATE) :]])
-            samples = mixed(voice(90.0, k, RATE), cut, level, rng)
-            codec = "libmp3lame" if k % 2 else "pcm_s16le"
-            exam = enf.find_phase_breaks(bench.clip(samples, RATE, codec))
-            near = [o for o in exam.observations if float(o.span.start) <= at <= float(o.span.end)]
-            turned = line.turned_deg(start + at, gone)
-            whole = abs(turned) < WHOLE_DEG
-            fresh = is_fresh(names[k % len(names)])
-            cell["n"] += 1
-            cell["found"] += bool(near)
-            cell["whole_periods"] += whole
-            cell["refused_cut"] += exam.outcome == "not-applicable"
-            cell["alarms_beside"] += len(exam.observations) - len(near)
-            for tally, counted in ((aside, not whole), (new, fresh and not whole)):
-                tally[0] += bool(near) and counted
-                tally[1] += counted
-            if not near:
-                why = ", not measurable" if exam.outcome == "not-applicable" else ""
-                name = names[k % len(names)].split("/")[-1]
-                cell["missed"].append(f"{name}: 100 Hz turned by {turned:.0f} degrees{why}")
-                continue
-            span = near[0].span
-            errors.append(abs(float(span.start + span.end) / 2 - at))
-            widths.append(float(span.length))
-            shifted += 1
-            covered += removed_holds(near[0], gone)
+        made = [
+            cut_at(bench, lines, level, k, rng)
+            for k in range(len(names) * int(SIZE["clips"]) * 2 // 3)
+        ]
+        for one in made:
+            if one["near"]:
+                span = one["near"][0].span
+                errors.append(abs(float(span.start + span.end) / 2 - one["at"]))
+                widths.append(float(span.length))
+                shifted += 1
+                covered += removed_holds(one["near"][0], one["gone"])
         key = "at" if level >= -10 else "weak" if level >= -20 else "below"
+        answer[f"{level} dB"] = told(made)
         held = hits.setdefault(key, [0, 0])
-        held[0] += cell["found"]
-        held[1] += cell["n"]
-        cell["found"] = share(cell["found"], cell["n"])
-        cell["found, whole periods aside"] = share(*aside)
-        cell["of these under voices never heard before"] = share(*new)
-        answer[f"{level} dB"] = cell
+        held[0] += answer[f"{level} dB"]["found"]["hit"]
+        held[1] += len(made)
     answer["place, s: median"] = round(float(np.median(errors)), 3)
     answer["place, s: largest"] = round(max(errors), 3)
     answer["stated place is this wide, s: median, largest"] = [
@@ -447,9 +395,12 @@ def lamp_dating(bench: Bench, rates: list) -> dict:
     return {"7 minutes": cell | {"refusals": refusals}, "false matches": false}
 
 
-PARTS = {"cuts": cuts, "free": without, "dating": dating, "lamp": lamp, "lamp_dating": lamp_dating}
+PARTS = {
+    "cuts": cuts, "again": again, "free": without, "dating": dating, "lamp": lamp,
+    "lamp_dating": lamp_dating,
+}  # fmt: skip
 #: Where a part's answer goes, if not by its own name.
-FILES = {"cuts": "hum", "free": "hum_free"}
+FILES = {"cuts": "hum", "again": "hum_again", "free": "hum_free"}
 
 
 def write_rates(rows: list[calibration.Row]) -> None:

@@ -86,10 +86,11 @@ def _shift_observations(chunks: Iterable[Sound], found: Gathered) -> list[Observ
         verdict: Verdict3 = "inconsistent" if strong and not table else "inconclusive"
         why = "; beside a gap in the sound stamps" if near_gap else ""
         name, hop = _FAMILY[shift.before.hop], shift.before.hop
+        owner = "Vorbis's or AAC's" if table else f"{name}'s"
         said.append(
             observe(
                 "frame-grid-shift", verdict, span, 1 - 2.0 ** (-shift.strength / 5), table=table,
-                note=f"{name}'s grid of {hop:,} samples moves from offset {shift.before.offset} to "
+                note=f"{owner} grid of {hop:,} samples moves from offset {shift.before.offset} to "
                 f"{shift.after.offset}{why}",
                 removed=Quantity.exact(
                     (-shift.samples) % hop, "samples",

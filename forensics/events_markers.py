@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 
 from forensics.model import Discontinuity, Flash, Observation, SoundEvent, Span
 
 _ZERO = Fraction(0)
+#: What would end a line or a cue, or be read as markup.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f<>&]+")
 
 __all__ = ["audacity_labels", "marker_text", "webvtt_markers"]
 
 
 def marker_text(seen: Observation) -> str:
-    """One short line for an observation; control characters and markup cannot get in."""
+    """One line for an observation; control characters and markup cannot get in."""
     what = seen.what
     if isinstance(what, SoundEvent):
         text = f"{what.label} (class of sound), {what.level.value:.0f} {what.level.unit}"
@@ -24,7 +27,11 @@ def marker_text(seen: Observation) -> str:
         text = text.replace("inconclusive with an original", "inconclusive")
     else:
         text = type(what).__name__
-    return f"{text}, score {seen.score:.2f}"
+    text = f"{text}, score {seen.score:.2f}"
+    if isinstance(what, Discontinuity) and seen.note:
+        # Where else a copy is heard, by how much sound lies off: without it the mark says little.
+        text += f"; {seen.note}"
+    return _UNFIT.sub(" ", text)
 
 
 def _stamp(time: Fraction | float) -> str:

@@ -387,6 +387,19 @@ def test_markers_name_time_and_class(tmp_path: Path) -> None:
     assert "class of sound" in text
 
 
+def test_a_mark_says_what_the_finding_says_and_stays_on_its_line() -> None:
+    from forensics.model import Discontinuity, Observation, Span
+
+    seen = Observation(
+        Discontinuity("audio", "copy-move", "inconsistent", ()), Span.of(7, 9), 0.98,
+        note="2.00 s from 3.9 s\tare heard again\n1 --> <b>here",
+    )  # fmt: skip
+    (line,) = events.audacity_labels([seen]).splitlines()
+    assert line.split("\t")[2].startswith("copy-move: inconsistent with an original, score 0.98; ")
+    assert "2.00 s from 3.9 s are heard again" in line
+    assert events.webvtt_markers([seen]).count("-->") == 1 and "<" not in line
+
+
 def test_flash_to_bang_is_a_distance_interval() -> None:
     from forensics.model import Flash, Observation, Span
     from forensics.provenance import conclude, method
