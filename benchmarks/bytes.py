@@ -500,7 +500,7 @@ def rates(copy: dict[str, Any], phase: dict[str, Any], sound: dict[str, Any]) ->
         ("no B-frames", ("x264 crf 23, no B", "x264 crf 28, no B", "mpeg4 q5", "openh264"), sizes,
          "3", ""),
         ("B-frames", ("x264 crf 23, B", "x265 crf 26"), sizes, "3", ""),
-        ("changed pixels", ("x264 crf 23, B", "x265 crf 26"), "edits-gop-phase", "1", "both_"),
+        ("changed pixels", ("x264 crf 23, B", "x265 crf 26"), "edits-gop-phase", "2", "both_"),
     ):  # fmt: skip
         rows = [r for r in prows if r["recipe"] in recipes]
         cuts = one_each([r for r in rows if r["edit"] == "cut, still"])

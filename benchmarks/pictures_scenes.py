@@ -41,7 +41,7 @@ from forensics.video_measure import FEATURES
 LENGTH_S = 360.0
 #: Another number makes other scenes of the same kinds; the figures are those of scenes that nothing
 #: was tuned on.
-TAKE = 400
+TAKE = 500
 #: scene -> (view, seconds between arrivals, noise in grey levels, frames a second, nuisances)
 SCENES: dict[str, tuple[str, float, float, int, tuple[str, ...]]] = {
     "yard, busy": ("vtest", 2.0, 1.5, 15, ()),

@@ -8,11 +8,18 @@ that the frame level has made already.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from forensics import container
 from forensics.container_gop import GopMeasurement, observe_train
-from forensics.container_pulse import PulseTrain, gop_phase_breaks, pulse_shape, standardise
+from forensics.container_pulse import (
+    PhaseBreak,
+    PulseTrain,
+    gop_phase_breaks,
+    pulse_shape,
+    standardise,
+)
 from forensics.errors import SignalTooShort
 from forensics.model import Clip, Coverage, Examination, Observation, Progress, Quantity
 from forensics.provenance import conclude, method
@@ -29,6 +36,10 @@ __all__ = ["changed_series", "find_gop_phase_breaks", "judge_changes"]
 #: cut double encodings that were found began at 3.7; their breaks scored 8.4 and more.
 LEAST_STRENGTH = 3.4
 LEAST_SCORE = 6.0
+#: A deletion is not undone: all that follows a break keeps to its new place by so much more than
+#: to the old one (standard errors). Where B-frames carry a pulse to the next P-frame now and then,
+#: the pulses come back to where they were.
+LEAST_KEPT = 3.0
 #: Mean height of the pulses, standard scores: an older GOP's were above 5, those of a converted
 #: frame rate, which a long clip makes just as sure, below 3.
 LEAST_HEIGHT = 3.5
@@ -78,10 +89,40 @@ def judge_changes(
     steps = np.diff(edges)
     usual = int(np.median(steps)) if len(steps) else 0
     fixed = float((steps == usual).mean()) if len(steps) else 0.0
-    return None if train.follows(skip, usual, fixed) else train
+    if train.follows(skip, usual, fixed):
+        return None
+    kept: list[PhaseBreak] = []
+    stands: int | None = None
+    for item in train.breaks:
+        # The way back from a place that the pulses did not keep to is no break either.
+        if item.after % item.period != stands and _lasts(scores, skip, train, item):
+            kept.append(item)
+            stands = None
+        elif stands is None:
+            stands = (item.after + item.removed) % item.period
+    return dataclasses.replace(train, breaks=tuple(kept))
 
 
-@method("edits-gop-phase", version="1", references=(
+def _lasts(
+    scores: NDArray[np.float64], skip: NDArray[np.bool_], train: PulseTrain, item: PhaseBreak
+) -> bool:
+    """Whether the pulses keep to their new place until the next break or the end."""
+    import numpy as np
+
+    later = [other.before for other in train.breaks if other.before > item.before]
+    end = min(later, default=len(scores) - 1)
+    new = item.after % item.period
+    old = (new + item.removed) % item.period
+
+    def evidence(phase: int) -> float:
+        at = np.arange(item.after + (phase - item.after) % item.period, end + 1, item.period)
+        at = at[~skip[at]]
+        return float(scores[at].sum() / np.sqrt(len(at))) if len(at) else 0.0
+
+    return evidence(new) - max(evidence(old), 0.0) >= LEAST_KEPT
+
+
+@method("edits-gop-phase", version="2", references=(
     "Vazquez-Padin et al., WIFS 2012 (variation of prediction footprint)",
     "SWGDE 23-V-001 Best Practices for Digital Video Authentication",
 ))  # fmt: skip

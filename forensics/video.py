@@ -89,7 +89,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
 
 
 @method(
-    "video-discontinuities", version="4",
+    "video-discontinuities", version="5",
     references=(
         "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
     ),
@@ -102,13 +102,14 @@ def find_discontinuities(
 
     Steps are held against every other step within a second, in the picture, in its cells, against
     what motion predicts and against who stood in the view before and after; what light, a fresh
-    key picture (of this or an older encoding), a knock or somebody at the edge explains is no
-    step. Copied stretches are found by the seam at which pictures begin to agree with others, and
-    by their motion at a lag; freezes by a standstill that begins and ends at once inside a moving
-    view. Where a conversion of the frame rate repeats pictures evenly, the distinct pictures are
-    measured by themselves (a second decode) and the repeats are one finding. Stretches where a
-    deletion could not have been seen, or a copy could not be told because the same motion comes in
-    three places or more, are listed in ``coverage.not_testable``.
+    key picture (of this or an older encoding), a knock, somebody at the edge or a conversion that
+    leaves out a picture evenly explains is no step; nor, unless it is plain, is one beside which
+    more moves within three frames. Copied stretches are found by the seam at which pictures begin
+    to agree with others, and by their motion at a lag; freezes by a standstill that begins and ends
+    at once inside a moving view. Where a conversion of the frame rate repeats pictures evenly, the
+    distinct pictures are measured by themselves (a second decode) and the repeats are one finding.
+    Stretches where a deletion could not have been seen, or a copy could not be told because the
+    same motion comes in three places or more, are listed in ``coverage.not_testable``.
 
     Parameters
     ----------
@@ -142,8 +143,9 @@ def find_discontinuities(
     misinterpretation). Motion that stands in three places without a seam is a remark of its own
     (score 0.4 at most), as a machine's would be. Misses a deletion when nothing moves at that place
     (see the not-testable map), when few frames are removed, in the first and last six frames of a
-    file, at a regular key picture, at the edge of the view alone, behind constant fast motion, or
-    where a conversion of the rate left pictures out; a freeze that ends as gently as a view fills
+    file, at a regular key picture, at the edge of the view alone, behind constant fast motion,
+    within three frames of a larger natural step, or where a conversion of the rate left pictures
+    out; a freeze that ends as gently as a view fills
     again; whatever is over within 0.6 seconds, which it takes for a flash or an insect; a copy when
     less than 0.3 s of it moves (0.8 s where no step shows at its ends), or when it was mirrored or
     slowed down (incompleteness). Says nothing about

@@ -14,13 +14,27 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["at_the_edge", "came_back", "only_light", "was_held", "was_knocked"]
+__all__ = [
+    "at_the_edge", "came_back", "came_in", "find_left_out", "no_larger", "only_light",
+    "was_held", "was_knocked",
+]  # fmt: skip
 
 #: More of the change than this in the outermost cells: someone comes in or goes out.
 EDGE_SHARE = 0.8
+#: One who comes in with a shadow: what changed more than it does around stands in cells that join
+#: the edge and reach no deeper than so many (columns, rows); nearly all of it, and it is little
+#: (sum over the cells, grey levels), as whoever is large at the edge may stand there over a cut.
+EDGE_DEEP, EDGE_ALL, EDGE_LITTLE = (3, 2), 0.9, 10.0
 #: Where other light explains a step, less than this share of its strongest part is left; where
 #: figures moved, two thirds and more were.
 LIGHT_LEAVES = 0.55
+#: The same where a lamp lights part of the view from one column on; whoever walks upright through
+#: a view fills most of a column too, and leaves half.
+COLUMNS_LEAVE = 0.35
+#: A lamp changes more than this share of the picture by more than so many grey levels.
+LIT_SHARE, LIT_LEVELS = 0.1, 3
+#: Steps on either side that one is held against, once light is taken out of all.
+BESIDE = 3
 #: Pictures worked on at a time.
 CHUNK = 512
 #: A held picture changes by less grey levels than this, and by less than this share of the steps
@@ -30,6 +44,15 @@ HELD_LEVELS, HELD_SHARE, HELD_MOVES = 0.15, 0.15, 0.3
 HELD_S, HELD_STEPS = 0.35, 1.6
 #: A recorder that is late is late again: so many other doubled frames within so many seconds.
 HELD_OTHERS, HELD_NEAR_S = 3, 10.0
+#: A conversion to these frames a second leaves out one picture every so many frames: 24 of 25, 25
+#: of 30, 24 of 30 (50 of 60 and 48 of 60 alike).
+CONVERSIONS = ((24.0, 24), (25.0, 5), (24.0, 4), (50.0, 5), (48.0, 4))
+#: Where pictures are left out, the step is two steps' worth: in motion so many times the steps
+#: beside it in the median (logarithm), in both halves of the recording, on one phase alone…
+LEFT_OUT, LEFT_OUT_HALF, LEFT_OUT_ALONE = 0.34, 0.22, 3.0
+#: …of which at least so many frames are known, and a step there no more than so many times those
+#: beside it.
+LEFT_OUT_FRAMES, LEFT_OUT_STEPS = 8, 2.6
 #: Seconds within which a flash, an insect or a damaged picture is over.
 OVER_S = 0.6
 #: A whole view shifted by this much (pixels of the thumbnail) was knocked…
@@ -45,6 +68,42 @@ def at_the_edge(share: NDArray[np.float64]) -> NDArray[np.bool_]:
     return share > EDGE_SHARE
 
 
+def came_in(cells: NDArray[np.float16], frame: int, reach: int) -> bool:
+    """Somebody small came in or went out, shadow and all: no more than that is unusual here.
+
+    Parameters
+    ----------
+    cells
+        (n, rows, columns) change of each cell, from `video_measure`.
+    frame
+        The first frame after the step.
+    reach
+        Frames on either side that tell what is usual.
+    """
+    import cv2
+    import numpy as np
+
+    around = np.concatenate(
+        [cells[max(1, frame - reach) : max(1, frame - 1)], cells[frame + 2 : frame + reach + 1]]
+    )
+    if not len(around):
+        return False
+    over = np.maximum(cells[frame].astype(np.float32) - around.max(axis=0), 0)
+    over[over < 1] = 0
+    number, labels = cv2.connectedComponents((over > 0).astype(np.uint8))
+    rows, columns = over.shape
+    inside = np.zeros(over.shape, dtype=bool)
+    inside[EDGE_DEEP[1] : rows - EDGE_DEEP[1], EDGE_DEEP[0] : columns - EDGE_DEEP[0]] = True
+    rim = np.ones(over.shape, dtype=bool)
+    rim[1:-1, 1:-1] = False
+    at_edge = sum(
+        float(over[labels == k].sum()) for k in range(1, number)
+        if rim[labels == k].any() and not inside[labels == k].any()
+    )
+    whole = float(over.sum())
+    return 0 < whole < EDGE_LITTLE and at_edge >= EDGE_ALL * whole
+
+
 def only_light(thumbs: NDArray[np.uint8], frames: NDArray[np.int64]) -> NDArray[np.bool_]:
     """A lamp, a gain or a beat: what changed with a frame is the light on what stood there."""
     import numpy as np
@@ -56,8 +115,29 @@ def only_light(thumbs: NDArray[np.uint8], frames: NDArray[np.int64]) -> NDArray[
         change = (other.astype(np.float32) - one).reshape(len(some), -1)
         whole = strongest(change - middle(change)[:, None]).astype(np.float64)
         left = strongest(without_light(one, other)).astype(np.float64)
-        light[low : low + CHUNK] = left < LIGHT_LEAVES * whole
+        found = left < LIGHT_LEAVES * whole
+        # A lamp changes whole columns; most steps change few pixels and need no look at them.
+        wide = np.flatnonzero(~found & ((np.abs(change) > LIT_LEVELS).mean(axis=1) > LIT_SHARE))
+        if len(wide):
+            turned = without_light(one[wide].swapaxes(1, 2), other[wide].swapaxes(1, 2))
+            found[wide] = strongest(turned).astype(np.float64) < COLUMNS_LEAVE * whole[wide]
+        light[low : low + CHUNK] = found
     return light
+
+
+def no_larger(thumbs: NDArray[np.uint8], frame: int) -> bool:
+    """With light taken out, a step right beside this one changes more: it only looks different.
+
+    A gain that pops while people walk, a picture coded afresh in the noise of night, an insect
+    that flies through: the step stands out in the measures, yet nothing moved further than it
+    moved a moment before or after. Where seconds are missing, it did.
+    """
+    import numpy as np
+
+    low, high = max(1, frame - BESIDE), min(len(thumbs), frame + BESIDE + 1)
+    rest = strongest(without_light(thumbs[low - 1 : high - 1], thumbs[low:high]))
+    others = np.delete(rest, frame - low)
+    return bool(len(others) and rest[frame - low] < others.max() + 0.5)
 
 
 def was_held(
@@ -100,6 +180,49 @@ def was_held(
     per_frame = near[shown[1:]] / np.diff(shown)
     others = per_frame[shown[1:] != at]
     return bool(near[at] / (late + 1) <= HELD_STEPS * percentile(others, 75))
+
+
+def find_left_out(
+    change: NDArray[np.float64], key: NDArray[np.bool_], rate_hz: float
+) -> NDArray[np.bool_]:
+    """(n,) steps that a conversion of the rate explains: it leaves out pictures evenly.
+
+    A recording of 25 pictures a second that is played at 24 lacks one in each second, always at
+    the same place in it; each is a deletion of 40 ms that nobody meant. Key frames say nothing, as
+    they change more at even distances too. A step larger than a left-out picture makes is not
+    explained.
+    """
+    import numpy as np
+
+    count = len(change)
+    explained = np.zeros(count, dtype=bool)
+    if count < 3:
+        return explained
+    level = np.log(change + 0.05)
+    beside = np.zeros(count)
+    beside[1:-1] = (level[:-2] + level[2:]) / 2
+    inside = np.zeros(count, dtype=bool)
+    inside[2:-2] = True
+    moves = inside & ~key & (beside >= max(float(middle(beside)), np.log(HELD_MOVES)))
+    over = level - beside
+    for frames_hz, period in CONVERSIONS:
+        if abs(rate_hz / frames_hz - 1) > 0.005:
+            continue
+        at = [np.flatnonzero(moves[phase::period]) * period + phase for phase in range(period)]
+        # Phases on which key frames lie are short of frames; the rest decides.
+        at = [rows for rows in at if len(rows) >= LEFT_OUT_FRAMES]
+        if len(at) <= period // 2:
+            continue
+        usual = np.array([float(middle(over[rows])) for rows in at])
+        best = int(np.argmax(usual))
+        if usual[best] < max(LEFT_OUT, LEFT_OUT_ALONE * np.delete(usual, best).max()):
+            continue
+        rows = at[best]
+        halves = [float(middle(over[half])) for half in np.array_split(rows, 2)]
+        if min(halves) >= LEFT_OUT_HALF:
+            phase = slice(rows[0] % period, None, period)
+            explained[phase] = over[phase] < np.log(LEFT_OUT_STEPS)
+    return explained
 
 
 def came_back(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:

@@ -16,8 +16,9 @@ from forensics.scan import give_back
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
-from forensics.video_harmless import came_back, was_held
+from forensics.video_harmless import came_back, came_in, find_left_out, no_larger, was_held
 from forensics.video_light import middle
+from forensics.video_measure import window_frames
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
@@ -37,6 +38,8 @@ __all__ = [
 PERIODIC = "the same motion in three places or more, without a seam"
 #: A step of this score counts only together with something else: a copy's end, another order.
 WEAK = 0.15
+#: A bare step below this score counts only where it is larger than those beside it.
+SURE = 0.6
 #: What is put in holds fewer changes of view than this; a longer way back is a produced video's.
 MOST_INSERTED = 30
 
@@ -149,6 +152,12 @@ def judge_clip(
             named[max(0, b.start - 1) : b.end + 2] = True
     left = [(f, s) for f, s in odds.items() if s >= least_score and not named[f]]
     left = _strongest_of_each(left, max(2, round(rate_hz / 8)))
+    left_out = find_left_out(columns["diff"], measured.key, rate_hz)
+    left = [
+        (f, s) for f, s in left
+        if not left_out[f] and (s >= SURE or not no_larger(thumbs, f))
+        and not came_in(measured.planes["cells"], f, window_frames(rate_hz))
+    ]  # fmt: skip
     # Somebody who fills a fixed view at once makes a cut of the step, but not of the place.
     produced = [v for v in views if v not in taken and not same_place(thumbs, v, rate_hz)]
     known = _around(produced, 2, count)

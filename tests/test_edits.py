@@ -342,6 +342,19 @@ def test_changed_pixels_without_a_deletion_stay_in_step() -> None:
         assert flat is None or flat.strength < LEAST_STRENGTH
 
 
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_pulses_that_b_frames_carry_on_for_a_while_are_not_out_of_step(seed: int) -> None:
+    series, kinds, skip = _series(seed=seed)
+    late, then = np.array([200, 225, 275]), np.array([300, 325, 350, 375])
+    series[late + 3] += 0.2
+    series[late] -= 0.2
+    # After a while most of each pulse is where it was.
+    series[then] -= 0.05
+    series[then + 3] += 0.075
+    train = judge_changes(series, kinds, skip)
+    assert train is not None and train.period == 25 and not train.breaks
+
+
 def test_a_re_encoded_deletion_shows_through_b_frames(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     scene = np.kron(rng.integers(40, 140, (12, 20, 3)), np.ones((8, 8, 1)))

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from forensics.video_cuts import same_place
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_fresh import codes_only, find_fresh, quiet_keys
-from forensics.video_harmless import at_the_edge, came_back, only_light, was_held, was_knocked
+from forensics.video_harmless import (
+    at_the_edge,
+    came_back,
+    came_in,
+    find_left_out,
+    no_larger,
+    only_light,
+    was_held,
+    was_knocked,
+)
 from forensics.video_kept import Packed
 from forensics.video_keyframes import Pick, _limit
 from forensics.video_light import middle, percentile, strongest, without_light
@@ -107,6 +116,69 @@ def test_a_gain_that_jumps_is_light_and_a_figure_that_jumps_is_not() -> None:
              cut[t + 20 : t + 21]))[0] > 20]  # fmt: skip
     joined = np.concatenate([cut[: apart[0]], cut[apart[0] + 20 :]])
     assert not only_light(joined, np.array(apart[:1])).any()
+
+
+def test_a_lamp_that_lights_part_of_the_view_is_light_and_one_who_walks_in_upright_is_not() -> None:
+    shown = noisy(np.repeat(room()[None].astype(np.uint8), 40, axis=0), 1).astype(float)
+    lamp, figure = shown.copy(), shown.copy()
+    lamp[20:, :, 25:] *= 0.6
+    assert only_light(lamp.astype(np.uint8), np.array([20])).all()
+    figure[20:, 4:, 25:31] = np.random.default_rng(3).uniform(20, 230, figure[0, 4:, 25:31].shape)
+    assert not only_light(figure.astype(np.uint8), np.array([20])).any()
+
+
+def test_a_gain_that_pops_while_one_walks_is_no_larger_than_its_steps_and_a_cut_is() -> None:
+    shown = walk(80, 4).astype(float)
+    shown[40:] *= 1.15
+    popped = np.clip(shown, 0, 255).astype(np.uint8)
+    assert no_larger(popped, 40)
+    steps = [t for t in range(20, 60) if no_larger(walk(80, 4), t)]
+    assert len(steps) > 20
+    cut = np.concatenate([walk(80, 4)[:40], walk(80, 4)[60:]])
+    assert not no_larger(cut, 40)
+    assert not no_larger(cut[:41], 40)
+
+
+def test_one_who_comes_in_with_a_shadow_is_no_step_and_one_within_the_view_is() -> None:
+    cells = np.random.default_rng(2).uniform(0.1, 1.0, (60, 9, 16)).astype(np.float16)
+    entry, inside, large = cells.copy(), cells.copy(), cells.copy()
+    entry[30, 4, 15], entry[30, 5, 14:] = 6, 2.5
+    assert came_in(entry, 30, 10) and not came_in(entry, 31, 10)
+    inside[30, 4, 8], inside[30, 5, 7:9] = 6, 2.5
+    assert not came_in(inside, 30, 10)
+    large[30, 2:8, 14:] = 8
+    assert not came_in(large, 30, 10)
+    # What is in those cells all the time is nothing new.
+    often = entry.copy()
+    often[20:40] = entry[30]
+    assert not came_in(often, 30, 10)
+    assert not came_in(cells[30:31], 0, 10)
+
+
+@pytest.mark.parametrize(("rate_hz", "taken"), [(24.0, 25), (25.0, 6), (50.0, 6)])
+def test_a_conversion_leaves_pictures_out_evenly_and_a_cut_on_its_beat_shows(
+    rate_hz: float, taken: int
+) -> None:
+    rng = np.random.default_rng(taken)
+    pace = rng.uniform(0.6, 1.4, 900)
+    kept = np.flatnonzero(np.arange(900) % taken != 7 % taken)
+    # What moves between two pictures that were kept.
+    moved = np.add.reduceat(pace, kept)
+    change = moved * rng.uniform(0.85, 1.15, len(moved))
+    key = np.zeros(len(change), bool)
+    key[::50] = True
+    late = np.flatnonzero(np.diff(kept) > 1)
+    explained = find_left_out(change, key, rate_hz)
+    assert set(np.flatnonzero(explained)) <= set(late.tolist())
+    assert explained.sum() > 0.8 * len(late)
+    change[late[5]] = 9.0
+    assert not find_left_out(change, key, rate_hz)[late[5]]
+    # At another rate nothing is left out so; nor do key frames that change more count.
+    assert not find_left_out(change, key, 30.0).any()
+    pulse = rng.uniform(0.8, 1.2, 900)
+    key = np.arange(900) % (taken - 1) == 0
+    pulse[key] *= 2
+    assert not find_left_out(pulse, key, rate_hz).any()
 
 
 def test_who_passes_before_the_lens_is_gone_again_and_who_was_cut_out_is_not() -> None:
