@@ -7,6 +7,7 @@ The pictures are measured once for all (`video.measure_frames`).
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from forensics.errors import SignalTooShort
 from forensics.model import (
@@ -35,6 +36,10 @@ from forensics.sync_lags import (
     measure_onsets,
 )
 from forensics.video import measure_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["find_sync_breaks"]
 
@@ -85,15 +90,8 @@ def find_sync_breaks(clip: Clip, *, progress: Progress | None = None) -> Examina
     the place of the clip's own, nothing agrees: that is "not testable", never a finding. Says
     nothing about footage in which nothing that moves is heard: most real films.
     """
-    import numpy as np
-
     measured = measure_frames(clip, progress=progress)
-    parts, start = [], Fraction(0)
-    for number, sound in enumerate(iter_sound(clip, rate_hz=RATE_HZ, mono=True, chunk_s=60.0)):
-        start = sound.start if number == 0 else start
-        parts.append(measure_onsets(sound.mono))
-    onsets, begin = np.concatenate(parts), float(start)
-    del parts
+    onsets, begin = _onsets(clip)
     if len(measured) < 12 or not len(onsets):
         raise SignalTooShort("too few frames or too little sound", need_s=1.0, have_s=0.0)
     times = measured.seconds
@@ -140,6 +138,24 @@ def find_sync_breaks(clip: Clip, *, progress: Progress | None = None) -> Examina
             "set it off"
         )
     return conclude(said, coverage=coverage, reason=reason, measures=measures)
+
+
+def _onsets(clip: Clip) -> tuple[NDArray[np.float64], float]:
+    """Rises of the whole sound on one raster, and the time of the first."""
+    import numpy as np
+
+    hop = RATE_HZ // 100
+    parts: list[NDArray[np.float64]] = []
+    start = Fraction(0)
+    held = np.zeros(0, np.float32)
+    for number, sound in enumerate(iter_sound(clip, rate_hz=RATE_HZ, mono=True, chunk_s=60.0)):
+        start = sound.start if number == 0 else start
+        held = np.concatenate([held, sound.mono])
+        # Whole steps only: each piece would else add one, and the raster would slip.
+        steps = len(held) // hop
+        parts.append(measure_onsets(held[: steps * hop])[:steps])
+        held = held[steps * hop :]
+    return np.concatenate([np.zeros(0), *parts]), float(start)
 
 
 def _common(lags: list[Lag]) -> float:

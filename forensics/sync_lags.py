@@ -332,7 +332,10 @@ def find_steps(seen: Seen, onsets: Doubles, onsets_start_s: float, lags: list[La
         if one.end_s <= two.start_s + 1e-6 and abs(two.lag_s - one.lag_s) >= LEAST_STEP_S
     ]  # fmt: skip
     found: list[Step] = []
-    for one, two in sorted(pairs, key=lambda p: p[0].chance * p[1].chance):
+    # The nearest first: between them the place is narrowest.
+    for one, two in sorted(
+        pairs, key=lambda p: (round((p[1].start_s - p[0].end_s) / 5), p[0].chance * p[1].chance)
+    ):
         if any(s.one.start_s < two.end_s and one.start_s < s.two.end_s for s in found):
             continue
         before = [
@@ -390,7 +393,10 @@ def _step(seen: Seen, onsets: Doubles, onsets_start_s: float, one: Lag, two: Lag
     at = one.start_s + (low + int(np.argmax(course)) + 1) * _RASTER_S
     near = np.flatnonzero(course >= course.max() - 0.05 * np.ptp(course)) * _RASTER_S
     start = one.start_s + low * _RASTER_S
-    return Step(one, two, step, min(at, start + near[0]), max(at, start + near[-1]))
+    # Between two windows that lie apart nothing says where it is.
+    low_s = min(float(start + near[0]), one.end_s)
+    high_s = max(float(start + near[-1]), two.start_s)
+    return Step(one, two, step, min(at, low_s), max(at, high_s))
 
 
 def _beats(heard: Singles, step_s: float) -> bool:
