@@ -73,6 +73,7 @@ PEERS = ("audio-offset-finder", "syncstart", "audio-video-sync", "audiolocate", 
 #: before those one recording counted as two (`alignment_scenes.TWICE`), so that some pairs of
 #: strangers had sound in common. Nobody had seen these when version 5 answered them; ``SEED`` asks
 #: for another.
+VERSION = "5"
 SETS = {
     "simple": (int(os.environ.get("SEED", "441")), 15, 5),
     "hard": (int(os.environ.get("SEED", "442")), 20, 5),
@@ -290,7 +291,8 @@ def _pairs(name: str) -> None:
         | {"joined": a["accepted"], "false_join": a["false_join"], "cpu_s": round(a["cpu_s"], 3)}
         for j, a in rows
     ]
-    save(name, entry | {"dataset_digest": pool.digest, "draws": draws, "seed": SETS[name][0]})
+    save(name, entry | {"dataset_digest": pool.digest, "draws": draws, "seed": SETS[name][0],
+                        "version": VERSION})  # fmt: skip
 
 
 # -- peers ------------------------------------------------------------------------------------
@@ -354,15 +356,17 @@ def peers() -> None:
 
 
 def rates() -> None:
-    """Counts for `forensics calibrate`, from the results on file."""
+    """Counts for `forensics calibrate`, from what the present version answered."""
     known = json.loads((RESULTS / "alignment.json").read_text("utf-8"))
     rows = []
     for stratum, names in (("", ("simple", "hard")), ("simple", ("simple",)), ("hard", ("hard",))):
-        parts = [known[n] for n in names]
+        parts = [known[n] for n in names if known[n].get("version") == VERSION]
+        if not parts:
+            continue
         right = [r["joined"] and r["clock"] <= 0.25 for p in parts for r in p["rows"]]
         far = [p["strangers_joined"] for p in parts]
         rows.append({
-            "method": "audio-align", "version": "5", "stratum": stratum,
+            "method": "audio-align", "version": VERSION, "stratum": stratum,
             "true_positives": sum(right), "false_negatives": len(right) - sum(right),
             "false_positives": sum(round(f["share"] * f["n"]) for f in far),
             "negatives": sum(f["n"] for f in far), "per_hour": False,
@@ -375,6 +379,7 @@ def rates() -> None:
             "note": "independent counts simulated events; a wrong join counts as a miss",
         })  # fmt: skip
     found = known["incidents"]
+    breaks = found.get("version", "1")
     cut = [r for r in found["rows"] if "cut_s" in r]
     wrong = found["uncut_clips_said_to_jump"], sum(r["jumps_uncut"] > 0 for r in found["rows"])
     for stratum, key, alarms, negatives in (
@@ -382,7 +387,7 @@ def rates() -> None:
         ("two clips", "cut_found", wrong[1], len(found["rows"])),
     ):
         rows.append({
-            "method": "audio-offset-breaks", "version": "2", "stratum": stratum,
+            "method": "audio-offset-breaks", "version": breaks, "stratum": stratum,
             "true_positives": sum(r[key] for r in cut),
             "false_negatives": sum(not r[key] for r in cut),
             "false_positives": alarms, "negatives": negatives, "per_hour": False,

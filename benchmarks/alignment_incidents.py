@@ -22,6 +22,8 @@ from forensics.model import Alignment, Clip
 #: Seed 909 was answered by version 2, 910 by versions 3 and 4 (who cannot say which clip was cut in
 #: ten of twenty: why was looked at there); nobody had seen these when version 5 answered.
 SEED = 911
+#: Version of `audio.find_offset_breaks` that answered.
+BREAKS = "2"
 
 
 def opened(path: Path) -> Clip:
@@ -65,7 +67,7 @@ def incidents(half: str, work: Path, number: int = 20) -> None:
         "cut_found": share([r["cut_found"] for r in rows if "cut_s" in r]),
         "cut_said_of_the_right_clip": share([r["cut_decided"] for r in rows if "cut_s" in r]),
         "cut_said_of_another_clip": sum(r.get("clips_wrongly_said_to_jump", 0) for r in rows),
-        "dataset_digest": pool.digest, "seed": SEED, "rows": rows,
+        "dataset_digest": pool.digest, "seed": SEED, "version": BREAKS, "rows": rows,
     }  # fmt: skip
     print(json.dumps({k: v for k, v in found.items() if k != "rows"}, indent=1))
     if half == "report":
