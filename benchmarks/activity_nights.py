@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT / "samples")]
 from activity_score import Crossing, against, doubtful, matched, pairs_of
 from staged import media, plan, record, views
 from staged.optics import generator
-from staged.plan import Actor, Plan
+from staged.plan import FALLS, Actor, Plan
 from staged.stage import Stage
 
 from forensics import clip as clips
@@ -45,6 +45,7 @@ SEEN = (1, 2, 3, 4)
 UNSEEN = tuple(range(101, 113))
 #: Frames a second and seconds of a made view.
 RATE, LENGTH_S = 12, 40.0
+_FALLERS = ("faller-1", "faller-2")
 _LOOKS = ("civil-1", "civil-2", "civil-3", "civil-4", "civil-5", "civil-6", "dark-1", "dark-2")
 
 
@@ -58,6 +59,8 @@ class Night:
     truth: tuple[Crossing, ...]
     #: Stretches (s) in which somebody runs.
     running: tuple[tuple[float, float], ...]
+    #: When (s) somebody falls, and where (x, y) the foot stood, in pixels.
+    falling: tuple[tuple[float, float, float], ...]
     noise: float
     exposure: float
 
@@ -166,8 +169,47 @@ def _since(points: list[tuple[float, float, float]]) -> list[tuple[float, float,
     return [first, *(p for p in points if p[0] > 0.2)]
 
 
-def make_night(seed: int, folder: Path) -> Night:
-    """Write the view of a seed as H.264 and return it with its truth."""
+def _fallers(seed: int, start_s: float) -> tuple[Actor, ...]:
+    """Two who walk in, stop and fall, and one who sits down as quickly as others fall."""
+    rng = np.random.default_rng([43, seed])
+    actors = []
+    for k, role in enumerate((*_FALLERS, "sitter-down")):
+        begins = start_s + float(rng.uniform(2, 6)) + 9.0 * k
+        side, lane = float(rng.choice([-1, 1])), float(rng.uniform(9.5, 16.5))
+        stop = side * float(rng.uniform(1.0, 8.0))
+        far = stop + side * float(rng.uniform(4, 7))
+        arrives = begins + abs(far - stop) / float(rng.uniform(1.0, 1.6))
+        z = float(np.clip(lane + rng.uniform(-1, 1), 9.0, 17.0))
+        falls = arrives + float(rng.uniform(-0.3, 2.5))
+        sits = ((falls, "sit"),) if role == "sitter-down" else ()
+        FALLS.pop(role, None)
+        if not sits:
+            FALLS[role] = falls
+        points = ((begins, far, lane), (arrives, stop, z), (66.0, stop, z))
+        facing = ((0.0, float(rng.uniform(0, 360))),)
+        actors.append(Actor(role, _LOOKS[int(rng.integers(len(_LOOKS)))], points, sits, facing,
+                            float(rng.uniform(1.6, 1.9))))  # fmt: skip
+    return tuple(actors)
+
+
+def _fell(stage: Stage, camera: Any, start_s: float) -> tuple[tuple[float, float, float], ...]:
+    """When and where the fallers of a stage fall, if that is in the picture."""
+    found = []
+    for track in stage.tracks:
+        at = FALLS.get(track.actor.role)
+        state = track.at(at) if at is not None and track.actor.role in _FALLERS else None
+        if state is not None and at is not None and 1.0 < at - start_s < LENGTH_S - 3.0:
+            [(x, y)], _ = camera.project(np.array([[state.x, 0, state.z]]))
+            if 10 < x < camera.width - 10 and 10 < y < camera.height - 5:
+                found.append((at - start_s, float(x), float(y)))
+    return tuple(sorted(found))
+
+
+def make_night(seed: int, folder: Path, *, falls: bool = False, rain: bool = False) -> Night:
+    """Write the view of a seed as H.264 and return it with its truth.
+
+    `falls` adds those who fall or sit down. `rain` makes it a bright evening in the rain instead.
+    """
     rng = np.random.default_rng([41, seed])
     start_s = float(rng.uniform(0.0, 24.0))
     made = Plan(seed, False, start_s, LENGTH_S, RATE, 20, (640, 360), 0.0)
@@ -175,6 +217,13 @@ def make_night(seed: int, folder: Path) -> Night:
     view.exposure = float(rng.uniform(0.35, 1.1))
     noise = float(rng.uniform(1.5, 6.0))
     actors, running = _actors(rng, start_s)
+    if rain:
+        view.exposure, noise = view.exposure + 1.3, 0.4 * noise
+    if falls:
+        # Few enough others that it can be seen.
+        others = [actor for actor in actors if not actor.actions]
+        actors = (*_fallers(seed, start_s), *others[:3])
+        running = []
     view.stage = Stage(seed, actors)
     camera = view.camera
     regions = []
@@ -187,16 +236,34 @@ def make_night(seed: int, folder: Path) -> Night:
         regions.append(Region(name, tuple((float(a), float(b)) for a, b in pixel.round(1))))
     tree = next(r for r in record.regions_of(made, view) if r["kind"] == "occluder")
     occluders = (Region("tree", tuple(map(tuple, tree["polygon_px"]))),)
-    path = folder / f"night_{seed}.mp4"
+    path = folder / f"{'rain' if rain else 'falls' if falls else 'night'}_{seed}.mp4"
     recorder = media.Recorder(options={"preset": "superfast", "crf": "25", "g": "50", "bf": "0"},
                               rate=RATE)  # fmt: skip
-    media.write_clip(path, _frames(view, noise), recorder)
+    media.write_clip(path, _frames(view, noise, rain=rain), recorder)
     truth = crossings_of(view.stage, camera, regions, occluders, start_s, LENGTH_S)
     clipped = tuple((max(0.0, a), min(LENGTH_S, b)) for a, b in running if b > 0 and a < LENGTH_S)
-    return Night(path, tuple(regions), occluders, tuple(truth), clipped, noise, view.exposure)
+    fell = _fell(view.stage, camera, start_s) if falls else ()
+    return Night(path, tuple(regions), occluders, tuple(truth), clipped, fell, noise, view.exposure)
 
 
-def _frames(view: views.FixedView, noise: float) -> Iterator[tuple[np.ndarray, float]]:
+def _rain(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Streaks of falling drops, lit by the lamps: other ones in every frame."""
+    import cv2
+
+    h, w = canvas.shape[:2]
+    streaks = np.zeros((h, w), np.float32)
+    count = int(rng.integers(150, 260))
+    for x, y, size in zip(rng.uniform(0, w, count), rng.uniform(-20, h, count),
+                          rng.uniform(5, 22, count), strict=True):  # fmt: skip
+        end = (int(x + 0.12 * size), int(y + size))
+        cv2.line(streaks, (int(x), int(y)), end, float(rng.uniform(12, 55)), 1, cv2.LINE_AA)
+    lit: np.ndarray = cv2.GaussianBlur(streaks, (0, 0), 0.6)
+    return np.clip(canvas + lit[..., None], 0, 255).astype(np.uint8)
+
+
+def _frames(
+    view: views.FixedView, noise: float, *, rain: bool
+) -> Iterator[tuple[np.ndarray, float]]:
     """As the fixed view draws them, with the sensor's own noise."""
     plan_, camera = view.plan, view.camera
     rng = generator(plan_.seed, "night-noise")
@@ -207,6 +274,8 @@ def _frames(view: views.FixedView, noise: float) -> Iterator[tuple[np.ndarray, f
         canvas = view.background.copy()
         view.stage.draw(canvas, camera, view.layers, plan_.start_s + k / view.rate,
                         exposure=view.exposure, shutter_s=1 / view.rate)  # fmt: skip
+        if rain:
+            canvas = _rain(canvas, rng)
         planes = sensor.expose(canvas, float(view.flicker[k]))
         text = (start + timedelta(seconds=k / view.rate)).strftime(views.CLOCK_FORMAT)
         views._burn(planes, camera.height, text, view._size, x, y)

@@ -35,7 +35,7 @@ FLOOD = 0.45
 _LEAST_UPRIGHT = 60
 #: They must stand at so many places; this share of the places must agree within this logarithm of
 #: a factor (some are parts of figures, two figures, or figures with their shadows).
-_LEAST_PLACES, _HEIGHT_SHARE, _HEIGHT_SPREAD = 15, 0.4, 0.26
+_LEAST_PLACES, _HEIGHT_SHARE, _HEIGHT_SPREAD, _NEARLY = 15, 0.4, 0.26, 0.93
 
 
 @dataclass(frozen=True)
@@ -366,17 +366,23 @@ def learn_heights(
         return None
     # In a fixed view heights grow in proportion to the distance of the foot below the horizon.
     far = -np.geomspace(30 * size[0], 0.05 * size[0], 24)
-    best, at, slope = 0.0, 0.0, 0.0
-    for horizon in np.r_[far, np.arange(0, size[0], max(1, size[0] // 36))]:
+    lines: list[tuple[float, float, float]] = []
+    for horizon in np.r_[far, np.arange(0, size[0], max(1, size[0] // 36))].tolist():
         below = foot > horizon + 0.02 * size[0]
         ratio = np.sort(np.log(tall[below] / (foot[below] - horizon)))
-        alike = np.searchsorted(ratio, ratio + _HEIGHT_SPREAD, "right") - np.arange(len(ratio))
-        if len(ratio) and alike.max() / len(foot) > best + 1e-9:
+        if len(ratio):
+            alike = np.searchsorted(ratio, ratio + _HEIGHT_SPREAD, "right") - np.arange(len(ratio))
             k = int(alike.argmax())
-            best = float(alike[k] / len(foot))
             slope = float(np.exp(np.median(ratio[k : k + alike[k]])))
-            at = -slope * float(horizon)
-    return (at, slope) if best >= _HEIGHT_SHARE else None
+            lines.append((float(alike[k]) / len(foot), slope, -slope * horizon))
+    best = max((share for share, _, _ in lines), default=0.0)
+    if best < _HEIGHT_SHARE:
+        return None
+    # Of lines that nearly as much agrees with, the middle one: where all stand on a few rows, the
+    # horizon is anybody's guess.
+    good = sorted(line[1:] for line in lines if line[0] >= _NEARLY * best)
+    slope, at = good[len(good) // 2]
+    return at, slope
 
 
 def part_figures(
