@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import overlay
-from activity_nights import SEEN, UNSEEN, nights, staged
+from activity_nights import FALLERS, RAIN, SEEN, SEEN_LATER, UNSEEN, nights, staged
 from activity_score import doubtful, matched, unsaid
 
 from forensics import clip as clips
@@ -372,7 +372,9 @@ def main() -> None:
     began = time.time()
     parts: dict[str, Any] = {
         "crossings": crossings, "silent": silent, "flashes": lambda: flashes("report"),
-        "nights seen": lambda: nights(SEEN), "nights": lambda: nights(UNSEEN), "fresh": fresh,
+        "nights": lambda: nights(UNSEEN), "fallers": lambda: nights(FALLERS, falls=True),
+        "rain": lambda: nights(RAIN, rain=True), "fresh": fresh,
+        "nights seen": lambda: nights(SEEN), "nights seen later": lambda: nights(SEEN_LATER),
     }  # fmt: skip
     if given.staged is not None:
         parts["staged"] = lambda: staged(given.staged)
@@ -414,26 +416,34 @@ def main() -> None:
             "benchmarks/activity.py", "one view")
     )  # fmt: skip
     if "staged" in out:
-        seen, dark = [out["staged"][name] for name in ("untouched", "cut")], out["nights"]
+        seen = [out["staged"][name] for name in ("untouched", "cut")]
+        made = [out[name]["all"] for name in ("nights", "fallers", "rain")]
+        views = sum(len(out[name]["views"]) for name in ("nights", "fallers", "rain"))
+        made_h = sum(out[name]["hours"] for name in ("nights", "fallers", "rain"))
         fell = [row[key] for row in seen for key in row if key.startswith("falls ")]
         ran = [row["runs picture"] for row in seen]
         nobody = c["falls where nobody falls"]
         staged_h = sum(r["hours"] for r in seen)
-        hours = nobody["hours"] + dark["hours"]
+        hours = nobody["hours"] + made_h
+        where = {
+            "falls": "made night and rain views and one staged figure; false ones in them and in "
+                     "real views in which nobody falls",
+            "runs": "made night and rain views and the staged one; false ones there and in real "
+                    "views in which nobody runs",
+        }  # fmt: skip
         for kind, found, n, false, span in (
-            ("falls", sum(r["found"] for r in fell), sum(r["n"] for r in fell),
-             nobody["falls"] + dark["all"]["false falls"], hours),
-            ("runs", sum(r["found"] for r in ran) + dark["all"]["runs found"],
-             sum(r["n"] for r in ran) + dark["all"]["running"],
-             sum(r["false"] for r in ran) + dark["all"]["false runs"]
+            ("falls", sum(r["found"] for r in fell) + sum(r["falls found"] for r in made),
+             sum(r["n"] for r in fell) + sum(r["falling"] for r in made),
+             nobody["falls"] + sum(r["false falls"] for r in made), hours),
+            ("runs", sum(r["found"] for r in ran) + sum(r["runs found"] for r in made),
+             sum(r["n"] for r in ran) + sum(r["running"] for r in made),
+             sum(r["false"] for r in ran) + sum(r["false runs"] for r in made)
              + c["runs where nobody runs"], hours + staged_h),
         ):
             rows.append(
                 Row("video-activity", version, kind, found, n - found, false, span, True,
-                    "one staged figure, in two encodings; false ones in real and made views in "
-                    "which nobody falls" if kind == "falls" else "made night views and the staged "
-                    "one; false ones there and in real views in which nobody runs",
-                    digest, len(dark["views"]) + 1, today, "benchmarks/activity.py",
+                    where[kind],
+                    digest, views + 1, today, "benchmarks/activity.py",
                     "what a declared tree hides counts as missed here")
             )  # fmt: skip
     rows.append(

@@ -265,7 +265,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="3")
+@method("video-activity", version="4")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,

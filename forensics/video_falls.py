@@ -94,7 +94,8 @@ def find_descents(
             left, right = max(0, int(x - pad)), min(frames.shape[2], int(x + w + pad))
             peak = _peak(engine, frames[i - 1 : i + 1, top:bottom, left:right], tall, step)
             if peak is not None:
-                here.append(_Peak(float(times[i]), left + peak[0], top + peak[1], peak[2], step, tall))
+                at = (left + peak[0], top + peak[1])
+                here.append(_Peak(float(times[i]), *at, peak[2], step, tall))
         peaks.append(here)
     return _string(peaks)
 
@@ -191,4 +192,5 @@ def _descent(run: Sequence[_Peak]) -> list[Descent]:
     fastest = max(p.speed for p in run)
     if len(run) < 3 or depth < _LEAST_DESCENT or fastest < _FAST:
         return []
-    return [Descent(run[0].time, run[-1].time, depth, fastest, tuple((p.time, p.x, p.y) for p in run))]
+    path = tuple((p.time, p.x, p.y) for p in run)
+    return [Descent(run[0].time, run[-1].time, depth, fastest, path)]

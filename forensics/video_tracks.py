@@ -92,7 +92,7 @@ def learn_ground(frames: Bytes) -> Ground:
 
 
 def smooth(frame: Bytes, blur_px: float) -> Floats:
-    """A frame as float32, smoothed so that the sensor's noise sinks below what figures differ by."""
+    """A frame as float32, smoothed until the sensor's noise is less than figures differ by."""
     import cv2
     import numpy as np
 
@@ -367,7 +367,11 @@ def learn_heights(
     # In a fixed view heights grow in proportion to the distance of the foot below the horizon.
     far = -np.geomspace(30 * size[0], 0.05 * size[0], 24)
     lines: list[tuple[float, float, float]] = []
-    for horizon in np.r_[far, np.arange(0, size[0], max(1, size[0] // 36))].tolist():
+    horizons = np.r_[far, np.arange(0, size[0], max(1, size[0] // 36))]
+    if float(np.ptp(np.percentile(foot, (5, 95)))) < 0.5 * float(np.median(tall)):
+        # All stood on one row: nothing is known of others.
+        horizons = far[:1]
+    for horizon in horizons.tolist():
         below = foot > horizon + 0.02 * size[0]
         ratio = np.sort(np.log(tall[below] / (foot[below] - horizon)))
         if len(ratio):
