@@ -30,6 +30,7 @@ from forensics.model import (
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, View, scan, video_stream
 from forensics.video_acts import Event, find_events_of_trail, inside
+from forensics.video_control import Control, find_failed, measure_controls, try_figures
 from forensics.video_courses import SANK
 from forensics.video_falls import Descent, find_descents
 from forensics.video_tracks import (
@@ -76,7 +77,12 @@ class _Small:
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, *, rotation: int, time_base: float, least_px: float | None) -> None:
+    def __init__(
+        self, *, rotation: int, time_base: float, least_px: float | None,
+        regions: Sequence[Region] = (), occluders: Sequence[Region] = (),
+    ) -> None:  # fmt: skip
+        self._regions, self._occluders = regions, occluders
+        self.controls: list[Control] = []
         self._turns, self._time_base = (rotation // 90) % 4, time_base
         self.descents: list[Descent] = []
         self.large: list[_Row] = []
@@ -157,7 +163,25 @@ class _Small:
                 stack, self._times, [moving.get(time, []) for time in self._times],
                 heights=heights, least_px=_LEAST_FALLER_PX,
             )  # fmt: skip
+            self._control(stack, ground, heights, max(4.0, least))
         self._frames, self._times = [], []
+
+    def _control(
+        self, stack: Bytes, ground: Ground, heights: tuple[float, float], least_px: float
+    ) -> None:
+        """Draws figures into this stretch and notes how many of them were found."""
+
+        def small(region: Region) -> list[tuple[float, float]]:
+            return [(x * self.factor, y * self.factor) for x, y in region.polygon]
+
+        hidden = [small(screen) for screen in self._occluders]
+        for region in self._regions or (Region.of_box("picture", 0, 0, *self.size),):
+            found, tried = try_figures(
+                stack, ground, small(region), hidden, heights=heights, least_px=least_px
+            )
+            self.controls.append(
+                Control(region.name, self._times[0], self._times[-1], found, tried)
+            )
 
     def _look(
         self, stack: Bytes, grounds: Sequence[Ground], least_px: float
@@ -291,6 +315,9 @@ def find_activity(
     -------
     Examination
         `Activity` findings in order of time, each with the trajectory around it, without identity.
+        Where the height of figures is known, the measure "drawn figures found" is a control
+        experiment: figures drawn into the regions of this clip's own frames at 60 % of the ground's
+        brightness. A region in which most are not found, or none can be drawn, is *not testable*.
 
     Raises
     ------
@@ -316,7 +343,8 @@ def find_activity(
     """
     stream = video_stream(clip)
     small = _Small(
-        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px
+        rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px,
+        regions=regions, occluders=occluders,
     )
     frames = scan(clip, [small], progress=progress)
     trails = small.trails()
@@ -353,6 +381,7 @@ def find_activity(
         measures={
             "trails": Quantity.exact(len(trails), "count"),
             "crossings testable": measure_testable(areas, coverage),
+            **measure_controls(small.controls),
         },
     )  # fmt: skip
 
@@ -415,6 +444,7 @@ def _cover(
     span = seen.span or Span(Fraction(0), Fraction(0))
     blind = [*find_blind(areas, occluders, span, thresholds=small.thresholds, factor=small.factor,
                          flooded=small.flooded, heights=small.known(), height_px=small.size[1]),
+             *find_failed(small.controls, [area.name for area in areas], span),
              *find_doubtful(doubted, span)]  # fmt: skip
     heights, least = small.known(), _LEAST_FALLER_PX / small.factor
     if heights is None:
