@@ -92,8 +92,8 @@ CROSSINGS_OF = {
     HIGHWAY: {("right half", "enters"): (2.47, 3.98, 4.45, 6.97, 10.2),
               ("right half", "leaves"): (4.3, 5.7, 6.1, 8.7)},
 }  # fmt: skip
-#: Labelled for version 3, run once with it and once with version 4: the oncoming carriageway. The
-#: times lower edges of vehicles cross the line, read off sheets 0.24 s apart; who leaves goes by the
+#: Labelled for version 3, run with it and twice with version 4: the oncoming carriageway. When the
+#: lower edges of vehicles cross the line, read off sheets 0.24 s apart; who leaves goes through the
 #: picture's border and was not labelled. One a second passes, so half a second is the tolerance.
 MOTORWAY = "cctv_misc/dvrscan/traffic_camera.mp4"
 FRESH = Region("near carriageway", ((700, 430), (1010, 430), (1279, 570), (1279, 719), (750, 719)))
