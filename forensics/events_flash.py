@@ -151,9 +151,13 @@ def find_rises(light: Floats, times: Floats, *, longest_s: float = _LONGEST_S) -
     # A block that is restless in this second (a passing figure) must rise further.
     local = _local_unrest(above, max(2, round(0.8 / max(frame_s, 1e-3))))
     need = np.maximum(_LEAST_LEVELS, np.maximum(_NOISE_TIMES * noise, 3.0 * local))
-    blocks = _impulses(above, above > need, frame_s, longest_s)
-    found = [_together(above, noise, members, frame_s) for members in _groups(blocks)]
-    return sorted((flash for flash in found if flash is not None), key=lambda f: f.first)
+    lit = above > need
+    found: list[FlashSeen] = []
+    lit_frames = lit.any(axis=(1, 2))
+    edges = np.flatnonzero(np.diff(np.r_[0, lit_frames.astype(np.int8), 0]))
+    for a, b in zip(edges[::2], edges[1::2], strict=True):
+        found.extend(_inspect(above, lit, noise, int(a), int(b) - 1, frame_s, longest_s))
+    return found
 
 
 def _local_unrest(above: Floats, half: int) -> Floats:
@@ -166,90 +170,45 @@ def _local_unrest(above: Floats, half: int) -> Floats:
     return out
 
 
-def _impulses(
-    above: Floats, lit: NDArray[np.bool_], frame_s: float, longest_s: float
-) -> NDArray[np.int64]:
-    """Blocks that light up by themselves: rows of first frame, last, brightest, row, column, up.
-
-    Each is dark before, rises in at most two frames and is dark again after no more than
-    `longest_s`; what other blocks do meanwhile is no matter.
-    """
+def _inspect(
+    above: Floats, lit: NDArray[np.bool_], noise: Floats, a: int, b: int, frame_s: float,
+    longest_s: float,
+) -> list[FlashSeen]:  # fmt: skip
+    """The flashes in one stretch of lit frames: places that rise together, at once, and fall."""
     import numpy as np
+    from scipy.ndimage import label
 
-    n = len(above)
-    edge = np.zeros((1, *lit.shape[1:]), bool)
-    steps = np.diff(np.concatenate([edge, lit, edge]).astype(np.int8), axis=0)
-    # By block, then by time: starts and ends correspond.
-    row, column, first = np.nonzero(np.moveaxis(steps, 0, -1) == 1)
-    last = np.nonzero(np.moveaxis(steps, 0, -1) == -1)[2] - 1
-    short = (last - first + 1) * frame_s <= longest_s + frame_s
-    row, column, first, last = row[short], column[short], first[short], last[short]
-    peak = first.copy()
-    for j in range(1, int((last - first).max(initial=0)) + 1):
-        at = np.minimum(first + j, last)
-        peak = np.where(above[at, row, column] > above[peak, row, column], at, peak)
-    top = above[peak, row, column]
-
-    def level(frames: NDArray[np.int64]) -> Floats:
-        inside = (frames >= 0) & (frames < n)
-        picked: Floats = above[np.clip(frames, 0, n - 1), row, column]
-        return np.where(inside, picked, 0.0)
-
-    start, going = peak.copy(), np.ones(len(peak), bool)
-    for j in range(1, 7):
-        going &= (level(peak - j) > 0.35 * top) & (peak - j >= 0)
-        start = np.where(going, peak - j, start)
-    up = peak - start + 1
-    before = np.max([level(start - j) for j in (1, 2, 3)], axis=0)
-    behind = range(1, max(2, round(0.2 / frame_s)) + 1)
-    after = np.min([level(last + j) for j in behind], axis=0)
-    ends = last + 1 >= n
-    quick = (up <= max(2, round(0.08 / frame_s))) & (before <= 0.4 * top)
-    keep = quick & (after <= 0.4 * top) & ~ends
-    out: NDArray[np.int64] = np.stack([first, last, peak, row, column, up], axis=1)[keep]
+    where, count = label(lit[a : b + 1].any(axis=0), structure=np.ones((3, 3)))
+    out = []
+    for number in range(1, count + 1):
+        place = where == number
+        course = above[:, place].max(axis=1)
+        on = np.flatnonzero((lit[a : b + 1] & place).any(axis=(1, 2))) + a
+        peak = int(on[np.argmax(course[on])])
+        top = float(course[peak])
+        first, last = int(on[0]), int(on[-1])
+        if (last - first + 1) * frame_s > longest_s + frame_s:
+            continue
+        start = peak
+        while start > 0 and course[start - 1] > 0.35 * top and peak - start < 6:
+            start -= 1
+        up = peak - start + 1
+        before = float(course[max(0, start - 3) : max(1, start)].max()) if start else 0.0
+        after = course[last + 1 : last + 1 + max(2, round(0.2 / frame_s))]
+        # A flash stands on quiet ground: dark before, rising in at most two frames, dark after.
+        if up > max(2, round(0.08 / frame_s)) or before > 0.4 * top:
+            continue
+        if not len(after) or float(after.min()) > 0.4 * top:
+            continue
+        if _passes(above, place, first, last, peak, frame_s):
+            continue
+        rows, columns = np.nonzero(place)
+        box = (int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1,
+               int(np.ptp(rows)) + 1)  # fmt: skip
+        share = float(place.mean())
+        spread = float(np.median(noise[place]))
+        out.append(FlashSeen(first, last, peak, box, share, top, spread, up))
     return out
-
-
-def _groups(blocks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Neighbouring blocks that light up within a frame of each other."""
-    import numpy as np
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
-    if not len(blocks):
-        return []
-    # Those that peak together, next to each other.
-    pairs = cKDTree(blocks[:, [2, 3, 4]]).query_pairs(1.0, p=np.inf, output_type="ndarray")
-    n = len(blocks)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    count, label = connected_components(graph, directed=False)
-    order = np.argsort(label, kind="stable")
-    return np.split(blocks[order], np.cumsum(np.bincount(label, minlength=count))[:-1])
-
-
-def _together(
-    above: Floats, noise: Floats, members: NDArray[np.int64], frame_s: float
-) -> FlashSeen | None:
-    """One flash of the blocks that lit up together; None if something passed instead."""
-    import numpy as np
-
-    first, last, peak, row, column, up = members.T
-    if int(np.ptp(peak)) > 2:
-        # Something bright goes from block to block.
-        return None
-    rise = above[peak, row, column]
-    most = int(rise.argmax())
-    place = np.zeros(above.shape[1:], bool)
-    place[row, column] = True
-    if _passes(above, place, int(first.min()), int(last.max()), int(peak[most]), frame_s):
-        return None
-    box = (int(column.min()), int(row.min()), int(np.ptp(column)) + 1, int(np.ptp(row)) + 1)
-    return FlashSeen(
-        int(first.min()), int(last.max()), int(peak[most]), box, float(place.mean()),
-        float(rise[most]),
-        float(np.median(noise[row, column])), int(up[most]),
-    )  # fmt: skip
 
 
 def _passes(
@@ -345,7 +304,7 @@ def _explanations(flash: FlashSeen, frame_s: float) -> tuple[Explanation, ...]:
     )
 
 
-@method("flashes-seen", version="3")
+@method("flashes-seen", version="2")
 def find_flashes(clip: Clip, *, longest_s: float = 0.5, progress: Progress | None = None
                  ) -> Examination:  # fmt: skip
     """Find short rises of brightness, with their place and what else can cause them.

@@ -57,22 +57,6 @@ def test_a_pale_coat_that_passes_is_no_flash() -> None:
     assert find_rises(light, times) == []
 
 
-def test_a_flash_is_seen_beside_something_that_passes() -> None:
-    light, times = scene()
-    for k in range(20):
-        light[30 + 3 * k : 33 + 3 * k, 9:11, k] += 25
-    light[60:62, 4:7, 8:11] += 40
-    [flash] = find_rises(light, times)
-    assert (flash.first, flash.last, flash.blocks) == (60, 61, (8, 4, 3, 3))
-
-
-def test_a_band_of_a_flash_that_a_rolling_shutter_cut_is_seen() -> None:
-    light, times = scene()
-    light[60, 4:6] += 30  # rows of one frame, right across
-    [flash] = find_rises(light, times)
-    assert flash.blocks == (0, 4, 20, 2)
-
-
 def test_two_flashes_at_once_in_two_places_are_two() -> None:
     light, times = scene()
     light[90, 1:3, 1:3] += 50
