@@ -5,8 +5,9 @@ who runs or stops, which regions are drawn, how bright it is and how much the se
 from a seed. The truth is where the foot of a figure, projected into the picture, crosses a region's
 outline: not where it crosses the ground, for what leaves by the picture's edge is not seen to.
 
-Seeds 1 to 4 (and the staged incident itself) were looked at while the method changed; the seeds in
-`UNSEEN` were made and run once, when it was finished.
+Seeds 1 to 4 (and the staged incident itself) were looked at while the method changed, 101 to 110
+(reported for version 3), fallers 1 to 6 and rain 1 to 3 when version 4 was made; the seeds in
+`UNSEEN`, `FALLERS` and `RAIN` were made and run once, when it was finished.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ sys.path[:0] = [str(ROOT / "samples")]
 from activity_score import Crossing, against, doubtful, matched, pairs_of
 from staged import media, plan, record, views
 from staged.optics import generator
-from staged.plan import Actor, Plan
+from staged.plan import FALLS, Actor, Plan
 from staged.stage import Stage
 
 from forensics import clip as clips
@@ -39,12 +40,17 @@ from forensics.video_activity import find_activity
 from forensics.video_acts import edge_distance, inside
 from forensics.video_unseen import measure_testable
 
-__all__ = ["SEEN", "UNSEEN", "Night", "make_night", "nights", "staged"]
+__all__ = [
+    "FALLERS", "RAIN", "SEEN", "UNSEEN", "Night", "make_night", "nights", "staged",
+]  # fmt: skip
 
 SEEN = (1, 2, 3, 4)
-UNSEEN = tuple(range(101, 113))
+UNSEEN = tuple(range(111, 118))
+#: With two who fall and one who sits down fast; and in bright evening rain. Run once as well.
+FALLERS, RAIN = tuple(range(401, 405)), tuple(range(301, 304))
 #: Frames a second and seconds of a made view.
 RATE, LENGTH_S = 12, 40.0
+_FALLERS = ("faller-1", "faller-2")
 _LOOKS = ("civil-1", "civil-2", "civil-3", "civil-4", "civil-5", "civil-6", "dark-1", "dark-2")
 
 
@@ -58,6 +64,8 @@ class Night:
     truth: tuple[Crossing, ...]
     #: Stretches (s) in which somebody runs.
     running: tuple[tuple[float, float], ...]
+    #: When (s) somebody falls, and where (x, y) the foot stood, in pixels.
+    falling: tuple[tuple[float, float, float], ...]
     noise: float
     exposure: float
 
@@ -166,8 +174,47 @@ def _since(points: list[tuple[float, float, float]]) -> list[tuple[float, float,
     return [first, *(p for p in points if p[0] > 0.2)]
 
 
-def make_night(seed: int, folder: Path) -> Night:
-    """Write the view of a seed as H.264 and return it with its truth."""
+def _fallers(seed: int, start_s: float) -> tuple[Actor, ...]:
+    """Two who walk in, stop and fall, and one who sits down as quickly as others fall."""
+    rng = np.random.default_rng([43, seed])
+    actors = []
+    for k, role in enumerate((*_FALLERS, "sitter-down")):
+        begins = start_s + float(rng.uniform(2, 6)) + 9.0 * k
+        side, lane = float(rng.choice([-1, 1])), float(rng.uniform(9.5, 16.5))
+        stop = side * float(rng.uniform(1.0, 8.0))
+        far = stop + side * float(rng.uniform(4, 7))
+        arrives = begins + abs(far - stop) / float(rng.uniform(1.0, 1.6))
+        z = float(np.clip(lane + rng.uniform(-1, 1), 9.0, 17.0))
+        falls = arrives + float(rng.uniform(-0.3, 2.5))
+        sits = ((falls, "sit"),) if role == "sitter-down" else ()
+        FALLS.pop(role, None)
+        if not sits:
+            FALLS[role] = falls
+        points = ((begins, far, lane), (arrives, stop, z), (66.0, stop, z))
+        facing = ((0.0, float(rng.uniform(0, 360))),)
+        actors.append(Actor(role, _LOOKS[int(rng.integers(len(_LOOKS)))], points, sits, facing,
+                            float(rng.uniform(1.6, 1.9))))  # fmt: skip
+    return tuple(actors)
+
+
+def _fell(stage: Stage, camera: Any, start_s: float) -> tuple[tuple[float, float, float], ...]:
+    """When and where the fallers of a stage fall, if that is in the picture."""
+    found = []
+    for track in stage.tracks:
+        at = FALLS.get(track.actor.role)
+        state = track.at(at) if at is not None and track.actor.role in _FALLERS else None
+        if state is not None and at is not None and 1.0 < at - start_s < LENGTH_S - 3.0:
+            [(x, y)], _ = camera.project(np.array([[state.x, 0, state.z]]))
+            if 10 < x < camera.width - 10 and 10 < y < camera.height - 5:
+                found.append((at - start_s, float(x), float(y)))
+    return tuple(sorted(found))
+
+
+def make_night(seed: int, folder: Path, *, falls: bool = False, rain: bool = False) -> Night:
+    """Write the view of a seed as H.264 and return it with its truth.
+
+    `falls` adds those who fall or sit down. `rain` makes it a bright evening in the rain instead.
+    """
     rng = np.random.default_rng([41, seed])
     start_s = float(rng.uniform(0.0, 24.0))
     made = Plan(seed, False, start_s, LENGTH_S, RATE, 20, (640, 360), 0.0)
@@ -175,6 +222,13 @@ def make_night(seed: int, folder: Path) -> Night:
     view.exposure = float(rng.uniform(0.35, 1.1))
     noise = float(rng.uniform(1.5, 6.0))
     actors, running = _actors(rng, start_s)
+    if rain:
+        view.exposure, noise = view.exposure + 1.3, 0.4 * noise
+    if falls:
+        # Few enough others that it can be seen.
+        others = [actor for actor in actors if not actor.actions]
+        actors = (*_fallers(seed, start_s), *others[:3])
+        running = []
     view.stage = Stage(seed, actors)
     camera = view.camera
     regions = []
@@ -187,16 +241,34 @@ def make_night(seed: int, folder: Path) -> Night:
         regions.append(Region(name, tuple((float(a), float(b)) for a, b in pixel.round(1))))
     tree = next(r for r in record.regions_of(made, view) if r["kind"] == "occluder")
     occluders = (Region("tree", tuple(map(tuple, tree["polygon_px"]))),)
-    path = folder / f"night_{seed}.mp4"
+    path = folder / f"{'rain' if rain else 'falls' if falls else 'night'}_{seed}.mp4"
     recorder = media.Recorder(options={"preset": "superfast", "crf": "25", "g": "50", "bf": "0"},
                               rate=RATE)  # fmt: skip
-    media.write_clip(path, _frames(view, noise), recorder)
+    media.write_clip(path, _frames(view, noise, rain=rain), recorder)
     truth = crossings_of(view.stage, camera, regions, occluders, start_s, LENGTH_S)
     clipped = tuple((max(0.0, a), min(LENGTH_S, b)) for a, b in running if b > 0 and a < LENGTH_S)
-    return Night(path, tuple(regions), occluders, tuple(truth), clipped, noise, view.exposure)
+    fell = _fell(view.stage, camera, start_s) if falls else ()
+    return Night(path, tuple(regions), occluders, tuple(truth), clipped, fell, noise, view.exposure)
 
 
-def _frames(view: views.FixedView, noise: float) -> Iterator[tuple[np.ndarray, float]]:
+def _rain(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Streaks of falling drops, lit by the lamps: other ones in every frame."""
+    import cv2
+
+    h, w = canvas.shape[:2]
+    streaks = np.zeros((h, w), np.float32)
+    count = int(rng.integers(150, 260))
+    for x, y, size in zip(rng.uniform(0, w, count), rng.uniform(-20, h, count),
+                          rng.uniform(5, 22, count), strict=True):  # fmt: skip
+        end = (int(x + 0.12 * size), int(y + size))
+        cv2.line(streaks, (int(x), int(y)), end, float(rng.uniform(12, 55)), 1, cv2.LINE_AA)
+    lit: np.ndarray = cv2.GaussianBlur(streaks, (0, 0), 0.6)
+    return np.clip(canvas + lit[..., None], 0, 255).astype(np.uint8)
+
+
+def _frames(
+    view: views.FixedView, noise: float, *, rain: bool
+) -> Iterator[tuple[np.ndarray, float]]:
     """As the fixed view draws them, with the sensor's own noise."""
     plan_, camera = view.plan, view.camera
     rng = generator(plan_.seed, "night-noise")
@@ -207,19 +279,49 @@ def _frames(view: views.FixedView, noise: float) -> Iterator[tuple[np.ndarray, f
         canvas = view.background.copy()
         view.stage.draw(canvas, camera, view.layers, plan_.start_s + k / view.rate,
                         exposure=view.exposure, shutter_s=1 / view.rate)  # fmt: skip
+        if rain:
+            canvas = _rain(canvas, rng)
         planes = sensor.expose(canvas, float(view.flicker[k]))
         text = (start + timedelta(seconds=k / view.rate)).strftime(views.CLOCK_FORMAT)
         views._burn(planes, camera.height, text, view._size, x, y)
         yield planes, k / view.rate
 
 
-def nights(seeds: Sequence[int]) -> dict[str, Any]:
+def _fall_rows(exam: Any, night: Night) -> dict[str, int]:
+    """Falls anywhere in the picture against those made: found, stated, hidden, missed, false."""
+    row = dict.fromkeys(("falling", "falls found", "falls stated", "falls behind the tree",
+                         "falls missed", "false falls"), 0)  # fmt: skip
+    found = [float(o.span.start) for o in exam.observations
+             if o.what.kind == "falls" and o.what.region == "picture"]  # fmt: skip
+    times = [t for t, _, _ in night.falling]
+    taken = {a for a, _ in pairs_of(times, found, 2.0)}
+    row["falling"], row["falls found"] = len(times), len(taken)
+    row["false falls"] = len(found) - len(taken)
+    whole = exam.coverage.span
+    for k, (time, x, y) in enumerate(night.falling):
+        if k in taken:
+            continue
+        hidden = any(
+            inside(screen.polygon, np.array([x]), np.array([y - up])).any()
+            for screen in night.occluders for up in (0.0, 30.0)
+        )  # fmt: skip
+        stated = any(
+            part.reason.startswith("falls: region 'picture'") and part.span != whole
+            and float(part.span.start) - 0.5 <= time + 0.5 <= float(part.span.end) + 0.5
+            for part in exam.coverage.not_testable
+        )  # fmt: skip
+        row["falls behind the tree" if hidden else "falls stated" if stated
+            else "falls missed"] += 1  # fmt: skip
+    return row
+
+
+def nights(seeds: Sequence[int], *, falls: bool = False, rain: bool = False) -> dict[str, Any]:
     """Made night views: crossings, runs and falls, and how much of the time was testable."""
     out: dict[str, Any] = {"views": {}, "hours": 0.0}
     total: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         for seed in seeds:
-            night = make_night(seed, Path(folder))
+            night = make_night(seed, Path(folder), falls=falls, rain=rain)
             clip = clips.open_clip(night.path)
             stream = clip.video
             assert stream is not None
@@ -231,14 +333,22 @@ def nights(seeds: Sequence[int]) -> dict[str, Any]:
             true = [any(a < d and b > c for c, d in night.running) for a, b in runs]
             row["running"] = len(night.running)
             row["runs found"] = sum(any(a < d and b > c for a, b in runs) for c, d in night.running)
+            row["runs stated"] = sum(
+                not any(a < d and b > c for a, b in runs)
+                and any(p.reason.startswith("runs: region 'picture'")
+                        and float(p.span.start) < d and float(p.span.end) > c
+                        for p in exam.coverage.not_testable)
+                for c, d in night.running
+            )  # fmt: skip
             row["false runs"] = len(true) - sum(true)
-            row["false falls"] = sum(o.what.kind == "falls" and o.what.region == "picture"
-                                     for o in exam.observations)  # fmt: skip
+            row |= _fall_rows(exam, night)
             for key, value in row.items():
                 total[key] = total.get(key, 0) + value
             out["hours"] += float(clip.duration or 0) / 3600
             assert exam.coverage is not None
-            row |= {"testable": measure_testable(night.regions, exam.coverage).value,
+            drawn = exam.measures.get("drawn figures found")
+            row |= {"drawn figures found": None if drawn is None else round(drawn.value, 3),
+                    "testable": measure_testable(night.regions, exam.coverage).value,
                     "noise, grey levels": round(night.noise, 1),
                     "exposure": round(night.exposure, 2)}  # fmt: skip
             out["views"][str(seed)] = row

@@ -7,7 +7,6 @@ identity: whether two of them are one figure is not for a machine to say.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,8 @@ from forensics.model import (
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, View, scan, video_stream
 from forensics.video_acts import Event, find_events_of_trail, inside
+from forensics.video_control import Control, find_failed, measure_controls, try_figures
+from forensics.video_courses import SANK
 from forensics.video_falls import Descent, find_descents
 from forensics.video_tracks import (
     FLOOD,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Bytes = NDArray[np.uint8]
 
+_Row = tuple[float, float, float, float, float]
+
 __all__ = ["find_activity"]
 
 #: Width at which figures are followed: those of a street view keep some thirty pixels.
@@ -63,6 +66,8 @@ _STRETCH_S = 120.0
 _LEAST_S = 2.0
 #: Figures smaller than this, in pixels of the small picture, are too small to see them fall.
 _LEAST_FALLER_PX = 24.0
+#: What is wider than this many figures are tall, and half as tall, is a vehicle or a group.
+_LARGE_HEIGHTS = 1.3
 
 # -- a clip to trails -----------------------------------------------------------------------
 
@@ -74,11 +79,14 @@ class _Small:
 
     def __init__(
         self, *, rotation: int, time_base: float, least_px: float | None,
-        regions: Sequence[Region] = (),
+        regions: Sequence[Region] = (), occluders: Sequence[Region] = (),
     ) -> None:  # fmt: skip
+        self._regions, self._occluders = regions, occluders
+        self.controls: list[Control] = []
         self._turns, self._time_base = (rotation // 90) % 4, time_base
-        self._regions = regions
-        self.descents: list[tuple[str, Descent, float]] = []
+        self.descents: list[Descent] = []
+        self.large: list[_Row] = []
+        self.seen: list[_Row] = []
         self._least = least_px
         self._frames: list[Bytes] = []
         self._times: list[float] = []
@@ -88,8 +96,6 @@ class _Small:
         self.size = (0.0, 0.0)
         self.flooded: list[tuple[float, float]] = []
         self.learned: list[tuple[float, float]] = []
-        self.too_small: set[str] = set()
-        self.no_heights = False
         self._before: Bytes | None = None
         self.thresholds: list[Floats] = []
 
@@ -146,10 +152,36 @@ class _Small:
         for time, packed, boxes in seen:
             if heights is not None and boxes:
                 mask = np.unpackbits(packed, count=size[0] * size[1]).reshape(size)
+                self.large += [(time, *box) for box in boxes if _is_large(box, heights)]
                 boxes = [part for box in boxes for part in part_figures(mask, box, heights)]
             self.tracker.add(time, boxes)
-        self._watch_falls(stack)
+            self.seen += [(time, *box) for box in boxes]
+        if heights is not None:
+            # A van that comes closer sinks too; without the size of figures it would fall.
+            moving = {time: boxes for time, _, boxes in seen}
+            self.descents += find_descents(
+                stack, self._times, [moving.get(time, []) for time in self._times],
+                heights=heights, least_px=_LEAST_FALLER_PX,
+            )  # fmt: skip
+            self._control(stack, ground, heights, max(4.0, least))
         self._frames, self._times = [], []
+
+    def _control(
+        self, stack: Bytes, ground: Ground, heights: tuple[float, float], least_px: float
+    ) -> None:
+        """Draws figures into this stretch and notes how many of them were found."""
+
+        def small(region: Region) -> list[tuple[float, float]]:
+            return [(x * self.factor, y * self.factor) for x, y in region.polygon]
+
+        hidden = [small(screen) for screen in self._occluders]
+        for region in self._regions or (Region.of_box("picture", 0, 0, *self.size),):
+            found, tried = try_figures(
+                stack, ground, small(region), hidden, heights=heights, least_px=least_px
+            )
+            self.controls.append(
+                Control(region.name, self._times[0], self._times[-1], found, tried)
+            )
 
     def _look(
         self, stack: Bytes, grounds: Sequence[Ground], least_px: float
@@ -188,67 +220,14 @@ class _Small:
         at, slope = np.median(np.array(self.learned), axis=0)
         return float(at) / self.factor, float(slope)
 
-    def _watch_falls(self, stack: Bytes) -> None:
+    def boxes(self) -> tuple[Floats, Floats]:
+        """(n, 5) times and boxes of what is larger than a figure, and of all, as displayed."""
         import numpy as np
 
-        h, w = stack.shape[1:]
-        gx, gy = np.meshgrid((np.arange(w) + 0.5) / self.factor, (np.arange(h) + 0.5) / self.factor)
-        for region in self._regions:
-            where = inside(region.polygon, gx, gy)
-            for tall, rows in self._depths(region, h):
-                found = find_descents(
-                    stack, np.array(self._times), figure_px=tall * self.factor,
-                    where=where & rows[:, None],
-                )  # fmt: skip
-                self.descents += [(region.name, d, tall) for d in found]
-
-    def _depths(self, region: Region, height: int) -> list[tuple[float, NDArray[np.bool_]]]:
-        """Figure heights (displayed pixels) in a region and the small rows they hold for.
-
-        A region that reaches from near to far is looked at in bands: what is a flinch of a figure
-        close by is the fall of one far away. Figures too small for flow are left out, and said so.
-        """
-        import numpy as np
-
-        known, rows = self.known(), np.arange(height)
-        if known is None:
-            # A van that comes closer sinks too; without the size of figures it would fall.
-            self.no_heights = True
-            return []
-        low = max(y for _, y in region.polygon)
-        high = min(y for _, y in region.polygon)
-        tall = np.maximum(1.0, known[0] + known[1] * rows / self.factor)
-        here = tall[(rows >= high * self.factor) & (rows <= low * self.factor)]
-        if len(here) and here.max() > 1.5 * here.min():
-            least = _LEAST_FALLER_PX / self.factor
-            if here.min() < least:
-                self.too_small.add(region.name)
-            near = max(least, float(here.min()))
-            steps = int(np.ceil(np.log(max(here.max() / near, 1.01)) / np.log(1.5)))
-            edges = np.geomspace(near, max(float(here.max()), 1.01 * near), steps + 1)
-            return [(float(np.sqrt(one * other)), (tall >= one) & (tall <= other))
-                    for one, other in itertools.pairwise(edges.tolist())]  # fmt: skip
-        usual = self._usual_height(region)
-        return [] if usual is None else [(usual, np.ones(height, bool))]
-
-    def _usual_height(self, region: Region) -> float | None:
-        """How tall figures are about a region, in displayed pixels, from what was followed there.
-
-        A figure twice as far is half as tall, so only trails whose foot came near count.
-        """
-        import numpy as np
-
-        low = max(y for _, y in region.polygon)
-        high = min(y for _, y in region.polygon)
-        sizes = []
-        for trail in (*self.tracker.done, *self.tracker.live):
-            boxes = np.array(trail.boxes) / self.factor
-            foot = boxes[:, 1] + boxes[:, 3]
-            size = boxes[:, 3]
-            near = (foot > high - 0.5 * size) & (foot < low + 0.5 * size) & (size > boxes[:, 2])
-            if near.sum() >= 4:
-                sizes.append(float(np.median(size[near])))
-        return float(np.median(sizes)) if sizes else None
+        both = [np.array(rows, float).reshape(-1, 5) for rows in (self.large, self.seen)]
+        for rows in both:
+            rows[:, 1:] /= self.factor
+        return both[0], both[1]
 
     def trails(self) -> list[Trail]:
         """Every trail, in pixels of the displayed frame."""
@@ -261,6 +240,13 @@ class _Small:
             )
             for t in self.tracker.finish()
         ]  # fmt: skip
+
+
+def _is_large(
+    box: tuple[float, float, float, float], heights: tuple[float, float]
+) -> bool:
+    tall = max(6.0, heights[0] + heights[1] * (box[1] + box[3]))
+    return box[2] > _LARGE_HEIGHTS * tall and box[3] > 0.5 * tall
 
 
 def _track_points(trail: Trail, start: float, end: float) -> tuple[TrackPoint, ...]:
@@ -303,7 +289,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="3")
+@method("video-activity", version="4")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,
@@ -329,6 +315,9 @@ def find_activity(
     -------
     Examination
         `Activity` findings in order of time, each with the trajectory around it, without identity.
+        Where the height of figures is known, the measure "drawn figures found" is a control
+        experiment: figures drawn into the regions of this clip's own frames at 60 % of the ground's
+        brightness. A region in which most are not found, or none can be drawn, is *not testable*.
 
     Raises
     ------
@@ -355,7 +344,7 @@ def find_activity(
     stream = video_stream(clip)
     small = _Small(
         rotation=stream.rotation, time_base=float(stream.time_base), least_px=figure_px,
-        regions=regions,
+        regions=regions, occluders=occluders,
     )
     frames = scan(clip, [small], progress=progress)
     trails = small.trails()
@@ -375,9 +364,14 @@ def find_activity(
             heights=heights,
         )
         found.extend((event, trail) for event in events)
-    found = [(with_doubt(event, trail, trails, occluders), trail) for event, trail in found]
+    large, seen = small.boxes()
+    found = [
+        (with_doubt(event, trail, trails, occluders, large, seen), trail) for event, trail in found
+    ]
     doubted = [event for event, _ in found if event.doubt]
-    found = _with_descents([item for item in found if not item[0].doubt], small, trails)
+    found = [item for item in found if not item[0].doubt]
+    said = [event for event, _ in found if event.kind == "falls"]
+    doubted += _sank(small, areas, trails, said)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
     coverage = _cover(frames, areas, occluders, small, doubted)
     return conclude(
@@ -387,6 +381,7 @@ def find_activity(
         measures={
             "trails": Quantity.exact(len(trails), "count"),
             "crossings testable": measure_testable(areas, coverage),
+            **measure_controls(small.controls),
         },
     )  # fmt: skip
 
@@ -418,31 +413,27 @@ def _travels(descent: Descent, trails: Sequence[Trail], factor: float) -> bool:
     return False
 
 
-def _with_descents(
-    found: list[tuple[Event, Trail]], small: _Small, trails: Sequence[Trail]
-) -> list[tuple[Event, Trail]]:
-    """Falls seen as sinking movement, where no trail already tells of them."""
-    out = list(found)
-    for name, descent, tall in small.descents:
-        twin = any(
-            e.kind == "falls" and e.region == name and abs(e.start - descent.start) < 1.5
-            for e, _ in out
-        )
-        if twin or _travels(descent, trails, small.factor):
+def _sank(
+    small: _Small, areas: Sequence[Region], trails: Sequence[Trail], said: Sequence[Event]
+) -> list[Event]:
+    """Descents nobody was seen to fall in: somebody may have, or sat down, or bent."""
+    import numpy as np
+
+    doubts = []
+    for descent in small.descents:
+        if _travels(descent, trails, small.factor):
             continue
-        points = [(t, x / small.factor, y / small.factor) for t, x, y in descent.path]
-        half = 0.25 * tall
-        trail = Trail(
-            [t for t, _, _ in points],
-            [(max(0.0, x - half), max(0.0, y - half), 2 * half, 2 * half) for _, x, y in points],
-        )
-        score = min(0.9, 0.35 + 0.5 * descent.heights)
-        note = (
-            f"something sank by {descent.heights:.2f} figure heights at up to "
-            f"{descent.fastest:.2f} heights/s; sitting down or bending fast looks alike"
-        )
-        out.append((Event("falls", name, descent.start, descent.end, score, note=note), trail))
-    return out
+        x, y = (np.array([p[k] for p in descent.path]) / small.factor for k in (1, 2))
+        heights = small.known() or (0.0, 0.0)
+        foot = y + 0.5 * np.maximum(0.0, heights[0] + heights[1] * y)
+        for area in areas:
+            within = inside(area.polygon, x, y) | inside(area.polygon, x, foot)
+            told = any(e.region == area.name and abs(e.start - descent.start) < 1.5 for e in said)
+            if within.any() and not told:
+                doubts.append(
+                    Event("falls", area.name, descent.start, descent.end, 0.0, doubt=SANK)
+                )
+    return doubts
 
 
 def _cover(
@@ -453,11 +444,15 @@ def _cover(
     span = seen.span or Span(Fraction(0), Fraction(0))
     blind = [*find_blind(areas, occluders, span, thresholds=small.thresholds, factor=small.factor,
                          flooded=small.flooded, heights=small.known(), height_px=small.size[1]),
+             *find_failed(small.controls, [area.name for area in areas], span),
              *find_doubtful(doubted, span)]  # fmt: skip
-    blind += [
-        NotTestable(span, f"falls: region {name!r}: in part of it figures are too small")
-        for name in sorted(small.too_small)
-    ]
-    if small.no_heights:
+    heights, least = small.known(), _LEAST_FALLER_PX / small.factor
+    if heights is None:
         blind.append(NotTestable(span, "falls: how tall figures are here is not known"))
+    else:
+        blind += [
+            NotTestable(span, f"falls: region {area.name!r}: in part of it figures are too small")
+            for area in areas
+            if heights[0] + heights[1] * max(1.0, min(y for _, y in area.polygon)) < least
+        ]
     return Coverage(seen.span, seen.units_seen, "frames", seen.decode_failures, tuple(blind))

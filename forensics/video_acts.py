@@ -24,6 +24,8 @@ __all__ = ["Event", "edge_distance", "find_events_of_trail", "inside"]
 
 #: What neither comes from an edge of the picture nor goes there must last this long.
 _SCRAP_S = 1.5
+#: How long what fell must be followed low.
+_LOW_S = 0.5
 
 Kind = Literal["enters", "leaves", "falls", "runs", "stands-still"]
 
@@ -160,7 +162,7 @@ def find_events_of_trail(
         # A part of a figure must not seem fast for being small.
         tall = max(tall, 0.8 * (heights[0] + heights[1] * float(np.median(foot_y))))
     speed = _speed(times, foot_x, foot_y) / max(tall, 1.0)
-    fall = _fall(times, boxes)
+    falls = _falls(times, boxes)
     margin = 0.02 * frame_size[0]
     if times[-1] - times[0] < _SCRAP_S and not (
         at_border(boxes[0], frame_size, margin) or at_border(boxes[-1], frame_size, margin)
@@ -211,11 +213,11 @@ def find_events_of_trail(
                         Event("stands-still", region.name, times[a + c], times[a + d], 0.7, rest,
                               doubt=course.doubt_standing(a + c, a + d))
                     )  # fmt: skip
-            if fall is not None and a <= fall[0] <= b:
-                events.append(
-                    Event("falls", region.name, times[fall[0]], times[fall[1]], fall[2],
-                          doubt=course.doubt_falling(*fall[:2]))
-                )  # fmt: skip
+            events += [
+                Event("falls", region.name, times[c], times[d], score,
+                      doubt=course.doubt_falling(c, d))
+                for c, d, score in falls if a <= c <= b
+            ]  # fmt: skip
     return sorted(events, key=lambda event: event.start)
 
 
@@ -240,17 +242,21 @@ def _speed(times: Floats, x: Floats, y: Floats, *, over_s: float = 0.6) -> Float
     return out
 
 
-def _fall(times: Floats, boxes: Floats) -> tuple[int, int, float] | None:
-    """First and last index of a fall, and its score: upright, then low and lower than wide enough.
+def _falls(times: Floats, boxes: Floats) -> list[tuple[int, int, float]]:
+    """First and last index of each fall, and its score: upright, then low and wide enough.
 
     The head sinks while the foot stays; someone walking behind a wall sinks at the foot instead.
+    Whether it stays low is for the boxes of the place to say: somebody may pass before it.
     """
     import numpy as np
 
     top, width, height = boxes[:, 1], boxes[:, 2], boxes[:, 3]
+    found: list[tuple[int, int, float]] = []
     for i in range(len(times)):
         before = (times >= times[i] - 1.2) & (times <= times[i])
         if before.sum() < 3 or times[i] - times[0] < 0.4:
+            continue
+        if found and i <= found[-1][1]:
             continue
         tall = float(np.median(height[before]))
         wide = float(np.median(width[before]))
@@ -262,12 +268,11 @@ def _fall(times: Floats, boxes: Floats) -> tuple[int, int, float] | None:
         if not len(low):
             continue
         k = int(low[0])
-        stay = (times >= times[k]) & (times <= times[k] + 1.5)
-        if times[stay][-1] - times[k] < 0.8 or np.median(height[stay]) > 0.65 * tall:
+        stay = (times >= times[k]) & (times <= times[k] + _LOW_S)
+        if times[stay][-1] - times[k] < 0.6 * _LOW_S or np.median(height[stay]) > 0.65 * tall:
             continue
         ratio = float(np.median(height[stay]) / max(1.0, np.median(width[stay])))
         if ratio > 1.25:
             continue
-        score = float(np.clip(1.2 - 0.5 * ratio, 0.4, 0.95))
-        return i, k, score
-    return None
+        found.append((i, k, float(np.clip(1.2 - 0.5 * ratio, 0.4, 0.95))))
+    return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["NOWHERE", "Course", "at_border", "too_narrow"]
+__all__ = ["NOWHERE", "SANK", "WITHIN", "Course", "at_border", "too_narrow"]
 
 #: Seconds looked at on either side of a moment, and left out right beside it.
 _BESIDE_S = 0.9
@@ -49,6 +49,8 @@ NARROW = "the region is narrower than a foot can be placed"
 UNKNOWN = "something moved quickly; how tall figures are here is not known"
 SMALL = "something moved quickly that is too small to say how"
 WALKING = "something moved no faster, within the error, than a quick walk"
+SANK = "something sank quickly: somebody may have fallen, sat down or bent"
+WITHIN = "it moved as part of something larger: a vehicle, a group"
 UNLIKE = "something moved quickly that is not one upright figure seen throughout"
 
 
@@ -205,9 +207,10 @@ class Course:
         """Why what became low may not be one figure that fell: it stood, and its foot stayed."""
         import numpy as np
 
-        doubt = self.doubt_standing(first, last)
-        if doubt or self.tall is None:
-            return doubt
+        if self.tall is None:
+            return UNKNOWN
+        if self.seen[first : last + 1].mean() < 0.6:
+            return HIDDEN
         before = (self.times >= self.times[first] - 1.2) & (self.times <= self.times[first])
         stood = float(np.median(self.boxes[before, 3]) / np.median(self.tall[before]))
         if not 0.65 < stood < 1.4:

@@ -1,11 +1,13 @@
 """Something of a figure's size that sinks fast: the movement of a fall, from optical flow.
 
 Pure functions of arrays. Trails see a fall only of someone who stands alone; in a group the boxes
-merge, while the downward movement of one body's upper half still stands out.
+merge, while the downward movement of one body's upper half still stands out. Who sits down or bends
+sinks alike, so that a descent alone is a reason for doubt and never a fall.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +15,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.floating[Any]]
     Bytes = NDArray[np.uint8]
+    Floats = NDArray[np.floating[Any]]
+    Boxes = Sequence[tuple[float, float, float, float]]
 
-__all__ = ["Descent", "find_descents"]
+__all__ = ["Descent", "find_descents", "lies_there"]
 
 #: Heights per second a patch must sink at its fastest, and while it is followed at all.
 _FAST = 0.75
 _SLOW = 0.3
 _LEAST_DESCENT = 0.27
+#: Flow needs texture at its own scale: small figures are enlarged to about this height, in pixels.
+_USUAL_PX = 60.0
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,22 @@ class Descent:
     path: tuple[tuple[float, float, float], ...]
 
 
+@dataclass(frozen=True)
+class _Peak:
+    """Where, in one frame, a patch of something that moves sinks fastest, in heights a second."""
+
+    time: float
+    x: float
+    y: float
+    speed: float
+    step: float
+    tall: float
+
+
 def find_descents(
-    frames: Bytes, times: Floats, *, figure_px: float, where: NDArray[np.bool_]
-) -> list[Descent]:
+    frames: Bytes, times: Sequence[float], boxes: Sequence[Boxes], *,
+    heights: tuple[float, float], least_px: float = 24.0,
+) -> list[Descent]:  # fmt: skip
     """Fast downward movement of a patch about a quarter of a figure across.
 
     Parameters
@@ -46,10 +64,12 @@ def find_descents(
         (n, h, w) uint8 of an upright, fixed view, about ten a second.
     times
         (n,) seconds.
-    figure_px
-        Height of a standing figure there, in pixels of `frames`.
-    where
-        (h, w): where to look.
+    boxes
+        What moves before the background in each frame, (x, y, w, h): where to look.
+    heights
+        Height of an upright figure as a + b * foot row, in pixels of `frames`.
+    least_px
+        Smaller figures are not looked at: flow says nothing of them.
 
     When it errs
     ------------
@@ -57,80 +77,120 @@ def find_descents(
     looks down; it misses falls away from the camera and behind others.
     """
     import cv2
-    import numpy as np
 
-    ys, xs = np.nonzero(where)
-    if len(frames) < 4 or not len(ys):
-        return []
-    pad = round(figure_px)
-    top, bottom = max(0, int(ys.min()) - pad), min(frames.shape[1], int(ys.max()) + pad)
-    left, right = max(0, int(xs.min()) - pad), min(frames.shape[2], int(xs.max()) + pad)
-    if bottom - top < 16 or right - left < 16:
-        return []
-    # Flow needs texture at its own scale: small figures are enlarged.
-    scale = float(np.clip(60 / max(figure_px, 1.0), 1.0, 2.5))
-    size = (round((right - left) * scale), round((bottom - top) * scale))
-    tall = figure_px * scale
-    patch = max(5, round(0.25 * tall)) | 1
-    allowed = cv2.resize(where[top:bottom, left:right].astype(np.uint8), size) > 0
-    reach = max(3, round(0.5 * tall)) | 1
-    allowed = cv2.dilate(allowed.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
     # OpenCV's own stubs do not know it.
     engine = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
         cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    peaks: list[tuple[float, float, float, float, float]] = []
-    last: Any = None
-    for i in range(len(frames)):
-        view = cv2.resize(np.ascontiguousarray(frames[i, top:bottom, left:right]), size,
-                          interpolation=cv2.INTER_LINEAR)  # fmt: skip
-        if last is not None:
-            step = float(times[i] - times[i - 1])
-            change = cv2.absdiff(view, last)
-            # Nothing moves, nothing falls; and flow is dear.
-            if step > 0 and float((change > 14).mean()) * change.size > 0.01 * tall * tall:
-                flow = engine.calc(last, view, None)
-                sink = flow[..., 1] / (step * tall)
-                side = np.abs(flow[..., 0]) / (step * tall)
-                # Sinking, not passing: a fall leans, but goes down at least half as fast as aside.
-                down = np.where((sink > 0.15) & (sink > 0.5 * side), sink, 0).astype(np.float32)
-                moved = ((sink**2 + side**2) > 0.15**2).astype(np.float32)
-                covered = cv2.boxFilter(moved, -1, (patch, patch))
-                # The mean over what moves, if enough of the patch does.
-                mean = cv2.boxFilter(down, -1, (patch, patch)) / np.maximum(covered, 0.4)
-                mean = np.where(allowed, mean, 0)
-                at = int(mean.argmax())
-                y, x = divmod(at, mean.shape[1])
-                peaks.append((float(times[i]), float(x), float(y), float(mean.flat[at]), step))
-        last = view
-    return [
-        Descent(d.start, d.end, d.heights, d.fastest,
-                tuple((t, left + x / scale, top + y / scale) for t, x, y in d.path))
-        for d in _string(peaks, tall)
-    ]  # fmt: skip
+    peaks: list[list[_Peak]] = []
+    for i in range(1, len(frames)):
+        step = float(times[i] - times[i - 1])
+        here: list[_Peak] = []
+        for x, y, w, h in boxes[i] if step > 0 else ():
+            tall = heights[0] + heights[1] * (y + h)
+            if tall < least_px or max(w, h) < 0.3 * tall:
+                continue
+            pad = 0.3 * tall
+            top, bottom = max(0, int(y - pad)), min(frames.shape[1], int(y + h + pad))
+            left, right = max(0, int(x - pad)), min(frames.shape[2], int(x + w + pad))
+            peak = _peak(engine, frames[i - 1 : i + 1, top:bottom, left:right], tall, step)
+            if peak is not None:
+                at = (left + peak[0], top + peak[1])
+                here.append(_Peak(float(times[i]), *at, peak[2], step, tall))
+        peaks.append(here)
+    return _string(peaks)
 
 
-def _string(peaks: list[tuple[float, float, float, float, float]], tall: float) -> list[Descent]:
+def lies_there(
+    rows: Floats, time_s: float, box: tuple[float, float, float, float]
+) -> bool:
+    """Whether a box was not there before a time, and is there for most of two seconds after it.
+
+    Who falls lies where nothing lay. A bag, a parked van's wheel or somebody who fell earlier was
+    there before; what only looked low for a moment is not there after.
+
+    Parameters
+    ----------
+    rows
+        (n, 5) times and boxes (x, y, w, h) of everything that was seen, frame by frame.
+    time_s
+        When the box was first seen low.
+    box
+        As it was then.
+    """
+    import numpy as np
+
+    x, y, w, h = box
+    across = np.minimum(x + w, rows[:, 1] + rows[:, 3]) - np.maximum(x, rows[:, 1])
+    down = np.minimum(y + h, rows[:, 2] + rows[:, 4]) - np.maximum(y, rows[:, 2])
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    same = shared > 0.4 * (w * h + rows[:, 3] * rows[:, 4] - shared)
+    # Who passes in front makes one box with it.
+    held = (shared > 0.7 * w * h) & (rows[:, 4] < 4 * h)
+    late = rows[:, 0] - time_s
+
+    def share(low_s: float, high_s: float, which: NDArray[np.bool_]) -> float:
+        near = (late >= low_s) & (late <= high_s)
+        count = len(np.unique(rows[near, 0]))
+        return len(np.unique(rows[near & which, 0])) / count if count > 3 else -1.0
+
+    after = share(0.0, 2.0, same), share(0.0, 2.0, same | held)
+    return after[0] > 0.3 and after[1] > 0.6 and share(-4.0, -1.6, same) < 0.15
+
+
+def _peak(engine: Any, pair: Bytes, tall: float, step: float) -> tuple[float, float, float] | None:
+    """Place (x, y) and speed (heights a second) of what sinks fastest between two pictures."""
+    import cv2
+    import numpy as np
+
+    if min(pair.shape[1:]) < 8:
+        return None
+    scale = float(np.clip(_USUAL_PX / tall, 0.4, 2.5))
+    size = (max(24, round(pair.shape[2] * scale)), max(24, round(pair.shape[1] * scale)))
+    before, after = (
+        cv2.GaussianBlur(cv2.resize(np.ascontiguousarray(p), size), (0, 0), 1.0) for p in pair
+    )
+    flow = engine.calc(before, after, None)
+    unit = step * tall * scale
+    patch = max(5, round(0.25 * tall * scale)) | 1
+    sink, side = flow[..., 1] / unit, np.abs(flow[..., 0]) / unit
+    # Sinking, not passing: a fall leans, but goes down at least half as fast as aside.
+    down = np.where((sink > 0.15) & (sink > 0.5 * side), sink, 0).astype(np.float32)
+    moved = ((sink**2 + side**2) > 0.15**2).astype(np.float32)
+    # The mean over what moves, if enough of the patch does.
+    covered = cv2.boxFilter(moved, -1, (patch, patch))
+    mean = cv2.boxFilter(down, -1, (patch, patch)) / np.maximum(covered, 0.4)
+    row, column = divmod(int(mean.argmax()), mean.shape[1])
+    speed = float(mean[row, column])
+    return (column / scale, row / scale, speed) if speed >= _SLOW else None
+
+
+def _string(peaks: Sequence[Sequence[_Peak]]) -> list[Descent]:
     """Peaks of successive frames near each other, strung together while they sink."""
     found: list[Descent] = []
-    run: list[tuple[float, float, float, float, float]] = []
+    live: list[list[_Peak]] = []
+    for here in peaks:
+        free, going = list(here), []
+        for run in live:
+            last = run[-1]
+            near = [(p.x - last.x) ** 2 + (p.y - last.y) ** 2 for p in free]
+            best = min(range(len(near)), key=near.__getitem__, default=-1)
+            if best >= 0 and near[best] <= (0.6 * last.tall) ** 2:
+                going.append([*run, free.pop(best)])
+            elif here and here[0].time - last.time <= 1.5 * last.step:
+                # It may stand out again in the next frame.
+                going.append(run)
+            else:
+                found += _descent(run)
+        live = going + [[p] for p in free]
+    for run in live:
+        found += _descent(run)
+    return sorted(found, key=lambda d: d.start)
 
-    def close() -> None:
-        if len(run) >= 3:
-            depth = sum(p[3] * p[4] for p in run)
-            fastest = max(p[3] for p in run)
-            if depth >= _LEAST_DESCENT and fastest >= _FAST:
-                path = tuple((p[0], p[1], p[2]) for p in run)
-                found.append(Descent(run[0][0], run[-1][0], depth, fastest, path))
-        run.clear()
 
-    for peak in peaks:
-        time, x, y, speed, step = peak
-        if run:
-            before = run[-1]
-            far = ((x - before[1]) ** 2 + (y - before[2]) ** 2) ** 0.5
-            if time - before[0] > 2.5 * step or far > 0.6 * tall or speed < _SLOW:
-                close()
-        if speed >= _SLOW:
-            run.append(peak)
-    close()
-    return found
+def _descent(run: Sequence[_Peak]) -> list[Descent]:
+    depth = sum(p.speed * p.step for p in run)
+    fastest = max(p.speed for p in run)
+    if len(run) < 3 or depth < _LEAST_DESCENT or fastest < _FAST:
+        return []
+    path = tuple((p.time, p.x, p.y) for p in run)
+    return [Descent(run[0].time, run[-1].time, depth, fastest, path)]

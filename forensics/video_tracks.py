@@ -24,22 +24,30 @@ __all__ = [
 ]  # fmt: skip
 
 #: Grey levels below which a difference is never movement, and multiples of a pixel's own noise.
-_LEAST_LEVELS = 11.0
-_NOISE_TIMES = 4.5
+_LEAST_LEVELS, _LEAST_SMOOTH = 11.0, 8.0
+_NOISE_TIMES, _SENSOR_TIMES, _SHARED, _RARE = 4.5, 2.1, 1.3, 0.85
+#: Steps from frame to frame (grey levels, 75th percentile) that need no smoothing; how many pixels
+#: of smoothing each level beyond gets, and the most.
+_QUIET, _BLUR_A_LEVEL, _MOST_BLUR_PX = 2.5, 0.25, 1.5
 #: A frame with more than this share of moving pixels has changed its light, not its content.
 FLOOD = 0.45
 #: Boxes of upright figures from which their usual height is learned.
 _LEAST_UPRIGHT = 60
-#: The middle half of what stands upright may differ by this factor; more is no one height.
-_HEIGHT_FACTOR = 1.7
+#: They must stand at so many places; this share of the places must agree within this logarithm of
+#: a factor (some are parts of figures, two figures, or figures with their shadows).
+_LEAST_PLACES, _HEIGHT_SHARE, _HEIGHT_SPREAD, _NEARLY = 15, 0.4, 0.26, 0.93
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The background of a stretch: median level and the level a difference must exceed, (h, w)."""
+    """The background of a stretch: median level and the level a difference must exceed, (h, w).
+
+    `blur_px`: both are of pictures smoothed by so much, for the sensor's noise.
+    """
 
     level: Floats
     threshold: Floats
+    blur_px: float = 0.0
 
 
 def learn_ground(frames: Bytes) -> Ground:
@@ -54,22 +62,45 @@ def learn_ground(frames: Bytes) -> Ground:
     import numpy as np
 
     n = len(frames)
-    pick = frames[np.unique(np.linspace(0, n - 1, min(n, 45)).astype(int))]
-    level = np.median(pick, axis=0).astype(np.float32)
-    evened = np.stack([_even(frame.astype(np.float32), level) for frame in pick])
-    level = np.median(evened, axis=0).astype(np.float32)
     # From one frame to the next, not about the median: what came and stayed is no noise.
     pairs: Any = np.unique(np.linspace(0, n - 2, min(n - 1, 30)).astype(int)) if n > 1 else []
-    steps = [cv2.absdiff(frames[i + 1], frames[i]) for i in pairs]
-    noise = (
-        np.percentile(np.stack(steps), 75, axis=0) * 1.05
-        if steps
-        else np.zeros_like(level)
-    )
+    grain = [cv2.absdiff(frames[i + 1], frames[i])[::2, ::2] for i in pairs]
+    rough = float(np.median(np.percentile(np.stack(grain), 75, axis=0))) if grain else 0.0
+    blur = float(np.clip(_BLUR_A_LEVEL * (rough - _QUIET), 0.0, _MOST_BLUR_PX))
+    pick = [smooth(frames[i], blur)
+            for i in np.unique(np.linspace(0, n - 1, min(n, 45)).astype(int))]  # fmt: skip
+    level = np.median(np.stack(pick), axis=0).astype(np.float32)
+    evened = np.stack([_even(frame, level) for frame in pick])
+    level = np.median(evened, axis=0).astype(np.float32)
+    steps = [cv2.absdiff(smooth(frames[i + 1], blur), smooth(frames[i], blur)) for i in pairs]
+    noise = np.zeros_like(level)
+    if steps:
+        usual, rare = np.percentile(np.stack(steps), (75, 85), axis=0)
+        # Leaves in the wind are still most of the time.
+        noise = 1.05 * (usual if blur < 0.3 else np.maximum(usual, _RARE * rare))
     # Leaves and edges move about: a pixel inherits the noise of its neighbours.
     spread = cv2.dilate(noise.astype(np.float32), np.ones((3, 3), np.uint8))
-    threshold = np.maximum(_LEAST_LEVELS, _NOISE_TIMES * np.asarray(spread, np.float32))
-    return Ground(level, threshold)
+    # What all pixels share is the sensor's noise, whose tails are thin; what one has beyond it is
+    # unrest, whose are not.
+    shared = float(np.median(spread)) * _SHARED
+    beyond = np.maximum(spread - shared, 0)
+    threshold = np.maximum(
+        _LEAST_LEVELS if blur < 0.3 else _LEAST_SMOOTH,
+        _SENSOR_TIMES * np.minimum(spread, shared) + _NOISE_TIMES * beyond,
+    ).astype(np.float32)
+    return Ground(level, threshold, blur)
+
+
+def smooth(frame: Bytes, blur_px: float) -> Floats:
+    """A frame as float32, smoothed until the sensor's noise is less than figures differ by."""
+    import cv2
+    import numpy as np
+
+    plain: Floats = frame.astype(np.float32)
+    if blur_px < 0.3:
+        return plain
+    out: Floats = np.asarray(cv2.GaussianBlur(plain, (0, 0), blur_px), np.float32)
+    return out
 
 
 def _even(frame: Floats, level: Floats) -> Floats:
@@ -94,7 +125,7 @@ def moving_mask(frame: Bytes, ground: Ground) -> tuple[Bytes, float]:
     import cv2
     import numpy as np
 
-    now = np.asarray(_even(frame.astype(np.float32), ground.level), np.float32)
+    now = np.asarray(_even(smooth(frame, ground.blur_px), ground.level), np.float32)
     moving = np.abs(now - ground.level) > ground.threshold
     share = float(moving.mean())
     if moving.any():
@@ -153,11 +184,11 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
                 x, y, w, h = (int(v) for v in box)
                 here = np.zeros(mask.shape, bool)
                 here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
-                total[here] += _even(frames[index].astype(np.float32), ground.level)[here]
+                total[here] += _even(smooth(frames[index], ground.blur_px), ground.level)[here]
                 count[here] += 1
     hole = (count >= 2) & (shown < 0.8 * len(pick))
     level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
-    return Ground(level, ground.threshold)
+    return Ground(level, ground.threshold, ground.blur_px)
 
 
 def park_ground(
@@ -201,8 +232,8 @@ def park_ground(
         few = np.unique(np.linspace(0, len(members) - 1, min(9, len(members))).astype(int))
         pick = members[few]
         levels.append(
-            np.median(np.stack([_even(frames[i].astype(np.float32), ground.level) for i in pick]),
-                      axis=0).astype(np.float32)
+            np.median(np.stack([_even(smooth(frames[i], ground.blur_px), ground.level)
+                                for i in pick]), axis=0).astype(np.float32)
             if len(members)
             else ground.level
         )  # fmt: skip
@@ -229,7 +260,7 @@ def park_ground(
             changed = np.abs(levels[k] - ground.level)[where] > ground.threshold[where]
             if float(alike.mean()) > 0.6 and float((alike & changed).mean()) > 0.3:
                 level[where] = levels[first][where]
-                grounds[k] = Ground(level, ground.threshold)
+                grounds[k] = Ground(level, ground.threshold, ground.blur_px)
     return [grounds[k] for k in slot]
 
 
@@ -257,7 +288,8 @@ def is_ghost(
         down = cv2.Sobel(cut, cv2.CV_32F, 0, 1)
         return float(np.median(np.hypot(across, down)[rim]))
 
-    now, then = edges(_even(frame.astype(np.float32), ground.level)), edges(ground.level)
+    even = _even(smooth(frame, ground.blur_px), ground.level)
+    now, then = edges(even), edges(ground.level)
     return then > 1.25 * now + 2.0
 
 
@@ -324,31 +356,37 @@ def learn_heights(
     upright &= (x > 1) & (x + w < size[1] - 1)
     if upright.sum() < _LEAST_UPRIGHT:
         return None
-    foot, tall = (y + h)[upright], h[upright]
-    usual = float(np.median(tall))
-    edges = np.quantile(foot, np.linspace(0, 1, 9))
-    where = np.clip(np.searchsorted(edges, foot, "right") - 1, 0, 7)
-    # Parts of figures are more often taken for one than two figures are: above the middle.
-    middles = [(float(np.median(foot[where == k])), float(np.percentile(tall[where == k], 70)))
-               for k in range(8) if (where == k).sum() >= 5]  # fmt: skip
-    rows, heights = np.array(middles).T if middles else (foot, tall)
-    if len(rows) < 3 or float(np.ptp(rows)) < 0.5 * usual:
-        return (usual, 0.0) if _alike(tall / usual) else None
-    i, j = np.triu_indices(len(rows), 1)
-    apart = np.abs(rows[j] - rows[i]) > 1
-    slopes = ((heights[j] - heights[i])[apart] / (rows[j] - rows[i])[apart]).tolist()
-    slope = float(np.clip(np.median(slopes), 0.0, 1.0))
-    at = float(np.median(heights - slope * rows))
-    fits = _alike(tall / np.maximum(at + slope * foot, 4.0))
-    return (at, slope) if fits else None
-
-
-def _alike(ratios: Floats) -> bool:
-    """Whether the middle half of what was measured lies within a factor."""
-    import numpy as np
-
-    low, high = np.percentile(ratios, (25, 75))
-    return bool(high < _HEIGHT_FACTOR * low)
+    foot, tall, middle = (y + h)[upright], h[upright], (x + w / 2)[upright]
+    # What does not stir is measured again and again, but it is one measurement.
+    grain = max(2.0, 0.1 * float(np.median(tall)))
+    places = np.c_[middle / grain, foot / grain, tall / grain].round()
+    first = np.unique(places, axis=0, return_index=True)[1]
+    foot, tall = foot[first], tall[first]
+    if len(foot) < _LEAST_PLACES:
+        return None
+    # In a fixed view heights grow in proportion to the distance of the foot below the horizon.
+    far = -np.geomspace(30 * size[0], 0.05 * size[0], 24)
+    lines: list[tuple[float, float, float]] = []
+    horizons = np.r_[far, np.arange(0, size[0], max(1, size[0] // 36))]
+    if float(np.ptp(np.percentile(foot, (5, 95)))) < 0.5 * float(np.median(tall)):
+        # All stood on one row: nothing is known of others.
+        horizons = far[:1]
+    for horizon in horizons.tolist():
+        below = foot > horizon + 0.02 * size[0]
+        ratio = np.sort(np.log(tall[below] / (foot[below] - horizon)))
+        if len(ratio):
+            alike = np.searchsorted(ratio, ratio + _HEIGHT_SPREAD, "right") - np.arange(len(ratio))
+            k = int(alike.argmax())
+            slope = float(np.exp(np.median(ratio[k : k + alike[k]])))
+            lines.append((float(alike[k]) / len(foot), slope, -slope * horizon))
+    best = max((share for share, _, _ in lines), default=0.0)
+    if best < _HEIGHT_SHARE:
+        return None
+    # Of lines that nearly as much agrees with, the middle one: where all stand on a few rows, the
+    # horizon is anybody's guess.
+    good = sorted(line[1:] for line in lines if line[0] >= _NEARLY * best)
+    slope, at = good[len(good) // 2]
+    return at, slope
 
 
 def part_figures(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.model import Coverage, NotTestable, Quantity, Region, Span
 from forensics.video_acts import Event, inside
-from forensics.video_courses import NOWHERE, too_narrow
+from forensics.video_courses import NOWHERE, SANK, WITHIN, too_narrow
+from forensics.video_falls import lies_there
 from forensics.video_trails import Trail
 
 if TYPE_CHECKING:
@@ -131,15 +132,26 @@ def measure_testable(areas: Sequence[Region], coverage: Coverage) -> Quantity:
 
 
 def with_doubt(
-    event: Event, trail: Trail, trails: Sequence[Trail], occluders: Sequence[Region]
-) -> Event:
+    event: Event, trail: Trail, trails: Sequence[Trail], occluders: Sequence[Region],
+    large: Floats, seen: Floats,
+) -> Event:  # fmt: skip
     """Doubts who is first (or last) seen inside a region beside an occluder or another trail.
 
     From behind a tree one comes later than one went; and where one trail ends as another begins,
-    one figure was lost and found again.
+    one figure was lost and found again. What runs or falls must not be part of what is `large`
+    ((n, 5) times and boxes of things wider than a figure is tall), and what fell must lie where, by
+    all that was `seen`, nothing lay.
     """
     import numpy as np
 
+    if event.kind in ("runs", "falls") and not event.doubt:
+        doubt = WITHIN if _within(event, trail, large) else ""
+        if event.kind == "falls" and not doubt:
+            times = np.array(trail.times)
+            k = int(np.argmin(np.abs(times - event.end)))
+            low = np.median(np.array(trail.boxes)[k : k + 4], axis=0)
+            doubt = "" if lies_there(seen, event.end, tuple(low.tolist())) else SANK
+        return replace(event, doubt=doubt) if doubt else event
     if event.doubt or "seen inside" not in event.note:
         return event
     x, y, w, h = trail.boxes[0 if event.kind == "enters" else -1]
@@ -158,6 +170,23 @@ def with_doubt(
         if (np.maximum(aside, down) < 0.4 * size).any():
             return replace(event, doubt=NOWHERE)
     return event
+
+
+def _within(event: Event, trail: Trail, large: Floats) -> bool:
+    """Whether a trail lay in something larger while it ran, or shortly before or after it fell."""
+    import numpy as np
+
+    early, late = (0.0, 0.0) if event.kind == "runs" else (1.0, 1.5)
+    times = np.array(trail.times)
+    near = np.flatnonzero((times >= event.start - early) & (times <= event.end + late))
+    hits = 0
+    for k in near:
+        x, y, w, h = trail.boxes[k]
+        rows = large[np.abs(large[:, 0] - times[k]) < 0.01]
+        across = np.minimum(x + w, rows[:, 1] + rows[:, 3]) - np.maximum(x, rows[:, 1])
+        down = np.minimum(y + h, rows[:, 2] + rows[:, 4]) - np.maximum(y, rows[:, 2])
+        hits += bool(((across > 0.3 * w) & (down > 0.3 * h)).any())
+    return hits > 0.25 * max(1, len(near))
 
 
 def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from forensics.clip import open_clip
-from forensics.model import Region
+from forensics.model import Region, Span
 from forensics.video_activity import find_activity
 from forensics.video_acts import find_events_of_trail, inside
-from forensics.video_falls import find_descents
+from forensics.video_control import Control, find_failed, measure_controls, try_figures
+from forensics.video_falls import find_descents, lies_there
 from forensics.video_tracks import (
     blobs,
     is_ghost,
@@ -150,18 +151,20 @@ def test_falling_is_told_from_walking_and_standing() -> None:
 
 
 def test_a_sinking_patch_is_a_descent_and_a_walker_is_none() -> None:
-    where = np.ones((SIZE[1], SIZE[0]), bool)
+    def descents(frames: np.ndarray, tall: float) -> list:
+        level = learn_ground(frames)
+        boxes = [blobs(moving_mask(frame, level)[0], least_px=8) for frame in frames]
+        times = [i / RATE for i in range(len(frames))]
+        return find_descents(frames, times, boxes, heights=(tall, 0.0))
 
     def course(t: float) -> list[tuple[float, float, float, bool]]:
-        sink = float(np.clip((t - 3) / 0.7, 0, 1))
-        return [(130.0, 100, 44 - 30 * sink, False)]
+        # It came before the background was learned from; it does not stand in it.
+        x, sink = min(130.0, -20 + 60 * t), float(np.clip((t - 4) / 0.7, 0, 1))
+        return [(x, 100, 44 - 30 * sink, False)] if t < 6 else []
 
-    frames = movie(course, 6)
-    times = np.arange(len(frames)) / RATE
-    found = find_descents(frames, times, figure_px=44, where=where)
-    assert len(found) == 1 and 2.8 <= found[0].start <= 3.6
-    frames = movie(walker, 8)
-    assert find_descents(frames, np.arange(80) / RATE, figure_px=40, where=where) == []
+    found = descents(movie(course, 16), 44)
+    assert len(found) == 1 and 3.8 <= found[0].start <= 4.6
+    assert descents(movie(walker, 8), 40) == []
 
 
 def test_what_stood_there_all_along_leaves_no_ghost() -> None:
@@ -360,3 +363,51 @@ def test_the_drawing_has_a_line_for_each_region(clip) -> None:
     axes = draw_activity(exam)
     assert [t.get_text() for t in axes.get_yticklabels()] == ["path", "bench"]
     assert len(draw_trajectories(exam, regions=(REGION, other)).get_lines()) >= 3
+
+
+def test_figures_drawn_into_the_clip_are_found_in_light_and_not_in_the_dark() -> None:
+    frames = movie(walker, 12)
+    given = {"heights": (40.0, 0.0), "least_px": 8.0}
+    found, tried = try_figures(frames, learn_ground(frames), REGION.polygon, [], **given)
+    assert tried >= 12 and found > 0.9 * tried
+    # The same at a tenth of the light, with the sensor's noise as it was.
+    rng = np.random.default_rng(6)
+    dark = np.clip(0.08 * frames + 10 + rng.normal(0, 5, frames.shape), 0, 255).astype(np.uint8)
+    found, tried = try_figures(dark, learn_ground(dark), REGION.polygon, [], **given)
+    assert tried >= 4 and found < 0.5 * tried
+    # Behind what is declared nothing is drawn.
+    whole = ((0.0, 0.0), (240.0, 0.0), (240.0, 136.0), (0.0, 136.0))
+    assert try_figures(frames, learn_ground(frames), REGION.polygon, [whole], **given)[1] == 0
+
+
+def test_a_region_in_which_drawn_figures_are_lost_is_not_testable() -> None:
+    lost, kept = Control("bench", 0.0, 9.0, 1, 12), Control("path", 0.0, 9.0, 11, 12)
+    door = Control("door", 0.0, 9.0, 0, 2)
+    hole, none = find_failed([lost, kept, door], ["bench", "path", "door"], Span.of(0, 20))
+    assert hole.reason.startswith("region 'bench': ") and float(hole.span.end) == 9.0
+    assert none.reason.startswith("no control in region 'door'") and float(none.span.end) == 20.0
+    assert 0.4 < measure_controls([lost, kept])["drawn figures found"].value < 0.6
+    assert measure_controls([]) == {}
+
+
+def test_a_fall_is_of_what_did_not_lie_there_before() -> None:
+    def rows(low_from: float, low_to: float) -> np.ndarray:
+        times = np.arange(0.0, 12.0, 0.1)
+        near = (times >= low_from) & (times <= low_to)
+        return np.array([(t, 50.0, 80.0, 34.0, 16.0) for t in times[near]]
+                        + [(t, 200.0, 60.0, 14.0, 40.0) for t in times])  # fmt: skip
+
+    box = (50.0, 80.0, 34.0, 16.0)
+    assert lies_there(rows(6.0, 12.0), 6.0, box)
+    assert not lies_there(rows(0.0, 12.0), 6.0, box)  # it lay there all along
+    assert not lies_there(rows(6.0, 6.4), 6.0, box)  # it was low for a moment
+
+
+def test_noise_of_a_dark_sensor_does_not_hide_a_figure() -> None:
+    rng = np.random.default_rng(8)
+    clean = movie(walker, 12).astype(float) * 0.5
+    frames = np.clip(clean + rng.normal(0, 6, clean.shape), 0, 255).astype(np.uint8)
+    trails = follow(frames)
+    assert kinds(trails, 12) == ["enters", "leaves"]
+    still = np.clip(movie(lambda t: [], 10) * 0.5 + rng.normal(0, 6, (100, *SIZE[::-1])), 0, 255)
+    assert follow(still.astype(np.uint8)) == []

@@ -20,6 +20,7 @@ from forensics.incident_claims import judge
 from forensics.incident_timeline import build_timeline
 from forensics.model import (
     Alignment,
+    Before,
     Claim,
     Clip,
     ClipBreak,
@@ -306,3 +307,29 @@ def test_a_doubt_about_running_does_not_blind_claims_about_entering(clips) -> No
     line = build_timeline([exam], None, {"camera": camera})
     assert [text.partition(": ")[2] for text in line.blind["enters"]] == [doubts[1]]
     assert {text.partition(": ")[2] for text in line.blind["runs"]} == set(doubts)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "falls: region 'bench': something sank quickly: somebody may have fallen, sat down or bent",
+        "region 'bench': of 12 figures drawn into it at 60% of its brightness 1 were found",
+        "no control in region 'bench': too few figures could be drawn into it",
+    ],
+)
+def test_what_could_not_be_seen_neither_supports_nor_contradicts(clips, reason: str) -> None:
+    camera, whole = clips["camera"], Span.of(0, 20)
+    flash = see_flashes(camera, times=(15.0,))
+    never = Claim("scuffle", "Nobody fell before the flash.", "police",
+                  Before("falls:bench", "flash", never=True))  # fmt: skip
+    some = structs.replace(never, expects=Before("falls:bench", "flash"))
+    for holes, outcomes in (
+        ((), ("supported", "contradicted")),
+        ((NotTestable(Span.of(3, 5), reason),), ("undecided", "undecided")),
+    ):
+        exam = structs.replace(
+            _examined("video-activity", camera, []),
+            coverage=Coverage(whole, 500, not_testable=holes),
+        )
+        line = build_timeline([exam, flash], None, {"camera": camera})
+        assert tuple(judge(claim, line).outcome for claim in (never, some)) == outcomes
