@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Break", "Layout", "Walk", "find_breaks", "find_layout", "fit_rate",
-    "label_digits", "unwrap", "walk",
+    "label_digits", "turns_twelve", "unwrap", "walk",
 ]  # fmt: skip
 
 _EVIDENCE = 10.0
@@ -333,15 +333,24 @@ class Break:
 
 
 def unwrap(wall: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Seconds of the day made to run on over midnight."""
+    """Seconds of the day made to run on over midnight, and from 12:59:59 to 01:00:00."""
     import numpy as np
 
     values = np.asarray(wall, np.int64)
     step = np.diff(values)
     # Only a fall of nearly a whole day is midnight; a smaller fall is the clock going back.
     days = np.cumsum(np.r_[0, (step < -DAY_S + 3600).astype(int) - (step > DAY_S - 3600)])
-    out: NDArray[np.int64] = values + DAY_S * days
+    halves = np.cumsum(np.r_[0, turns_twelve(values)])
+    out: NDArray[np.int64] = values + DAY_S * days + DAY_S // 2 * halves
     return out
+
+
+def turns_twelve(wall: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where a clock that shows hours 1 to 12, without AM or PM, goes from 12:59:59 to 01:00:00."""
+    import numpy as np
+
+    values = np.asarray(wall, np.int64) % DAY_S
+    return np.logical_and(values[:-1] == 13 * 3600 - 1, values[1:] == 3600)
 
 
 def find_breaks(
