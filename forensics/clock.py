@@ -86,12 +86,14 @@ def read_clock(
     When it errs
     ------------
     It calls it wrongly when other text of the form of a time stands in the picture and runs, such
-    as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
-    first and the note says so. It misses clocks without seconds, clocks with figures under about
-    7 px, figures as light as their ground (colour is not used), recorders that turn single figures
-    black or white as the ground changes (only a recogniser reads those, from six seconds on), a
-    line of which only a part moves sideways as its figures change, small figures over a moving
-    crowd of edges, and a clock that appears after the learning stretch in another place
+    as a scoreboard that counts up, and, without a recogniser, one that counts down: hours and
+    minutes may then be wrong (misinterpretation); when day and month can be exchanged, the day is
+    taken first and the note says so; a clock of twelve hours without AM or PM is taken as the
+    afternoon's once it has passed one. It misses clocks without seconds or with fractions of them
+    (the latter are read with a recogniser), clocks with figures under about 7 px, figures as light
+    as their ground where no recogniser is installed, minutes that stand on ground of their own
+    colour, a line of which only a part moves sideways as its figures change, small figures over a
+    moving crowd of edges, and a clock that appears after the learning stretch in another place
     (incompleteness). It says nothing about whether the clock was right, nor about its time zone.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
