@@ -1,4 +1,4 @@
-"""What runs like a clock and is none, or not the usual one: no crash, and no more said than seen."""
+"""What runs like a clock and is none, or not the usual one: no crash, nothing said unseen."""
 
 from __future__ import annotations
 
