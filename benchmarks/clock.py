@@ -109,6 +109,8 @@ LAST_LOOKS = ("outline", "plain", "black", "box", "glass", "turning", "red", "ma
 LAST_ENCODES = ("hevc", "vp9", "small", "platform")
 LOOKS = ("outline", "plain", "black", "box", "glass")
 LENGTH_S = 48.0
+#: Levels of a primary by which figures must differ from their ground to be called legible.
+_STANDS_OUT = 6.0
 ENCODES = {
     "crf 23": ("libx264", {"crf": "23", "preset": "veryfast", "threads": "1"}, 1.0),
     "platform": ("libx264", {"crf": "28", "preset": "veryfast", "bf": "3", "threads": "1"}, 0.75),
@@ -182,8 +184,8 @@ def plan_last(clips_per_source: int, seed: int) -> list[dict[str, Any]]:
 
 
 def standing_out(path: Path, job: dict[str, Any], truth: dict[str, Any], scale: float) -> float:
-    """Levels of the primary that tells most, by which ink differs from the ground around it, in the
-    median frame of the clip as it is encoded.
+    """Levels of the primary that tells most, by which half of the ink or more differs from the
+    ground around it, in the median frame of the clip as it is encoded.
     """
     import av
     import cv2
@@ -202,13 +204,33 @@ def standing_out(path: Path, job: dict[str, Any], truth: dict[str, Any], scale: 
             alpha = overlay.draw_text(truth["texts"][number], style)[1]
             patch = picture[y : y + alpha.shape[0], x : x + alpha.shape[1]].astype(float)
             alpha = alpha[: patch.shape[0], : patch.shape[1]]
-            near = cv2.dilate(alpha, np.ones((5, 5))) > 0.1
-            ink, ground = patch[alpha > 0.7], patch[near & (alpha < 0.05)]
-            if len(ink) and len(ground):
-                # Of each pixel of ink its own ground would be better; of dark and light ground
-                # mixed, the lower of the two differences says how little stands out.
-                out.append(float(np.abs(np.median(ink, 0) - np.median(ground, 0)).max()))
+            # Ink beside its own ground: a camera may turn single figures black or white.
+            bare = (alpha < 0.05).astype(np.float32)
+            weight = np.maximum(cv2.GaussianBlur(bare, (0, 0), 2.0), 1e-3)[..., None]
+            ground = cv2.GaussianBlur(patch * bare[..., None], (0, 0), 2.0) / weight
+            apart = np.abs(patch - ground)[alpha > 0.7]
+            if len(apart):
+                out.append(float(np.median(apart, axis=0).max()))
     return float(np.median(out)) if out else 0.0
+
+
+def keep_proof(path: Path, truth: dict[str, Any], name: str) -> None:
+    """Crops of six frames as they are and, below each, stretched from black to white: for a reader
+    to see whether anybody can read them.
+    """
+    import av
+    import cv2
+
+    x, y, w, h = (round(v) for v in truth["box"])
+    rows: list[Any] = []
+    with av.open(str(path)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number % 110 == 55 and len(rows) < 12:
+                crop = frame.to_ndarray(format="rgb24")[y : y + h, x : x + w]
+                wide = cv2.normalize(crop, None, 0, 255, cv2.NORM_MINMAX)
+                rows += [crop, wide]
+    sheet = np.vstack(rows)[..., ::-1]
+    cv2.imwrite(str(ROOT / f"benchmarks/results/clock_{name.replace(' ', '_')}.png"), sheet)
 
 
 def edited(job: dict[str, Any], length_s: float) -> overlay.Track:
@@ -301,7 +323,7 @@ def main() -> None:
                 if name not in done:
                     quiet = kind == "untouched"
                     line = overlay.track(each, job["fps"]) if quiet else edited(job, LENGTH_S)
-                    done[name] = {"name": name, **run(job, path, line)}
+                    done[name] = {"name": name, **run(job, path, line, name)}
                     with log.open("a") as file:
                         file.write(json.dumps(done[name]) + "\n")
                 last = done[name]
@@ -327,7 +349,9 @@ def plans() -> dict[str, list[dict[str, Any]]]:
     return {"seen": plan_new(3, seed=5305), "fresh": plan_last(3, seed=6101), "untouched": quiet}
 
 
-def run(job: dict[str, Any], path: Path, line: overlay.Track) -> dict[str, Any]:
+def run(
+    job: dict[str, Any], path: Path, line: overlay.Track, name_of: str
+) -> dict[str, Any]:  # fmt: skip
     """Make one clip and ask both questions with the box given and without."""
     frames, fps = overlay.load_frames(MEDIA / job["source"], job["width"], 200)
     style = overlay.Style(job["pattern"], job["font"], job["size"], job["look"], job["x"], job["y"])
@@ -340,6 +364,8 @@ def run(job: dict[str, Any], path: Path, line: overlay.Track) -> dict[str, Any]:
     box = Box(max(0.0, x - 4), max(0.0, y - 4), w + 8, h + 8)
     row: dict[str, Any] = {"job": job, "height_px": round(truth["box"][3], 1),
                            "stands_out": round(standing_out(path, job, truth, scale), 1)}
+    if row["stands_out"] < _STANDS_OUT:
+        keep_proof(path, truth, name_of)
     for name, where in (("given", box), ("found", None)):
         clock_gather._recent.clear()
         t = time.process_time()
@@ -393,7 +419,7 @@ def _quantiles(values: list[float]) -> list[float] | None:
 
 def _legible(results: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
     """Breaks found in clips whose figures stand out by six levels, and the other clips."""
-    hidden = [r for r in results if r["stands_out"] < 6.0]
+    hidden = [r for r in results if r["stands_out"] < _STANDS_OUT]
     kept = [r for r in results if r not in hidden and r[name]["breaks"]]
     if not kept:
         return None
