@@ -86,12 +86,14 @@ def read_clock(
     When it errs
     ------------
     It calls it wrongly when other text of the form of a time stands in the picture and runs, such
-    as a scoreboard (misinterpretation); when day and month can be exchanged, the day is taken
-    first and the note says so. It misses clocks without seconds, clocks with figures under about
-    7 px, figures as light as their ground (colour is not used), recorders that turn single figures
-    black or white as the ground changes (only a recogniser reads those, from six seconds on), a
-    line of which only a part moves sideways as its figures change, small figures over a moving
-    crowd of edges, and a clock that appears after the learning stretch in another place
+    as a scoreboard that counts up, and, without a recogniser, one that counts down: hours and
+    minutes may then be wrong (misinterpretation); when day and month can be exchanged, the day is
+    taken first and the note says so; a clock of twelve hours without AM or PM is taken as the
+    afternoon's once it has passed one. It misses clocks without seconds or with fractions of them
+    (the latter are read with a recogniser), clocks with figures under about 7 px, figures as light
+    as their ground where no recogniser is installed, minutes that stand on ground of their own
+    colour, a line of which only a part moves sideways as its figures change, small figures over a
+    moving crowd of edges, and a clock that appears after the learning stretch in another place
     (incompleteness). It says nothing about whether the clock was right, nor about its time zone.
     """
     one = follow_clock(clip, _floating(box), reader, progress)
@@ -104,7 +106,7 @@ def read_clock(
         return conclude(
             (), coverage=clock_coverage(one), stratum=clock_stratum(one),
             reason="a figure changes once a second, but the clock could not be read: nothing is "
-            "guessed; its beat is examined by find_clock_breaks",
+            f"guessed; its beat is examined by find_clock_breaks{_hearsay(one)}",
         )  # fmt: skip
     if not one.sure.any():
         return conclude(
@@ -155,8 +157,27 @@ def _hearsay(one: Followed) -> str:
     """What a recogniser read where nothing bears it out, for the examiner to look at the crop."""
     if not one.texts:
         return ""
-    first, last = (one.texts[i].text for i in (min(one.texts), max(one.texts)))
-    return f"; {one.reader} read {first!r} first and {last!r} last, which nothing else bears out"
+    order = sorted(one.texts)
+    first, last = one.texts[order[0]], one.texts[order[-1]]
+    lasted = float(one.times[-1] - one.times[0])
+    if len(one.wall) <= 2 and lasted > 3 and first.seconds == last.seconds:
+        return (f"; {one.reader} read {first.text!r} from first to last, over {lasted:.0f} s: a "
+                "clock that stands still, or a caption")  # fmt: skip
+    falls = ": what stands there counts down" if _falls(one) else ""
+    return (f"; {one.reader} read {first.text!r} first and {last.text!r} last, which nothing else "
+            f"bears out{falls}")  # fmt: skip
+
+
+def _falls(one: Followed) -> bool:
+    """Whether a recogniser reads one second less with each second that passes."""
+    import numpy as np
+
+    order = np.array(sorted(one.texts))
+    if len(order) < 5:
+        return False
+    said = np.array([one.texts[int(i)].seconds or 0 for i in order])
+    slopes = np.diff(said) / np.maximum(np.diff(one.edges[order]), 1e-3)
+    return bool(np.mean(np.abs(slopes + 1) < 0.35) > 0.6)
 
 
 def _floating(box: Box | None) -> Box | None:
@@ -277,10 +298,19 @@ def find_clock_breaks(
             (), coverage=clock_coverage(one), stratum=clock_stratum(one), outcome="not-applicable",
             measures={"read_surely": _surely(one)},
             reason=f"{len(one.wall)} seconds were followed, but the figures could not be read "
-            "surely anywhere: a break seen in them would be worth nothing",
+            f"surely anywhere: a break seen in them would be worth nothing{_hearsay(one)}",
         )  # fmt: skip
     rate = rate_quantity(one)
+    if not one.read and _falls(one):
+        return conclude(
+            (), coverage=clock_coverage(one), stratum=clock_stratum(one), outcome="not-applicable",
+            reason="what stands there counts down: it is no clock",
+        )
     observations = []
+    # Without a recogniser nobody has seen that it is a clock at all: it may count goals, or down.
+    witnessed = one.read and any(
+        text.seconds == int(one.wall[i]) % 86_400 for i, text in one.texts.items()
+    )
     for item in one.breaks:
         last, first = frame_at(one, item.before_s), frame_at(one, item.after_s)
         crops = crop_proofs(clip, one, sorted({last, first}), "clock")
@@ -289,6 +319,7 @@ def find_clock_breaks(
             break_observation(
                 item, one.frames.span(last, max(last, first)), one.frame_s, one.read,
                 tuple(crops), clock_stratum(one), shown if one.read else ("", ""),
+                witnessed=witnessed,
             )
         )
     if rate is not None and rate.low is not None and rate.high is not None and (

@@ -366,8 +366,8 @@ def _hidden_cuts(crops: Bytes, cell: Cell, bounds: NDArray[np.int64]) -> NDArray
         part = line[a:b].astype(np.float32)
         nearer = np.abs(part - tail).mean(axis=(1, 2)) - np.abs(part - head).mean(axis=(1, 2))
         # The cut that leaves the frames like the head before it and those like the tail after.
-        course = np.concatenate([[0.0], np.cumsum(nearer)])
-        found.append(a + int(course.argmax()))
+        course = np.cumsum(nearer)[:-1]
+        found.append(a + 1 + int(course.argmax()))
     return np.array(found, np.int64)
 
 

@@ -26,7 +26,7 @@ from forensics.clock_find import Reader
 from forensics.clock_sure import steady_rate
 from forensics.clock_text import TimeText, is_clock_like, read_time_text
 from forensics.clock_view import Crops, Learned, join_crops, learn_views
-from forensics.clock_walk import find_layout, label_digits, unwrap, walk
+from forensics.clock_walk import find_layout, label_digits, turns_twelve, unwrap, walk
 from forensics.model import Box
 from forensics.scan import View
 
@@ -328,6 +328,8 @@ def _refined(crops: Crops, times: Floats, learned: Learned, track: Track) -> Lea
     for _ in range(2):
         scores = learned.figures.score(learned.see(crops), fps)
         offsets = guess_offsets(scores, times, track.twelve, known, units=track.units)
+        if not len(offsets):
+            break
         course = follow_course(scores, times, offsets, twelve=track.twelve, units=track.units)
         again = learn_views(crops, _even(course, times, shown), twelve=track.twelve,
                             units=track.units, moves=False, known=learned)  # fmt: skip
@@ -385,7 +387,7 @@ class Reading:
 
     It rests on the evidence `scores` (n, 6, 10) of frames at `times`. `alone`: nothing but a
     recogniser vouches for it. `read` is False where only the units are known, and those but for
-    where they begin.
+    where they begin. `twelve`: it went from 12:59:59 to 01:00:00.
     """
 
     edges: Floats
@@ -394,6 +396,7 @@ class Reading:
     scores: Floats
     read: bool
     alone: bool
+    twelve: bool = False
 
 
 def read_more(
@@ -440,13 +443,15 @@ def read_track(track: Track, reader: Reader | None) -> Reading | None:
     known[told[good]] = walls[good]
     offsets = guess_offsets(track.scores, track.times, track.twelve, _offsets(track.times, known),
                             units=track.units)  # fmt: skip
+    if not len(offsets):
+        return None
     shown = follow_course(track.scores, track.times, offsets, twelve=track.twelve,
                           units=track.units)  # fmt: skip
     shown = place_changes(track.scores, track.times, shown, track.twelve)
     return _reading(shown, track.times, track.scores, not track.units, False)
 
 
-def _alone(times: Floats, walls: Integers, twelve: bool) -> Reading:
+def _alone(times: Floats, walls: Integers, twelve: bool) -> Reading | None:
     """The course as only the recogniser tells it."""
     import numpy as np
 
@@ -458,6 +463,8 @@ def _alone(times: Floats, walls: Integers, twelve: bool) -> Reading:
     base = np.floor(times * rate).astype(np.int64)
     offsets = guess_offsets(scores, times, twelve, Counter(((walls - base) % DAY_S).tolist()),
                             rate=rate)  # fmt: skip
+    if not len(offsets):
+        return None
     shown = follow_course(scores, times, offsets, twelve=twelve, rate=rate)
     return _reading(shown, times, scores, True, True)
 
@@ -467,6 +474,7 @@ def _reading(shown: Integers, times: Floats, scores: Floats, read: bool, alone: 
 
     first = np.flatnonzero(np.r_[True, np.diff(shown) != 0])
     wall = unwrap(shown[first]).astype(float)
+    twelve = read and bool(turns_twelve(shown[first]).any())
     if not read:
         wall = shown[0] + np.r_[0, np.cumsum(np.diff(shown[first]) % 10)].astype(float)
-    return Reading(times[first], wall, times, scores, read, alone)
+    return Reading(times[first], wall, times, scores, read, alone, twelve)

@@ -192,15 +192,18 @@ def _follow_place(
         read_more(track, reader, [b.after_s for b in breaks])
     texts = _by_second(track, edges, wall)
     said = np.full(len(edges), -1, np.int64)
+    twelve = track.twelve or reading.twelve
     for i, text in texts.items():
         said[i] = (text.seconds or 0) % 86_400
+        if twelve and not text.twelve and (said[i] - int(wall[i])) % 43_200 == 0:
+            said[i] = int(wall[i]) % 86_400  # without AM or PM, either half of the day
     judged = judge(
         edges, wall, breaks,
-        Evidence(reading.times, reading.scores, said, reading.read, track.twelve, reading.alone),
+        Evidence(reading.times, reading.scores, said, reading.read, twelve, reading.alone),
         end_s=end, frame_s=frame_s, rate=rate, jitter_s=jitter,
     )  # fmt: skip
     return Followed(
-        box, given, how, frames, track.times, texts, track.twelve,
+        box, given, how, frames, track.times, texts, twelve,
         reader.name if reader else "none", edges, wall, reading.read, reading.alone,
         judged.breaks, jitter, rate, frame_s, judged.sure, judged.clear, judged.doubt,
     )  # fmt: skip

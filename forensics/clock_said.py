@@ -56,8 +56,8 @@ def _explanations(item: Break) -> tuple[Explanation, ...]:
     )
 
 
-def _verdict(item: Break, read: bool) -> Verdict3:
-    if not read:
+def _verdict(item: Break, witnessed: bool) -> Verdict3:
+    if not witnessed:
         # Something that changes about once a second need not be a clock at all.
         return "inconclusive"
     # A step of a second or more is not how a continuous recording runs; a stop that catches up,
@@ -67,7 +67,7 @@ def _verdict(item: Break, read: bool) -> Verdict3:
 
 def break_observation(
     item: Break, span: Span, frame_s: float, read: bool, crops: tuple[Artefact, ...], stratum: str,
-    texts: tuple[str, str], rate: Quantity | None = None,
+    texts: tuple[str, str], rate: Quantity | None = None, *, witnessed: bool = False,
 ) -> Observation:  # fmt: skip
     """One break as an observation, with what may be behind it.
 
@@ -87,6 +87,8 @@ def break_observation(
         What the clock says before and after.
     rate
         For a rate: how fast it runs.
+    witnessed
+        Whether a text recogniser read the same clock in it: if not, the break is inconclusive.
     """
     error = max(frame_s, 2.8 * item.jitter_s)
     measures: dict[str, Quantity] = {}
@@ -110,10 +112,12 @@ def break_observation(
     if item.step_s > 0:
         removed = Quantity(item.step_s, "s", item.step_s - error, item.step_s + error)
     said = Discontinuity(
-        level="clock", kind=_KIND[item.kind], verdict=_verdict(item, read),
+        level="clock", kind=_KIND[item.kind], verdict=_verdict(item, witnessed),
         supports=("burned-in clock",), explanations=_explanations(item), removed=removed,
     )  # fmt: skip
     note = f"the clock shows {texts[0]!r}, then {texts[1]!r}" if texts[0] else ""
+    if texts[0] and not witnessed:
+        note += "; no recogniser read them, so it may be a counter and no clock"
     if not read:
         note = "figures not read: the step is known but for multiples of ten seconds"
     score = 1.0 - 0.5 * math.exp(-max(0.0, excess - 1.0) / 3.0)

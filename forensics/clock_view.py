@@ -87,10 +87,12 @@ class Crops:
         import numpy as np
 
         if self.chroma is None:
-            return self.luma[index]
+            grey: Bytes = self.luma[index]
+            return grey
         y, blue, red = self.part(index, index + 1).planes()[0]
         mixed = cv2.cvtColor(np.stack([y, red, blue], axis=-1), cv2.COLOR_YCrCb2RGB)
-        return np.asarray(mixed, np.uint8)
+        out: Bytes = np.asarray(mixed, np.uint8)
+        return out
 
 
 def join_crops(parts: Sequence[Crops]) -> Crops:

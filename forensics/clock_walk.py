@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 __all__ = [
-    "Break", "Layout", "Walk", "find_breaks", "find_layout", "fit_rate",
-    "label_digits", "unwrap", "walk",
+    "Break", "Layout", "Walk", "find_breaks", "find_layout", "fit_rate", "label_digits",
+    "turns_twelve", "unwrap", "walk",
 ]  # fmt: skip
 
 _EVIDENCE = 10.0
@@ -333,14 +333,24 @@ class Break:
 
 
 def unwrap(wall: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Seconds of the day made to run on over midnight."""
+    """Seconds of the day made to run on over midnight, and from 12:59:59 to 01:00:00."""
     import numpy as np
 
     values = np.asarray(wall, np.int64)
     step = np.diff(values)
     # Only a fall of nearly a whole day is midnight; a smaller fall is the clock going back.
     days = np.cumsum(np.r_[0, (step < -DAY_S + 3600).astype(int) - (step > DAY_S - 3600)])
-    out: NDArray[np.int64] = values + DAY_S * days
+    halves = np.cumsum(np.r_[0, turns_twelve(values)])
+    out: NDArray[np.int64] = values + DAY_S * days + DAY_S // 2 * halves
+    return out
+
+
+def turns_twelve(wall: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where a clock that shows hours 1 to 12, without AM or PM, goes from 12:59:59 to 01:00:00."""
+    import numpy as np
+
+    values = np.asarray(wall, np.int64) % DAY_S
+    out: NDArray[np.bool_] = (values[:-1] == 46_799) & (values[1:] == 3_600)
     return out
 
 
@@ -449,9 +459,8 @@ def _merge(found: list[Break]) -> list[Break]:
     """One place, one break: a stop with the step it causes is a stop."""
     out: list[Break] = []
     for item in found:
-        last = out[-1] if out else None
-        touching = last is not None and item.before_s <= last.after_s
-        if last is not None and touching and "frozen" in (last.kind, item.kind):
+        last = out[-1] if out and item.before_s <= out[-1].after_s else None
+        if last is not None and "frozen" in (last.kind, item.kind):
             frozen, other = (last, item) if last.kind == "frozen" else (item, last)
             step = other.step_s if other.kind != "frozen" else frozen.step_s
             out[-1] = Break("frozen", frozen.before_s, frozen.after_s, step, frozen.stood_s,

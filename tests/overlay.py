@@ -22,7 +22,8 @@ RUSSIAN_LONG = ("понедельник", "вторник", "среда", "че�
 
 
 _INKS = {"yellow": (255, 230, 0), "green": (80, 255, 80), "orange": (255, 140, 0),
-         "cyan": (0, 220, 255)}  # fmt: skip
+         "cyan": (0, 220, 255), "red": (255, 40, 40), "magenta": (255, 0, 255),
+         "blue": (90, 120, 255)}  # fmt: skip
 
 
 def clock_text(moment: datetime, pattern: str) -> str:
