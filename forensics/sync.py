@@ -83,6 +83,8 @@ def find_sync_breaks(clip: Clip, *, progress: Progress | None = None) -> Examina
     Calls it wrongly when something rhythmic is seen and heard at changing times without being one
     and the same, when the beat of music makes another lag fit as well, or when the scene moves
     from near to far: 100 m are 0.29 s (misinterpretation; never more than inconclusive).
+    On a real pianist's film the size of a step was right in 11 of 11, its place up to 18 s beside
+    in 4: take the span for about where (inaccuracy).
     Misses it when less than 20 s on a side show what is heard, when the camera moves or the shot
     changes, when the shift is under 0.2 s or over 2 s or a beat of the sound's own, and when all of
     the sound is shifted alike:
