@@ -206,6 +206,17 @@ def _flashes(clip: Clip, progress: Progress | None) -> tuple[tuple[Observation, 
     return seen.observations, f"flashes looked for: {len(seen.findings)} found"
 
 
+def _only_flashes(
+    seen: tuple[Observation, ...], coverage: Coverage, why: str, flash_note: str
+) -> Examination:
+    """The answer where nothing could be heard: of the pictures alone, if they were looked at."""
+    looked = flash_note.startswith("flashes looked for")
+    return conclude(
+        seen, coverage=coverage, outcome=None if looked else "not-applicable",
+        reason=f"{why}, so impulses are not applicable; {flash_note}",
+    )  # fmt: skip
+
+
 @method(
     "sound-events",
     version="6",
@@ -281,10 +292,7 @@ def find_events(
         if clip.video is None or not flashes or "not looked" in flash_note:
             raise StreamMissing(f"{clip.name} has no sound", path=clip.path)
         span = Span(Fraction(0), clip.duration or Fraction(0))
-        return conclude(
-            flash_seen, coverage=Coverage(span, 1, "frames"),
-            reason=f"no sound, so impulses are not applicable; {flash_note}",
-        )  # fmt: skip
+        return _only_flashes(flash_seen, Coverage(span, 1, "frames"), "no sound", flash_note)
     observations: list[Observation] = []
     windows: list[tuple[Fraction, float]] = []
     missing: list[NotTestable] = []
@@ -335,6 +343,10 @@ def find_events(
     table = "time_s,needed_dbfs\n" + "".join(f"{float(t):.3f},{v:.1f}\n" for t, v in windows)
     needed = np.array([v for _, v in windows])
     deaf_s = sum(float(n.span.length) for n in not_testable)
+    if not heard and deaf_s >= float(span.length):
+        coverage = Coverage(span, total, "samples", failures, tuple(not_testable))
+        why = "no part of the sound could show an impulse"
+        return _only_flashes(flash_seen, coverage, why, flash_note)
     counted = np.array([f.time_s for f in heard] or [-9.0])
     unsure = [t for t in unsure if np.abs(counted - t).min() > _COUNTED_S]
     not_testable = sorted([*not_testable, *_doubts(unsure, origin, span.end)], key=lambda n: n.span)

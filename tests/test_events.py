@@ -111,6 +111,13 @@ def test_where_nothing_could_be_heard_is_said(tmp_path: Path) -> None:
     assert exam.measures["heard_fraction"].value < 0.75
 
 
+def test_of_a_muted_clip_no_count_is_given(tmp_path: Path) -> None:
+    exam = events.find_events(write_wav(tmp_path / "muted.wav", np.zeros(20 * RATE)))
+    assert exam.outcome == "not-applicable"
+    assert "impulses" not in exam.measures
+    assert exam.coverage.not_testable[0].span == exam.coverage.span
+
+
 def test_no_sound_is_not_applicable(tmp_path: Path) -> None:
     import av
 
