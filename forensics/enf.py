@@ -1,7 +1,6 @@
 """Mains hum: is it there, does its phase run on, and when does it match a reference?
 
-*Not measurable* is the default answer. The hum-to-rest ratio is measured and given first; nothing
-is said of a recording whose hum cannot be followed.
+*Not measurable* is the default answer: the hum-to-rest ratio is measured and given first.
 """
 
 from __future__ import annotations
