@@ -29,7 +29,7 @@ from forensics.model import (
 )
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, View, scan, video_stream
-from forensics.video_acts import Event, find_events_of_trail, inside
+from forensics.video_acts import SPEED_WITHIN, Event, find_events_of_trail, inside
 from forensics.video_control import Control, find_failed, measure_controls, try_figures
 from forensics.video_courses import SANK
 from forensics.video_falls import Descent, find_descents
@@ -275,10 +275,8 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
                 note += f", beside what {screen.name!r} hides"
     measures = {}
     if event.speed is not None:
-        # Heights come from boxes that are off by a pixel or two of the small frame.
-        measures["speed"] = Quantity(
-            event.speed, "own heights/s", max(0.0, 0.75 * event.speed), 1.3 * event.speed
-        )
+        low, high = (share * event.speed for share in SPEED_WITHIN)
+        measures["speed"] = Quantity(event.speed, "own heights/s", low, high)
     said = Activity(
         event.region, event.kind, seconds(float(event.start)),
         _track_points(trail, event.start, event.end),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from forensics.model import Region
-from forensics.video_courses import Course, at_border, too_narrow
+from forensics.video_courses import WALKING, Course, at_border, too_narrow
 from forensics.video_trails import Trail, smoothed
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["Event", "edge_distance", "find_events_of_trail", "inside"]
+__all__ = ["SPEED_WITHIN", "Event", "edge_distance", "find_events_of_trail", "inside"]
 
 #: What neither comes from an edge of the picture nor goes there must last this long.
 _SCRAP_S = 1.5
 #: How long what fell must be followed low.
 _LOW_S = 0.5
+#: The 95 % interval of a speed in own heights, as shares of it: heights come from boxes that are
+#: off by a pixel or two of the small frame. What runs must do so in all of it.
+SPEED_WITHIN = (0.75, 1.3)
 
 Kind = Literal["enters", "leaves", "falls", "runs", "stands-still"]
 
@@ -202,6 +205,8 @@ def find_events_of_trail(
                     top = float(np.median(speed[a + c : a + d + 1]))
                     score = min(1.0, 0.5 + 0.5 * (top / run_heights - 1))
                     doubt = course.doubt_running(a + c, a + d, run_heights * tall)
+                    if not doubt and SPEED_WITHIN[0] * top < run_heights:
+                        doubt = WALKING
                     events.append(
                         Event("runs", region.name, times[a + c], times[a + d], score, top,
                               doubt=doubt)

@@ -130,6 +130,9 @@ def test_passing_outside_is_not_entering() -> None:
 def test_running_is_told_from_walking() -> None:
     runs = follow(movie(lambda t: [(-30 + 75 * t, 100, 40, False)], 5))
     assert "runs" in kinds(runs, 5)
+    # A quick walk lies within the error of this one's speed.
+    hurries = follow(movie(lambda t: [(-30 + 68 * t, 100, 40, False)], 5))
+    assert "runs" not in kinds(hurries, 5)
     assert "runs" not in kinds(follow(movie(walker, 12)), 12)
 
 
