@@ -31,8 +31,9 @@ _TIME = re.compile(
 # Recognisers drop the space, or a colon: "2021-10-1421:46:40", "21:4640".
 _TIGHT = re.compile(r"(?P<h>[01]\d|2[0-3])\s?[:.]?\s?(?P<m>[0-5]\d)\s?[:.]?\s?(?P<s>[0-5]\d)")
 _MERIDIEM = re.compile(r"(?<![^\W\d_])([AaPpАР])\.?\s?[MmМ]\b")
+# "23.03.2021 -04-19.38": a year that ends a date does not begin another.
 _DATE_YMD = re.compile(
-    r"(?<!\d)(?P<y>(?:19|20)\d\d)\s?[-/.年_]\s?(?P<a>\d\d?)\s?[-/.月_]\s?(?P<b>\d\d?)"
+    r"(?<!\d)(?<!\d[-/.,_])(?P<y>(?:19|20)\d\d)\s?[-/.年_]\s?(?P<a>\d\d?)\s?[-/.月_]\s?(?P<b>\d\d?)"
 )
 _DATE_XXY = re.compile(
     r"(?<!\d)(?P<a>\d\d?)\s?[-/.,_]\s?(?P<b>\d\d?)\s?[-/.,_]\s?"

@@ -72,6 +72,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory):
         ("CAM 02  21:46:40  14.10.2021", 78400, "2021-10-14"),
         ("CAM 02  12:13:14  14.10.2021", 43994, "2021-10-14"),
         ("CAM 0221:46:4014.10.2021", 78400, None),
+        # The year ends one date and does not begin another, which left "23.03.20" for a time.
+        ("23.03.2021 -4.40.24", 16824, "2021-03-23"),
         ("2l:46:4O", 78400, None),
         ("21.46.40", 78400, None),
     ],
