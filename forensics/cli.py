@@ -14,7 +14,16 @@ from typing import Annotated, Any
 
 import typer
 
-from forensics.cli_align import PICTURED, Picture, check_picture, show_alignment
+from forensics.cli_align import (
+    At,
+    Between,
+    Group,
+    Picture,
+    PictureOut,
+    Unredacted,
+    check_picture,
+    show_alignment,
+)
 from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_markings import add_markings_commands
@@ -176,15 +185,8 @@ def _box(text: str) -> Box:
 
 @app.command()
 def align(
-    clips: Clips, json: Json = False,
-    out: Annotated[Path | None, typer.Option(
-        "-o", "--out", metavar="OUT", help=f"By its suffix: {PICTURED}.")] = None,
-    at: Annotated[float | None, typer.Option(
-        help="With -o .png: every camera at this second of the incident clock.")] = None,
-    span: Annotated[tuple[float, float] | None, typer.Option(
-        "--between", help="With -o .html or .mp4: these seconds of the incident clock.")] = None,
-    group: Annotated[int, typer.Option(min=0, help="Which group of clips, from 0.")] = 0,
-    unredacted: Annotated[bool, typer.Option("--unredacted", help="Cover no one.")] = False,
+    clips: Clips, json: Json = False, out: PictureOut = None, at: At = None,
+    span: Between = None, group: Group = 0, unredacted: Unredacted = False,
 ) -> None:  # fmt: skip
     """Several clips of one incident on one clock, by their sound; -o draws, plays or films it."""
     from forensics import audio

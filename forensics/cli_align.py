@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,13 +18,37 @@ from forensics.model import Alignment, Clip, Examination, Quantity, canonical_js
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PICTURED", "Picture", "check_picture", "show_alignment", "write_picture"]
+__all__ = [
+    "At",
+    "Between",
+    "Group",
+    "Picture",
+    "PictureOut",
+    "Unredacted",
+    "check_picture",
+    "show_alignment",
+    "write_picture",
+]
 
 _DRAWN, _FILMED = (".png", ".svg", ".pdf"), (".mp4", ".mkv")
 _PLAYED, _SAID = (".html",), (".jsonl",)
 PICTURED = (
     ".png .svg .pdf a timeline, .html a player, .mp4 .mkv a film of all cameras, .jsonl the record"
 )
+
+PictureOut = Annotated[
+    Path | None, typer.Option("-o", "--out", metavar="OUT", help=f"By its suffix: {PICTURED}.")
+]
+At = Annotated[
+    float | None,
+    typer.Option("--at", help="With -o .png: every camera at this second of the incident clock."),
+]
+Between = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--between", help="With -o .html or .mp4: these seconds of the incident clock."),
+]
+Group = Annotated[int, typer.Option("--group", min=0, help="Which group of clips, from 0.")]
+Unredacted = Annotated[bool, typer.Option("--unredacted", help="Cover no one.")]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,12 @@ import msgspec
 import typer
 
 from forensics.cli_align import (
-    PICTURED,
+    At,
+    Between,
+    Group,
     Picture,
+    PictureOut,
+    Unredacted,
     check_picture,
     show_alignment,
     write_picture,
@@ -32,15 +36,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 
 
 def reconstruct(
-    folder: Folder, json: Json = False,
-    out: Annotated[Path | None, typer.Option(
-        "-o", "--out", metavar="OUT", help=f"By its suffix: {PICTURED}.")] = None,
-    at: Annotated[float | None, typer.Option(
-        help="With -o .png: every camera at this second of the incident clock.")] = None,
-    span: Annotated[tuple[float, float] | None, typer.Option(
-        "--between", help="With -o .html or .mp4: these seconds of the incident clock.")] = None,
-    group: Annotated[int, typer.Option(min=0, help="Which group of clips, from 0.")] = 0,
-    unredacted: Annotated[bool, typer.Option("--unredacted", help="Cover no one.")] = False,
+    folder: Folder, json: Json = False, out: PictureOut = None, at: At = None,
+    span: Between = None, group: Group = 0, unredacted: Unredacted = False,
 ) -> None:  # fmt: skip
     """Run what is missing in an incident folder, place its clips, test its claims; -o shows it."""
     from forensics.incident import Incident
