@@ -159,6 +159,15 @@ class Decoder:
             self.failures.append(f"packet {len(self.log) - 1}: {text}")
 
     def frames(self) -> Iterator[Any]:
+        """All frames, in order of showing; to be closed, or left to the collector, at any time."""
+        try:
+            yield from self._frames()
+        finally:
+            # A decoder's thread that still works asks for the interpreter when it drops a packet's
+            # row; who frees the decoder meanwhile holds the interpreter and waits for that thread.
+            self.context.flush_buffers()
+
+    def _frames(self) -> Iterator[Any]:
         import av
 
         packets = self.container.demux(self.source)
