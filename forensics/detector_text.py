@@ -28,7 +28,6 @@ __all__ = ["LineRead", "TextPlace", "cut_line", "find_text", "read_line", "text_
 _FILES = {"where": "PP-OCRv6_det_small.onnx", "what": "PP-OCRv6_rec_small.onnx"}
 _LINE_HEIGHT = 48
 _GROW = 1.7  # the network draws text shrunken; this undoes it
-_LIMIT_PX = 1920
 
 
 @dataclass(frozen=True)
