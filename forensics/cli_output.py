@@ -153,10 +153,11 @@ def examine_each(
             with with_progress() as progress:
                 exam = examine(clip, progress)
         except ForensicsError as error:
+            if json or len(files) > 1:
+                _say_error(path, error, json)
             if len(files) == 1:
                 raise
             failed += 1
-            _say_error(path, error, json)
             continue
         failed += exam.outcome == "failed"
         show(clip, exam, json=json, out=out)
