@@ -22,7 +22,8 @@ class Measurements:
 
     `columns` maps a detector's column to a float64 array of that length; `decode_failures` counts
     packets the decoder refused, `sizes` lists (ordinal, width, height) where the size changes,
-    `planes` maps a name to an array whose first axis is the frame.
+    `planes` maps a name to an array whose first axis is the frame. Of `unstamped` frames the file
+    does not say when they are shown: each follows the one before it at the rate of the stream.
     """
 
     clip: str
@@ -37,6 +38,7 @@ class Measurements:
     sizes: tuple[tuple[int, int, int], ...]
     failures: tuple[str, ...] = field(default=())
     planes: dict[str, NDArray[Any]] = field(default_factory=dict)
+    unstamped: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)

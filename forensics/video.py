@@ -35,6 +35,12 @@ def _rate(measured: Measurements) -> float:
     return frame_rate_hz(measured.seconds, measured.stream.frame_rate)
 
 
+def _rate_note(measured: Measurements) -> str:
+    if 2 * measured.unstamped > len(measured):
+        return "assumed: the file does not say when its pictures are shown, every time here follows"
+    return "from the median step of the stamps"
+
+
 @method(
     "video-cuts", version="3",
     references=("PySceneDetect (idea of a ratio to the neighbouring steps)",),
@@ -84,7 +90,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
         seen.append(Observation(said, span, round(found.score, 4), stratum=found.kind))
     return conclude(
         seen, coverage=measured.coverage(),
-        measures={"frame_rate": Quantity(rate, "Hz", note="from the median step of the stamps")},
+        measures={"frame_rate": Quantity(rate, "Hz", note=_rate_note(measured))},
     )  # fmt: skip
 
 
@@ -183,7 +189,7 @@ def find_discontinuities(
             "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
                                  "clip's own pictures; measure_power makes real ones"),
             "frame_rate": Quantity(
-                round(rate, 3), "Hz", note="from the median step of the stamps"
+                round(rate, 3), "Hz", note=_rate_note(measured)
                 if cadence is None else f"of distinct pictures; {cadence.repeated} frames repeat "
                 "the one before, evenly: converted from about this rate, and judged without them"
             ),

@@ -77,6 +77,9 @@ def test_a_script_reads_an_error_on_stdout_too(moving: Path, tmp_path: Path) -> 
         (row,) = _rows(done)
         assert done.returncode == 1 and "broken.mp4" in done.stderr
         assert row["outcome"] == "failed" and row["error"] == "ClipUnreadable" and row["reason"]
+    (tmp_path / "empty").mkdir()
+    (row,) = _rows(_run("edits", tmp_path / "empty", "--json"))
+    assert row["error"] == "ClipNotFound"
 
 
 def test_no_reason_begins_with_the_name_of_a_class(tone: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forensics import edits, scan
+from forensics import edits, scan, video
 from forensics.clip import open_clip
 
 
@@ -43,6 +43,26 @@ def test_a_picture_size_that_changes(resized: Path) -> None:
     seen = scan.scan(clip, [])
     assert [size[1:] for size in seen.sizes] == [(320, 240), (160, 120)]
     assert edits.find_edits(clip).outcome != "failed"
+
+
+def test_a_bare_stream_has_the_times_its_rate_gives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    base = rng.integers(60, 200, (120, 160, 3), dtype=np.uint8)
+    frames = [np.roll(base, (number, 2 * number), axis=(0, 1)) for number in range(60)]
+    path = tmp_path / "bare.h264"
+    _part(frames, path)
+    clip = open_clip(path, metadata=False)
+    assert clip.video is not None and clip.video.frame_rate == 25
+    seen = scan.scan(clip, [])
+    assert len(seen) == 60 and seen.unstamped >= 59
+    assert np.allclose(np.diff(seen.seconds), 0.04) and seen.seconds[0] == 0
+    exam = video.find_discontinuities(clip)
+    assert exam.coverage.span is not None and float(exam.coverage.span.end) == pytest.approx(2.36)
+    assert exam.measures["frame_rate"].value == 25 and "assumed" in exam.measures["frame_rate"].note
+    found = video.find_keyframes(clip, every_s=1.0)
+    assert [float(o.what.pts) for o in found.observations] == pytest.approx([0, 1, 2])
+    sheet = video.find_keyframes(clip, key_frames_only=True)
+    assert sheet.outcome == "found" and sheet.observations[0].what.ordinal == 0
 
 
 def test_a_sound_format_that_changes(tmp_path: Path) -> None:
