@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["disk_cache", "forget", "measurements"]
 
-#: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing; 3: those
-#: of bare streams).
+#: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing;
+#: 3: those of bare streams).
 RECORDED = "3"
 #: Bytes of measurements kept in memory: about an hour of video at 25 frames a second.
 MEMORY_BYTES = 128 << 20
