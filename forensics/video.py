@@ -150,12 +150,12 @@ def find_discontinuities(
     (score 0.4 at most), as a machine's would be. Misses a deletion when nothing moves at that place
     (see the not-testable map), when few frames are removed, in the first and last six frames of a
     file, at a regular key picture, at the edge of the view alone, behind constant fast motion,
-    within three frames of a larger natural step, or where a conversion of the rate left pictures
-    out; a freeze that ends as gently as a view fills
-    again; whatever is over within 0.6 seconds, which it takes for a flash or an insect; a copy when
-    less than 0.3 s of it moves (0.8 s where no step shows at its ends), or when it was mirrored or
-    slowed down (incompleteness). Says nothing about
-    edits inside a picture, and nothing about who cut or why.
+    within three frames of a larger natural step, below 5 pictures a second (there a bare step is a
+    remark without an error rate), or where a conversion of the rate left pictures out; a freeze
+    that ends as gently as a view fills again; whatever is over within 0.6 seconds, which it takes
+    for a flash or an insect; a copy when less than 0.3 s of it moves (0.8 s where no step shows at
+    its ends), or when it was mirrored or slowed down (incompleteness). Says nothing about edits
+    inside a picture, and nothing about who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)

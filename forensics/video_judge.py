@@ -22,6 +22,7 @@ from forensics.video_measure import window_frames
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
+from forensics.video_testable import SLOW_HZ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -470,6 +471,10 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
         shown = measured.span(min(last, seen.source[0]), min(last, seen.source[1]))
         note = f"the same motion stands at {shown}"
         measures["source_first_frame"] = Quantity.exact(seen.source[0], "frame")
+    score = seen.score
+    if rate_hz < SLOW_HZ and seen.kind in ("deletion", "reorder"):
+        score, strong = min(score, 0.4), False
+        note = f"{rate_hz:.2g} pictures a second: what moves steps from each to the next"
     said = Discontinuity(
         level="frame", kind=seen.kind, verdict="inconsistent" if strong else "inconclusive",
         supports=tuple(f"frame: {s}" for s in seen.supports),
@@ -478,11 +483,6 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
         ),
     )  # fmt: skip
     return Observation(
-        said, span, round(seen.score, 4), measures=measures, note=note,
-        stratum=stratum_of(measured, rate_hz, seen.kind),
+        said, span, round(score, 4), measures=measures, note=note,
+        stratum=seen.kind if rate_hz >= SLOW_HZ else f"{seen.kind}, under {SLOW_HZ:g}/s",
     )  # fmt: skip
-
-
-def stratum_of(measured: Measurements, rate_hz: float, kind: str) -> str:
-    """The row of the error-rate table: what was looked for."""
-    return kind

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from walkers import RATE, make, street
 
 from forensics import Ledger, open_clip, video
-from forensics.model import Cut, Discontinuity, Examination, Keyframe
+from forensics.edits_make import plan_edits, write_clip
+from forensics.model import Cut, Discontinuity, Examination, Keyframe, Uncalibrated
 from forensics.provenance import artefact_bytes, check_replay, replay
 from forensics.video_cuts import find_shots, same_structure
 from forensics.video_freezes import find_doubles, find_freezes
@@ -199,6 +200,18 @@ def test_a_made_edit_is_found_where_it_is(
         assert near[0][0] == kind
         assert abs(near[0][2] - (edit.last - edit.first)) <= 3
     assert len(found) == len(plan.edits)
+
+
+def test_at_few_pictures_a_second_a_step_is_a_remark(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    plan = plan_edits("deletion", len(view), RATE, most=1)
+    write_clip(tmp_path / "a.mp4", view, plan.order, Fraction(2))
+    exam = video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False))
+    assert said(exam) and all(o.score <= 0.4 for o in exam.observations)
+    assert all(isinstance(f.error_rate, Uncalibrated) for f in exam)
+    assert exam.measures["testable"].value == 0
+    assert any("few pictures a second" in n.reason for n in exam.coverage.not_testable)
 
 
 def test_what_was_exchanged_is_put_back(tmp_path: Path, view: NDArray[np.uint8]) -> None:
