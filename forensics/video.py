@@ -10,7 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from forensics.errors import SignalTooShort
-from forensics.model import Clip, Cut, Examination, Observation, Progress, Quantity
+from forensics.model import (
+    Clip,
+    Cut,
+    Examination,
+    NotTestable,
+    Observation,
+    Progress,
+    Quantity,
+)
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, one_thread
 from forensics.video_activity import find_activity
@@ -20,7 +28,7 @@ from forensics.video_judge import judge_cadence, judge_clip, observe
 from forensics.video_keyframes import find_keyframes
 from forensics.video_measure import frame_rate_hz, measure_frames
 from forensics.video_spikes import shipped_model
-from forensics.video_testable import map_not_testable, map_repeats
+from forensics.video_testable import INSIDE, map_not_testable, map_repeats
 
 __all__ = [
     "find_activity",
@@ -155,7 +163,10 @@ def find_discontinuities(
     that ends as gently as a view fills again; whatever is over within 0.6 seconds, which it takes
     for a flash or an insect; a copy when less than 0.3 s of it moves (0.8 s where no step shows at
     its ends), or when it was mirrored or slowed down (incompleteness). Says nothing about edits
-    inside a picture, and nothing about who cut or why.
+    inside a picture: a part of it that is replaced by an earlier or a clean view, frozen, blurred,
+    painted over or filled in leaves every frame in its place, and most of a fixed view stands still
+    to the last grey level anyway (in 29 published views noise lived in an eighth of the view, and
+    in 2 to 4 % once they were encoded again). Nor does it say who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)
@@ -176,7 +187,8 @@ def find_discontinuities(
     lost = map_not_testable(distinct, rate, removed_s=removed_s)
     covered = measured.coverage()
     blind_to_copies = map_repeats(distinct, no_copies)
-    coverage = msgspec.structs.replace(covered, not_testable=(*lost, *blind_to_copies))
+    inside = (NotTestable(covered.span, INSIDE),) if covered.span is not None else ()
+    coverage = msgspec.structs.replace(covered, not_testable=(*lost, *blind_to_copies, *inside))
     whole = float(covered.span.length) if covered.span else 0.0
     blind = sum(float(part.span.length) for part in lost)
     share = max(0.0, 1 - blind / whole) if whole else 0.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["SLOW_HZ", "hypothetical_steps", "map_not_testable", "map_repeats"]
+__all__ = ["INSIDE", "SLOW_HZ", "hypothetical_steps", "map_not_testable", "map_repeats"]
 
 #: A step weaker than this (grey levels, strongest twentieth of the thumbnail) is lost in coding.
 LEAST_STEP = 4.0
@@ -36,6 +36,12 @@ SLOW_HZ = 5.0
 STILL = "nothing moves: a deletion, a copy or a freeze here leaves no trace in the pictures"
 BUSY = "the picture always jumps as much as a deletion here would make it"
 EMPTY = "the picture is empty: black, white or covered"
+#: Of every clip: compression makes most of a fixed view stand still to the last grey level
+#: (benchmarks/pictures_still.py), so that the standstill of a part of it tells nothing.
+INSIDE = (
+    "inside a picture: part of it replaced, frozen, copied from another time, blurred or painted "
+    "over is not looked for, nor a clock that was written anew"
+)
 SLOW = "so few pictures a second that a deletion looks like what moves from one to the next"
 REPEATS = "the same motion comes again and again: a copy of it could not be told from it"
 

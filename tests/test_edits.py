@@ -253,6 +253,8 @@ def test_the_figure_shows_every_level_and_what_was_not_testable(
     assert labels == ["frame"]
     written = " ".join(t.get_text() for t in figure.axes[2].texts)
     assert "deletion" in written
+    # What no level looks for is a strip under the lane, and leaves what was looked for to be read.
+    assert "inside a picture: not testable here" in written
     low, high = figure.axes[2].get_xlim()
     assert low == 0 and high == pytest.approx(float(examined.coverage.span.end))  # type: ignore[union-attr]
 

@@ -19,7 +19,7 @@ from forensics.video_cuts import find_shots, same_structure
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_measure import FrameRows, largest_around
 from forensics.video_repeats import find_repeats
-from forensics.video_testable import map_not_testable
+from forensics.video_testable import INSIDE, map_not_testable
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,11 @@ def test_an_untouched_view_has_no_discontinuity(
     for profile in ("crf23", "platform"):
         make(tmp_path / f"{profile}.mp4", "untouched", frames=view, profile=profile)
         clip = open_clip(tmp_path / f"{profile}.mp4", metadata=False)
-        assert said(video.find_discontinuities(clip)) == []
+        exam = video.find_discontinuities(clip)
+        assert said(exam) == []
+        # What was not looked for anywhere is named beside "nothing found", over the whole clip.
+        (hole,) = [n for n in exam.coverage.not_testable if n.reason == INSIDE]
+        assert hole.span == exam.coverage.span and exam.measures["testable"].value > 0
 
 
 @pytest.mark.parametrize("kind", ["deletion", "cover-up", "loop", "freeze", "inserted-black"])
