@@ -217,7 +217,8 @@ def scan(
     When it errs
     ------------
     A damaged stretch is concealed by the decoder as well as it can (ASTM E3016: inaccuracy,
-    corruption): `decode_failures` counts what it refused, not what it repaired.
+    corruption): `decode_failures` counts what it refused, `repaired` marks what it says it filled
+    in; pictures built on these are not marked.
     """
     import gc
 
@@ -245,7 +246,7 @@ def scan(
             view._grey = view._luma = None
             view.key, view.picture_type = bool(frame.key_frame), int(frame.pict_type)
             view.packet = row if isinstance(row, int) else -1
-            stamps.extend((pts, view.picture_type, view.key, view.packet))
+            stamps.extend((pts, view.picture_type, view.key, view.packet, frame.is_corrupt))
             for measure in measures:
                 rows.extend(measure(view))
             if (frame.width, frame.height) != last:
@@ -266,7 +267,7 @@ def scan(
     for detector in detectors:
         if (finish := getattr(detector, "finish", None)) is not None:
             finish()
-    table = np.array(stamps, dtype=np.int64).reshape(-1, 4)
+    table = np.array(stamps, dtype=np.int64).reshape(-1, 5)
     if not len(table):
         raise ClipUnreadable(
             f"not one frame of {clip.name} could be decoded", path=clip.path,
@@ -292,7 +293,7 @@ def scan(
         picture_type=table[:, 1].astype(np.uint8), key=table[:, 2] > 0,
         packet=table[:, 3].copy(), packets=packets, columns=columns, planes=planes,
         decode_failures=failed, sizes=tuple(sizes), failures=tuple(failures),
-        unstamped=unstamped,
+        unstamped=unstamped, repaired=table[:, 4] > 0,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["disk_cache", "forget", "measurements"]
 
 #: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing;
-#: 3: those of bare streams).
+#: 3: those of bare streams, and what the decoder repaired).
 RECORDED = "3"
 #: Bytes of measurements kept in memory: about an hour of video at 25 frames a second.
 MEMORY_BYTES = 128 << 20
@@ -120,7 +120,7 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 _PACKETS = ("pts", "dts", "duration", "size", "position", "key", "discard", "corrupt")
-_ROWS = ("pts", "picture_type", "key", "packet")
+_ROWS = ("pts", "picture_type", "key", "packet", "repaired")
 
 
 def _write(path: Path, measured: Measurements) -> None:

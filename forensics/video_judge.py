@@ -19,6 +19,7 @@ from forensics.video_fresh import find_fresh
 from forensics.video_harmless import came_back, came_in, find_left_out, no_larger, was_held
 from forensics.video_light import middle
 from forensics.video_measure import window_frames
+from forensics.video_repaired import MOST_SCORE, explain_damage
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
@@ -475,13 +476,15 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
     if rate_hz < SLOW_HZ and seen.kind in ("deletion", "reorder"):
         score, strong = min(score, 0.4), False
         note = f"{rate_hz:.2g} pictures a second: what moves steps from each to the next"
+    reasons = explain(seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)))
+    damage = explain_damage(measured, start, seen.last, reasons)
+    if damage is not None:
+        score, strong, reasons = min(score, MOST_SCORE), False, damage
+        note = "; ".join(n for n in (note, "the decoder repaired damaged pictures here") if n)
     said = Discontinuity(
         level="frame", kind=seen.kind, verdict="inconsistent" if strong else "inconclusive",
-        supports=tuple(f"frame: {s}" for s in seen.supports),
-        explanations=explain(
-            seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports))
-        ),
-    )  # fmt: skip
+        supports=tuple(f"frame: {s}" for s in seen.supports), explanations=reasons,
+    )
     return Observation(
         said, span, round(score, 4), measures=measures, note=note,
         stratum=seen.kind if rate_hz >= SLOW_HZ else f"{seen.kind}, under {SLOW_HZ:g}/s",

@@ -18,6 +18,7 @@ from forensics.provenance import artefact_bytes, check_replay, replay
 from forensics.video_cuts import find_shots, same_structure
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_measure import FrameRows, largest_around
+from forensics.video_repaired import DAMAGED
 from forensics.video_repeats import find_repeats
 from forensics.video_testable import INSIDE, map_not_testable
 
@@ -216,6 +217,30 @@ def test_at_few_pictures_a_second_a_step_is_a_remark(
     assert all(isinstance(f.error_rate, Uncalibrated) for f in exam)
     assert exam.measures["testable"].value == 0
     assert any("few pictures a second" in n.reason for n in exam.coverage.not_testable)
+
+
+def test_where_the_decoder_repaired_a_step_is_a_remark(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    plan = make(tmp_path / "a.mp4", "deletion", frames=view, most=1)
+    clip = open_clip(tmp_path / "a.mp4", metadata=False)
+    whole = video.measure_frames(clip)
+    assert not whole.repaired.any()
+    [before] = video.find_discontinuities(clip).observations
+    # Some bytes of a picture shortly before the joint are lost.
+    at = whole.position(plan.edits[0].first - 5)
+    assert at is not None and before.score > 0.5
+    raw = bytearray((tmp_path / "a.mp4").read_bytes())
+    for byte in range(at + 60, at + 400, 7):
+        raw[byte] ^= 0xFF
+    (tmp_path / "b.mp4").write_bytes(raw)
+    exam = video.find_discontinuities(open_clip(tmp_path / "b.mp4", metadata=False))
+    holes = [n for n in exam.coverage.not_testable if n.reason == DAMAGED]
+    assert holes and exam.observations and all(o.score <= 0.4 for o in exam.observations)
+    for seen in exam.observations:
+        assert isinstance(seen.what, Discontinuity)
+        assert seen.what.explanations[0].name == "damaged-data"
+        assert [e.rank for e in seen.what.explanations] == [1, 2, 3, 4, 5]
 
 
 def test_what_was_exchanged_is_put_back(tmp_path: Path, view: NDArray[np.uint8]) -> None:
