@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forensics import edits, scan, video
+from forensics import container, edits, scan, video
 from forensics.clip import open_clip
 
 
@@ -85,3 +85,40 @@ def test_a_sound_format_that_changes(tmp_path: Path) -> None:
     sound = scan.read_sound(open_clip(path, metadata=False))
     assert sound.duration_s > 1.8
     assert np.abs(sound.mono[-20000:-5000]).max() > 0.1
+
+
+def _transport(path: Path, seconds: int) -> Path:
+    """Pictures alone, as a transport stream that begins at a second and a half."""
+    with av.open(str(path), "w", format="mpegts") as out:
+        stream = out.add_stream("mpeg2video", rate=25, options={"b": "2000000"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        noise = np.random.default_rng(0)
+        for number in range(25 * seconds):
+            rgb = noise.integers(0, 255, (240, 320, 3), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_a_transport_stream_lasts_as_long_as_it_says(tmp_path: Path) -> None:
+    exam = container.find_discontinuities(
+        open_clip(_transport(tmp_path / "a.ts", 4), metadata=False)
+    )
+    assert not [o for o in exam.observations if o.what.kind == "duration-mismatch"]
+
+
+def test_packets_lost_on_the_way_are_said_to_be_lost(tmp_path: Path) -> None:
+    raw = _transport(tmp_path / "a.ts", 4).read_bytes()
+    packets = [raw[at : at + 188] for at in range(0, len(raw), 188)]
+    kept = [p for number, p in enumerate(packets) if number < 20 or number % 400]
+    (tmp_path / "b.ts").write_bytes(b"".join(kept))
+    exam = container.find_discontinuities(open_clip(tmp_path / "b.ts", metadata=False))
+    [lost] = [o for o in exam.observations if "packets of the stream are missing" in o.note]
+    assert lost.what.explanations[0].name == "packet-loss" and lost.score < container.ALARM
+    # Two recordings one behind the other break the counters in one place: that is no loss.
+    (tmp_path / "c.ts").write_bytes(raw + raw)
+    joined = container.find_discontinuities(open_clip(tmp_path / "c.ts", metadata=False))
+    assert not [o for o in joined.observations if "are missing" in o.note]
+    assert [o for o in joined.observations if "cannot be true" in o.note]
