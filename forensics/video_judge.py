@@ -408,6 +408,7 @@ _BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
         ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
         ("sudden motion", True, "something moved within one frame interval"),
+        ("caption or lens", True, "writing was laid over the picture, or focus or zoom jumped"),
     ),
     "splice": (
         ("foreign pictures inserted", False, "another view stands between two parts of one"),
