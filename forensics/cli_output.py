@@ -260,7 +260,7 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
         for why in fields.get("explanations") or ():
             sort = "benign" if why["benign"] else "edit"
             typer.echo(f"      {why['rank']}. [{sort}] {why['name']}: {why['text']}")
-        typer.echo(f"      error rate: {finding.error_rate}")
+        typer.echo(f"      error rate: {str(finding.error_rate).removeprefix('error rate ')}")
     for name, value in exam.measures.items():
         typer.echo(f"  {name}: {value}")
     for hole in exam.coverage.not_testable:

@@ -405,6 +405,7 @@ def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
 _BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
     "deletion": (
         ("frames removed", False, "frames between the two pictures were taken out"),
+        ("part replaced", False, "from here on part of the picture was replaced, or given back"),
         ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
         ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
         ("sudden motion", True, "something moved within one frame interval"),

@@ -240,7 +240,7 @@ def test_where_the_decoder_repaired_a_step_is_a_remark(
     for seen in exam.observations:
         assert isinstance(seen.what, Discontinuity)
         assert seen.what.explanations[0].name == "damaged-data"
-        assert [e.rank for e in seen.what.explanations] == [1, 2, 3, 4, 5, 6]
+        assert [e.rank for e in seen.what.explanations] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_what_was_exchanged_is_put_back(tmp_path: Path, view: NDArray[np.uint8]) -> None:
