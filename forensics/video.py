@@ -204,7 +204,7 @@ def find_discontinuities(
     if not seen and share < 0.995:
         reason = f"a deletion of {removed_s:g} s could have been seen in {share:.0%} of the time"
     return conclude(
-        [observe(one, measured, rate) for one in seen], coverage=coverage, reason=reason,
+        [observe(one, measured) for one in seen], coverage=coverage, reason=reason,
         measures={
             "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
                                  "clip's own pictures; measure_power makes real ones"),

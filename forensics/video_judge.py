@@ -38,6 +38,8 @@ __all__ = [
 
 #: What a copy's supports say when its motion stands in more than two places, with no seam.
 PERIODIC = "the same motion in three places or more, without a seam"
+#: What a bare step's supports say below `SLOW_HZ`.
+TOO_FEW = "too few pictures a second to foretell what moves"
 #: A step of this score counts only together with something else: a copy's end, another order.
 WEAK = 0.15
 #: A bare step below this score counts only where it is larger than those beside it.
@@ -61,8 +63,9 @@ class Seen:
 
 
 def is_remark(seen: Seen) -> bool:
-    """Whether it is said for the record only: doubled frames, and motion that comes again."""
-    return seen.kind == "doubled-frames" or PERIODIC in seen.supports
+    """Whether it is said for the record only: doubled frames, motion that comes again, a step
+    between pictures that lie too far apart."""
+    return seen.kind == "doubled-frames" or bool({PERIODIC, TOO_FEW} & set(seen.supports))
 
 
 class Judged(NamedTuple):
@@ -173,6 +176,11 @@ def judge_clip(
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
     found += _doubles(doubled, frozen)
+    if rate_hz < SLOW_HZ:
+        found = [
+            replace(seen, score=min(seen.score, 0.4), supports=(*seen.supports, TOO_FEW))
+            if seen.kind in ("deletion", "reorder") else seen for seen in found
+        ]  # fmt: skip
     found.sort(key=lambda seen: (seen.first, seen.last))
     return Judged(found, moving.everywhere if seamed.finished else seamed.everywhere)
 
@@ -455,7 +463,7 @@ def explain(kind: str, *, regular: bool = False) -> tuple[Explanation, ...]:
     )
 
 
-def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
+def observe(seen: Seen, measured: Measurements) -> Observation:
     """One observation for the record, with exact times and what supports it."""
     last = len(measured) - 1
     # A step lies between two pictures: the span runs from the one to the other.
@@ -474,10 +482,8 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
         shown = measured.span(min(last, seen.source[0]), min(last, seen.source[1]))
         note = f"the same motion stands at {shown}"
         measures["source_first_frame"] = Quantity.exact(seen.source[0], "frame")
-    score = seen.score
-    if rate_hz < SLOW_HZ and seen.kind in ("deletion", "reorder"):
-        score, strong = min(score, 0.4), False
-        note = f"{rate_hz:.2g} pictures a second: what moves steps from each to the next"
+    score, slow = seen.score, TOO_FEW in seen.supports
+    strong &= not slow
     reasons = explain(seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)))
     damage = explain_damage(measured, start, seen.last, reasons)
     if damage is not None:
@@ -489,5 +495,5 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
     )
     return Observation(
         said, span, round(score, 4), measures=measures, note=note,
-        stratum=seen.kind if rate_hz >= SLOW_HZ else f"{seen.kind}, under {SLOW_HZ:g}/s",
+        stratum=f"{seen.kind}, under {SLOW_HZ:g}/s" if slow else seen.kind,
     )  # fmt: skip
