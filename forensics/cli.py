@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 a `ForensicsError`; 2 usage; 3 some clips failed (their ro
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -293,9 +294,16 @@ def _guarded(run: Callable[[], Any]) -> int:
     return 0
 
 
+def _as_given(argument: str) -> str:
+    """A file whose name begins with a dash is a file: `forensics edits *` must not trip over it."""
+    named = argument.startswith("-") and "." in argument and os.path.lexists(argument)
+    return os.path.join(os.curdir, argument) if named else argument
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    code = _guarded(lambda: app(args=arguments, prog_name="forensics", standalone_mode=True))
+    given = [_as_given(each) for each in (sys.argv[1:] if arguments is None else arguments)]
+    code = _guarded(lambda: app(args=given, prog_name="forensics", standalone_mode=True))
     if arguments is None:
         sys.exit(code)
     return code

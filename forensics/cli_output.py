@@ -113,10 +113,19 @@ def _say_error(path: Path, error: ForensicsError, json: bool) -> None:
         typer.echo(f"{printable(path)}: failed: {error.message}{hint}")
 
 
+def _collect_or_say(paths: Sequence[Path], json: bool) -> list[Path]:
+    try:
+        return collect(paths)
+    except ForensicsError as error:
+        if json:
+            _say_error(paths[0], error, json)
+        raise
+
+
 def each_clip(paths: Sequence[Path], *, json: bool) -> tuple[list[Clip], int]:
     """Open every file; those that cannot be opened are reported and counted."""
     opened, failed = [], 0
-    for path in collect(paths):
+    for path in _collect_or_say(paths, json):
         try:
             opened.append(open_clip(path))
         except ForensicsError as error:
@@ -145,7 +154,7 @@ def examine_each(
     out: Path | None = None, after: Callable[[Clip, Examination], None] | None = None,
 ) -> None:  # fmt: skip
     """Run one method on every file; a file that fails, fails alone."""
-    files = collect(paths)
+    files = _collect_or_say(paths, json)
     failed = 0
     for path in files:
         try:
@@ -153,10 +162,11 @@ def examine_each(
             with with_progress() as progress:
                 exam = examine(clip, progress)
         except ForensicsError as error:
+            if json or len(files) > 1:
+                _say_error(path, error, json)
             if len(files) == 1:
                 raise
             failed += 1
-            _say_error(path, error, json)
             continue
         failed += exam.outcome == "failed"
         show(clip, exam, json=json, out=out)
@@ -250,7 +260,7 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
         for why in fields.get("explanations") or ():
             sort = "benign" if why["benign"] else "edit"
             typer.echo(f"      {why['rank']}. [{sort}] {why['name']}: {why['text']}")
-        typer.echo(f"      error rate: {finding.error_rate}")
+        typer.echo(f"      error rate: {str(finding.error_rate).removeprefix('error rate ')}")
     for name, value in exam.measures.items():
         typer.echo(f"  {name}: {value}")
     for hole in exam.coverage.not_testable:

@@ -165,7 +165,9 @@ def _streams(
                     f"{printable(path.name)} claims {context.width}x{context.height} pixels",
                     path=path, hint="raise Limits.pixels if this is expected",
                 )  # fmt: skip
-            rate = stream.average_rate
+            # A bare stream has no times; what FFmpeg then calls the average is its own default.
+            bare = stream.start_time is None and stream.duration is None
+            rate = (stream.guessed_rate if bare else None) or stream.average_rate
             found.append(
                 VideoStream(
                     index=stream.index, codec=codec, time_base=base, start=start,

@@ -20,6 +20,11 @@ from forensics.scan import Packets
 __all__ = ["observe_durations", "observe_gaps", "observe_problems", "observe_sizes",
            "observe_sound", "read_fragments"]  # fmt: skip
 
+#: How a break of a transport stream's counter is worded.
+COUNTER = "the continuity counter"
+#: From so many places on, packets were lost on the way; breaks so many bytes apart are one place.
+LOSSY_PLACES, NEAR_BYTES = 4, 4096
+
 
 def observe_problems(problems: Sequence[Problem], *, size: int) -> list[Observation]:
     """Impossible statements of the container, one observation for all; a cut-off end by name."""
@@ -35,7 +40,20 @@ def observe_problems(problems: Sequence[Problem], *, size: int) -> list[Observat
             measures={"file_size": Quantity.exact(size, "bytes")},
             note="the container describes more than the file holds", stratum="structure",
         ))  # fmt: skip
-    rest = [p for p in problems if p not in cut]
+    lost = [p for p in problems if p.text.startswith(COUNTER)]
+    # Two recordings put one behind the other break every counter, in one place.
+    places = {p.offset // NEAR_BYTES for p in lost}
+    if len(places) >= LOSSY_PLACES:
+        seen.append(observe(
+            "container", "structure", "inconclusive", span=None, score=0.45,
+            supports=tuple(f"byte {p.offset}: {p.text}" for p in lost[:12]),
+            explanations=("packet-loss", "interrupted", "edited-tables"),
+            measures={"places": Quantity.exact(len(lost), "breaks", "the first 200 are counted")},
+            note=f"packets of the stream are missing at {len(lost)} places", stratum="structure",
+        ))  # fmt: skip
+    else:
+        lost = []
+    rest = [p for p in problems if p not in cut and p not in lost]
     if rest:
         seen.append(observe(
             "container", "structure", "inconclusive", span=None, score=0.5,
@@ -87,10 +105,14 @@ def observe_durations(
     pictures = tracks.pictures
     extent = _extent(pictures.packets) if pictures is not None else None
     if extent is not None and clip.duration is not None and not tracks.sound:
-        off = float(clip.duration - (extent[1] - min(extent[0], Fraction(0))))
-        if abs(off) > max(slack_s, 0.02 * float(clip.duration)):
-            supports.append(f"the container declares {float(clip.duration):.3f} s, the packets "
-                            f"cover {float(extent[1]):.3f} s")  # fmt: skip
+        # Some containers count from their own beginning, some from where the clip's clock is 0.
+        lengths = (extent[1] - extent[0], extent[1] - min(extent[0], Fraction(0)))
+        said = clip.duration
+        covered = min(lengths, key=lambda length: abs(said - length))
+        off = float(said - covered)
+        if abs(off) > max(slack_s, 0.02 * float(said)):
+            supports.append(f"the container declares {float(said):.3f} s, the packets "
+                            f"cover {float(covered):.3f} s")  # fmt: skip
             measures["declared_minus_covered"] = Quantity.exact(off, "s")
     for table in tables:
         if not table.timescale or not len(table):

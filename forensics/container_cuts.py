@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "IdPattern", "find_codec_clock_breaks", "find_cuts", "find_order_breaks",
            "gop_starts", "is_regular", "read_id_pattern", "restart_rows"]  # fmt: skip
 
+#: Pictures one by one: that one is stored whole is chance, and begins nothing.
+_STILLS = frozenset({"apng", "gif", "png", "webp"})
+
 
 @dataclass(frozen=True)
 class IdPattern:
@@ -302,7 +305,7 @@ def find_cuts(table: SliceTable) -> tuple[list[Cut], IdPattern, str]:
 def _short_gops(table: SliceTable, starts: NDArray[np.int64]) -> list[tuple[int, str]]:
     import numpy as np
 
-    if len(starts) < 4:
+    if len(starts) < 4 or table.codec in _STILLS:
         return []
     lengths = np.diff(starts)
     usual = int(np.median(lengths))

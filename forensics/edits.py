@@ -190,10 +190,12 @@ def find_edits(
     ------------
     Everything its levels get wrong (see each); it joins what merely happens at the same moment: a
     key frame and a slammed door (ASTM E3016: inaccuracy, association). Adding up assumes that the
-    levels err independently; damage to a file hits several at once, so high scores on damaged
-    files are too high. Misses what no level shows: an edit in a still, silent, rescaled scene
-    (incompleteness). Says nothing about edits inside a picture, about intent, or about whether an
-    uncut recording shows what is claimed (misinterpretation).
+    levels err independently; damage to a file hits several at once, so high scores on damaged files
+    are too high. Misses what no level shows: an edit in a still, silent, rescaled scene
+    (incompleteness). Says nothing about edits inside a picture (a region covered by an earlier or a
+    clean view, frozen or filled in; a clock painted anew together with the cut it hides), about a
+    copy of the screen that shows the film, about intent, or about whether an uncut recording shows
+    what is claimed (misinterpretation).
     """
     known = {name: _Level(name, module, function) for name, module, function in LEVEL_METHODS}
     unknown = sorted(set(levels) - set(known))

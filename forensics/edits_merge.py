@@ -141,15 +141,21 @@ def merge_levels(
             groups.append([member])
         else:
             home.append(member)
-    damaged = any(
-        m.said.kind == "truncated" and m.said.level == "bitstream" and m.seen.score >= 0.5
-        for m in members
-    )
+    damaged = any(_says_damage(m) for m in members)
     merged = [_merge(group) for group in groups]
     if damaged:
         merged = [_doubt_lost_packets(o) for o in merged]
     start = Fraction(-1)
     return sorted(merged, key=lambda o: (o.span.start if o.span else start, -o.score))
+
+
+def _says_damage(member: _Member) -> bool:
+    """Whether data are known to be missing, whoever lost them."""
+    said = member.said
+    if said.kind == "truncated":
+        return said.level == "bitstream" and member.seen.score >= 0.5
+    first = said.explanations[0].name if said.explanations else ""
+    return said.level == "container" and said.kind == "structure" and first == "packet-loss"
 
 
 def _telling(member: _Member) -> tuple[int, float]:
@@ -175,6 +181,9 @@ def _merge(group: list[_Member]) -> Observation:
     # it leaves in every later copy are one trace, not two.
     stepped = any(m.said.level == "frame" for m in sure)
     apart = [m for m in sure if not (stepped and m.said.kind == "gop-phase-break")]
+    # Sound that its stamps leave out is read off the same stamps twice.
+    if any(m.said.kind == "pts-gap" for m in sure):
+        apart = [m for m in apart if m.said.kind != "dropped-sound"]
     if any(m.said.verdict == "inconsistent" for m in group) or len(apart) >= 2:
         verdict = "inconsistent"
     supports: list[str] = []

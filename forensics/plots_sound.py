@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["draw_sound", "draw_spectrogram", "one_trace"]
 
 #: Traces that can be missing while the rest of their level was tested, as reasons begin.
-_TRACES = ("frame grid", "room", "repeats, room", "deletion before a re-encoding", "impulse")
+_TRACES = (
+    "frame grid", "room", "repeats, room", "deletion before a re-encoding", "impulse",
+    "inside a picture",
+)  # fmt: skip
 
 _COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _RATE_HZ = 16000

@@ -210,10 +210,9 @@ def method(
                     raise
                 absent = isinstance(error, StreamMissing | SignalTooShort)
                 outcome: Outcome = "not-applicable" if absent else "failed"
-                said = f"{type(error).__name__}: {error.message}"
                 failed = conclude(
                     (), coverage=Coverage(None), outcome=outcome,
-                    reason=f"{said} ({error.hint})" if error.hint else said,
+                    reason=f"{error.message} ({error.hint})" if error.hint else error.message,
                 )  # fmt: skip
                 return typing.cast(R, failed)
             finally:

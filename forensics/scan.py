@@ -217,7 +217,8 @@ def scan(
     When it errs
     ------------
     A damaged stretch is concealed by the decoder as well as it can (ASTM E3016: inaccuracy,
-    corruption): `decode_failures` counts what it refused, not what it repaired.
+    corruption): `decode_failures` counts what it refused, `repaired` marks what it says it filled
+    in; pictures built on these are not marked.
     """
     import gc
 
@@ -237,19 +238,15 @@ def scan(
         decoder = Decoder(container, stream, keys_only=keys_only)
         view._shrink = _reformatter(stream)
         last = (0, 0)
-        step = 1
-        pts = 0
         for ordinal, frame in enumerate(decoder.frames()):
             if ordinal >= max_frames:
                 raise ClipRefused(f"{clip.name} has more than {max_frames} frames", path=clip.path)
-            # A frame without a stamp follows the one before it, as players assume.
-            pts = frame.pts if frame.pts is not None else pts + step
-            row = frame.opaque
+            pts, row = frame.pts, frame.opaque
             view.frame, view.ordinal, view.pts = frame, ordinal, pts
             view._grey = view._luma = None
             view.key, view.picture_type = bool(frame.key_frame), int(frame.pict_type)
             view.packet = row if isinstance(row, int) else -1
-            stamps.extend((pts, view.picture_type, view.key, view.packet))
+            stamps.extend((pts, view.picture_type, view.key, view.packet, frame.is_corrupt))
             for measure in measures:
                 rows.extend(measure(view))
             if (frame.width, frame.height) != last:
@@ -262,6 +259,7 @@ def scan(
                     done = float(pts * stream.time_base) / length
                     progress(min(1.0, max(0.0, done)), "decoding")
         log, failed, failures = decoder.log, decoder.failed, decoder.failures
+        unstamped = decoder.unstamped
     # The decoder's own pictures go before the tables are made: at 1080p they are half of all.
     frame = view.frame = view._grey = view._luma = None
     del decoder
@@ -269,7 +267,7 @@ def scan(
     for detector in detectors:
         if (finish := getattr(detector, "finish", None)) is not None:
             finish()
-    table = np.array(stamps, dtype=np.int64).reshape(-1, 4)
+    table = np.array(stamps, dtype=np.int64).reshape(-1, 5)
     if not len(table):
         raise ClipUnreadable(
             f"not one frame of {clip.name} could be decoded", path=clip.path,
@@ -288,19 +286,25 @@ def scan(
         planes |= detector.planes() if hasattr(detector, "planes") else {}
     give_back()
     if keys_only:
-        columns["ordinal"] = _ordinals(table[:, 0], packets)
+        columns["ordinal"] = _ordinals(table[:, 0], packets, table[:, 3])
     check_unchanged(clip)
     return Measurements(
         clip=clip.digest, stream=stream, pts=table[:, 0].copy(),
         picture_type=table[:, 1].astype(np.uint8), key=table[:, 2] > 0,
         packet=table[:, 3].copy(), packets=packets, columns=columns, planes=planes,
         decode_failures=failed, sizes=tuple(sizes), failures=tuple(failures),
+        unstamped=unstamped, repaired=table[:, 4] > 0,
     )  # fmt: skip
 
 
-def _ordinals(pts: NDArray[np.int64], packets: Packets) -> NDArray[np.float64]:
-    # Without decoding, a frame's place is its rank among the stamps that are presented.
+def _ordinals(
+    pts: NDArray[np.int64], packets: Packets, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    # Without decoding, a frame's place is its rank among the stamps that are presented; of a
+    # stream that has none, its packet's.
     import numpy as np
 
+    if (packets.pts == -(2**63)).all():
+        return rows.astype(np.float64)
     shown = np.sort(packets.pts[~packets.discard])
     return np.searchsorted(shown, pts).astype(np.float64)

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["disk_cache", "forget", "measurements"]
 
-#: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing).
-RECORDED = "2"
+#: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing;
+#: 3: those of bare streams, and what the decoder repaired).
+RECORDED = "3"
 #: Bytes of measurements kept in memory: about an hour of video at 25 frames a second.
 MEMORY_BYTES = 128 << 20
 
@@ -114,11 +115,12 @@ class _Head(msgspec.Struct, frozen=True):
     sizes: tuple[tuple[int, int, int], ...]
     failures: tuple[str, ...]
     packet_base: Fraction
+    unstamped: int
     checks: dict[str, str]
 
 
 _PACKETS = ("pts", "dts", "duration", "size", "position", "key", "discard", "corrupt")
-_ROWS = ("pts", "picture_type", "key", "packet")
+_ROWS = ("pts", "picture_type", "key", "packet", "repaired")
 
 
 def _write(path: Path, measured: Measurements) -> None:
@@ -138,7 +140,7 @@ def _write(path: Path, measured: Measurements) -> None:
             archive.writestr(key, buffer.getbuffer())
         head = _Head(
             measured.clip, measured.stream, measured.decode_failures, measured.sizes,
-            measured.failures, measured.packets.time_base, checks,
+            measured.failures, measured.packets.time_base, measured.unstamped, checks,
         )  # fmt: skip
         archive.writestr("head", canonical_json(head))
     os.replace(name, path)
@@ -171,5 +173,5 @@ def _read(path: Path, digest: str) -> Measurements | None:
         clip=head.clip, stream=head.stream, **named("row"),
         packets=Packets(head.packet_base, **named("packet")), columns=named("column"),
         planes=named("plane"), decode_failures=head.decode_failures, sizes=head.sizes,
-        failures=head.failures,
+        failures=head.failures, unstamped=head.unstamped,
     )  # fmt: skip

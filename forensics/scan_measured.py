@@ -22,7 +22,9 @@ class Measurements:
 
     `columns` maps a detector's column to a float64 array of that length; `decode_failures` counts
     packets the decoder refused, `sizes` lists (ordinal, width, height) where the size changes,
-    `planes` maps a name to an array whose first axis is the frame.
+    `planes` maps a name to an array whose first axis is the frame. Of `unstamped` frames the file
+    does not say when they are shown: each follows the one before it at the rate of the stream.
+    `repaired` marks frames in which the decoder filled in what it could not read.
     """
 
     clip: str
@@ -32,11 +34,13 @@ class Measurements:
     key: NDArray[np.bool_]
     packet: NDArray[np.int64]
     packets: Packets
+    repaired: NDArray[np.bool_]
     columns: dict[str, NDArray[np.float64]]
     decode_failures: int
     sizes: tuple[tuple[int, int, int], ...]
     failures: tuple[str, ...] = field(default=())
     planes: dict[str, NDArray[Any]] = field(default_factory=dict)
+    unstamped: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)

@@ -151,6 +151,10 @@ class Decoder:
         # stamps are anything but when each is shown.
         self.reorders = container.format.name == "avi" and bool(self.context.has_b_frames)
         self._waiting: list[int] = []
+        # A bare stream carries no times: its pictures follow each other as its headers say.
+        self.step = max(1, round(1 / ((stream.frame_rate or Fraction(25)) * stream.time_base)))
+        self.unstamped = 0
+        self._last: int | None = None
 
     def _fail(self, error: Exception) -> None:
         self.failed += 1
@@ -161,7 +165,11 @@ class Decoder:
     def frames(self) -> Iterator[Any]:
         """All frames, in order of showing; to be closed, or left to the collector, at any time."""
         try:
-            yield from self._frames()
+            for frame in self._frames():
+                if frame.pts is None:
+                    frame.pts = self._following(frame.opaque)
+                self._last = frame.pts
+                yield frame
         finally:
             # A decoder's thread that still works asks for the interpreter when it drops a packet's
             # row; who frees the decoder meanwhile holds the interpreter and waits for that thread.
@@ -187,6 +195,13 @@ class Decoder:
                     yield from self._decode(packet)
             else:
                 yield from self._decode(None)
+
+    def _following(self, row: object) -> int:
+        """The stamp of a picture that has none: a step after the one before it."""
+        self.unstamped += 1
+        if self.keys_only and isinstance(row, int):
+            return row * self.step
+        return 0 if self._last is None else self._last + self.step
 
     def seek(self, key: int) -> bool:
         """Go to the key frame with this stamp; what was begun is forgotten."""

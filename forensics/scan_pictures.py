@@ -100,9 +100,8 @@ def iter_pictures(
     due: Fraction | None = None
     with open_container(clip.path, edit_lists=edit_lists) as container:
         decoder = Decoder(container, stream)
-        pts = 0
         for ordinal, frame in enumerate(decoder.frames()):
-            pts = frame.pts if frame.pts is not None else pts + 1
+            pts = frame.pts
             time = pts * stream.time_base
             if span is not None and time > span.end:
                 return
@@ -234,7 +233,7 @@ def read_stretch(
                     interpolation=Interpolation.AREA, threads=1,
                 )  # fmt: skip
                 rows.append(small.to_ndarray())
-                stamps.append(frame.pts if frame.pts is not None else ordinal)
+                stamps.append(frame.pts)
             if progress is not None and ordinal % 100 == 0:
                 progress(min(1.0, ordinal / max(1, last)), "reading frames")
     if not rows:

@@ -10,7 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from forensics.errors import SignalTooShort
-from forensics.model import Clip, Cut, Examination, Observation, Progress, Quantity
+from forensics.model import (
+    Clip,
+    Cut,
+    Examination,
+    NotTestable,
+    Observation,
+    Progress,
+    Quantity,
+)
 from forensics.provenance import conclude, method
 from forensics.scan import Measurements, one_thread
 from forensics.video_activity import find_activity
@@ -19,8 +27,9 @@ from forensics.video_cuts import find_shots
 from forensics.video_judge import judge_cadence, judge_clip, observe
 from forensics.video_keyframes import find_keyframes
 from forensics.video_measure import frame_rate_hz, measure_frames
+from forensics.video_repaired import map_repaired
 from forensics.video_spikes import shipped_model
-from forensics.video_testable import map_not_testable, map_repeats
+from forensics.video_testable import INSIDE, map_not_testable, map_repeats
 
 __all__ = [
     "find_activity",
@@ -33,6 +42,12 @@ __all__ = [
 
 def _rate(measured: Measurements) -> float:
     return frame_rate_hz(measured.seconds, measured.stream.frame_rate)
+
+
+def _rate_note(measured: Measurements) -> str:
+    if 2 * measured.unstamped > len(measured):
+        return "assumed: the file does not say when its pictures are shown, every time here follows"
+    return "from the median step of the stamps"
 
 
 @method(
@@ -84,7 +99,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
         seen.append(Observation(said, span, round(found.score, 4), stratum=found.kind))
     return conclude(
         seen, coverage=measured.coverage(),
-        measures={"frame_rate": Quantity(rate, "Hz", note="from the median step of the stamps")},
+        measures={"frame_rate": Quantity(rate, "Hz", note=_rate_note(measured))},
     )  # fmt: skip
 
 
@@ -138,18 +153,25 @@ def find_discontinuities(
     When it errs
     ------------
     Calls it wrongly when a recorder drops frames or stalls, an insect crosses the lens, a coarse
-    re-encoding leaps at its key pictures while something moves, or something large comes in or
-    crosses the view within one frame interval: these are real steps of another cause (ASTM E3016:
-    misinterpretation). Motion that stands in three places without a seam is a remark of its own
-    (score 0.4 at most), as a machine's would be. Misses a deletion when nothing moves at that place
-    (see the not-testable map), when few frames are removed, in the first and last six frames of a
-    file, at a regular key picture, at the edge of the view alone, behind constant fast motion,
-    within three frames of a larger natural step, or where a conversion of the rate left pictures
-    out; a freeze that ends as gently as a view fills
-    again; whatever is over within 0.6 seconds, which it takes for a flash or an insect; a copy when
-    less than 0.3 s of it moves (0.8 s where no step shows at its ends), or when it was mirrored or
-    slowed down (incompleteness). Says nothing about
-    edits inside a picture, and nothing about who cut or why.
+    re-encoding leaps at its key pictures while something moves, something large comes in or crosses
+    the view within one frame interval, or a caption appears, or the focus changes, from one frame
+    to the next: these are real steps of another cause (ASTM E3016: misinterpretation). Motion that
+    stands in three places without a seam is a remark of its own (score 0.4 at most), as a machine's
+    would be. Where the decoder filled in what it could not read, up to the next key picture,
+    whatever is found is a remark: damage looks like any edit. Misses a deletion when nothing moves
+    at that place (see the not-testable map), when few frames are removed, in the first and last six
+    frames of a file, at a regular key picture, at the edge of the view alone, behind constant fast
+    motion, within three frames of a larger natural step, below 5 pictures a second (there a bare
+    step is a remark without an error rate), or where a conversion of the rate left pictures out; a
+    freeze that ends as gently as a view fills again; whatever is over within 0.6 seconds, which it
+    takes for a flash or an insect; a copy when less than 0.3 s of it moves (0.8 s where no step
+    shows at its ends), or when it was mirrored or slowed down; a joint under a dissolve or under
+    pictures made up from both sides, frames taken out evenly and a stretch re-timed by blending
+    (incompleteness). Says nothing about edits inside a picture: a part of it that is replaced by an
+    earlier or a clean view, frozen, blurred, painted over or filled in leaves every frame in its
+    place, and most of a fixed view stands still to the last grey level anyway (in 29 published
+    views noise lived in an eighth of the view, and in 2 to 4 % once they were encoded again). Nor
+    does it say who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)
@@ -170,7 +192,11 @@ def find_discontinuities(
     lost = map_not_testable(distinct, rate, removed_s=removed_s)
     covered = measured.coverage()
     blind_to_copies = map_repeats(distinct, no_copies)
-    coverage = msgspec.structs.replace(covered, not_testable=(*lost, *blind_to_copies))
+    inside = (NotTestable(covered.span, INSIDE),) if covered.span is not None else ()
+    repaired = map_repaired(measured)
+    coverage = msgspec.structs.replace(
+        covered, not_testable=(*lost, *blind_to_copies, *repaired, *inside)
+    )
     whole = float(covered.span.length) if covered.span else 0.0
     blind = sum(float(part.span.length) for part in lost)
     share = max(0.0, 1 - blind / whole) if whole else 0.0
@@ -178,12 +204,12 @@ def find_discontinuities(
     if not seen and share < 0.995:
         reason = f"a deletion of {removed_s:g} s could have been seen in {share:.0%} of the time"
     return conclude(
-        [observe(one, measured, rate) for one in seen], coverage=coverage, reason=reason,
+        [observe(one, measured) for one in seen], coverage=coverage, reason=reason,
         measures={
             "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
                                  "clip's own pictures; measure_power makes real ones"),
             "frame_rate": Quantity(
-                round(rate, 3), "Hz", note="from the median step of the stamps"
+                round(rate, 3), "Hz", note=_rate_note(measured)
                 if cadence is None else f"of distinct pictures; {cadence.repeated} frames repeat "
                 "the one before, evenly: converted from about this rate, and judged without them"
             ),

@@ -164,6 +164,7 @@ def measure_distinct(
         return dataclasses.replace(
             whole, pts=whole.pts[shown], picture_type=whole.picture_type[shown],
             key=whole.key[shown], packet=whole.packet[shown], columns=columns,
+            repaired=whole.repaired[shown],
         )  # fmt: skip
 
     return measurements(clip, f"{FEATURES} distinct", compute)

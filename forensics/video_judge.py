@@ -19,9 +19,11 @@ from forensics.video_fresh import find_fresh
 from forensics.video_harmless import came_back, came_in, find_left_out, no_larger, was_held
 from forensics.video_light import middle
 from forensics.video_measure import window_frames
+from forensics.video_repaired import MOST_SCORE, explain_damage
 from forensics.video_repeats import Repeat, find_repeats
 from forensics.video_seams import find_seamed
 from forensics.video_spikes import StepModel, measure_candidates, score_steps, shipped_model
+from forensics.video_testable import SLOW_HZ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +38,8 @@ __all__ = [
 
 #: What a copy's supports say when its motion stands in more than two places, with no seam.
 PERIODIC = "the same motion in three places or more, without a seam"
+#: What a bare step's supports say below `SLOW_HZ`.
+TOO_FEW = "too few pictures a second to foretell what moves"
 #: A step of this score counts only together with something else: a copy's end, another order.
 WEAK = 0.15
 #: A bare step below this score counts only where it is larger than those beside it.
@@ -59,8 +63,9 @@ class Seen:
 
 
 def is_remark(seen: Seen) -> bool:
-    """Whether it is said for the record only: doubled frames, and motion that comes again."""
-    return seen.kind == "doubled-frames" or PERIODIC in seen.supports
+    """Whether it is said for the record only: doubled frames, motion that comes again, a step
+    between pictures that lie too far apart."""
+    return seen.kind == "doubled-frames" or bool({PERIODIC, TOO_FEW} & set(seen.supports))
 
 
 class Judged(NamedTuple):
@@ -171,6 +176,11 @@ def judge_clip(
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
     found += _doubles(doubled, frozen)
+    if rate_hz < SLOW_HZ:
+        found = [
+            replace(seen, score=min(seen.score, 0.4), supports=(*seen.supports, TOO_FEW))
+            if seen.kind in ("deletion", "reorder") else seen for seen in found
+        ]  # fmt: skip
     found.sort(key=lambda seen: (seen.first, seen.last))
     return Judged(found, moving.everywhere if seamed.finished else seamed.everywhere)
 
@@ -403,9 +413,11 @@ def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
 _BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
     "deletion": (
         ("frames removed", False, "frames between the two pictures were taken out"),
+        ("part replaced", False, "from here on part of the picture was replaced, or given back"),
         ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
         ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
         ("sudden motion", True, "something moved within one frame interval"),
+        ("caption or lens", True, "writing was laid over the picture, or focus or zoom jumped"),
     ),
     "splice": (
         ("foreign pictures inserted", False, "another view stands between two parts of one"),
@@ -451,7 +463,7 @@ def explain(kind: str, *, regular: bool = False) -> tuple[Explanation, ...]:
     )
 
 
-def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
+def observe(seen: Seen, measured: Measurements) -> Observation:
     """One observation for the record, with exact times and what supports it."""
     last = len(measured) - 1
     # A step lies between two pictures: the span runs from the one to the other.
@@ -470,19 +482,18 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
         shown = measured.span(min(last, seen.source[0]), min(last, seen.source[1]))
         note = f"the same motion stands at {shown}"
         measures["source_first_frame"] = Quantity.exact(seen.source[0], "frame")
+    score, slow = seen.score, TOO_FEW in seen.supports
+    strong &= not slow
+    reasons = explain(seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)))
+    damage = explain_damage(measured, start, seen.last, reasons)
+    if damage is not None:
+        score, strong, reasons = min(score, MOST_SCORE), False, damage
+        note = "; ".join(n for n in (note, "the decoder repaired damaged pictures here") if n)
     said = Discontinuity(
         level="frame", kind=seen.kind, verdict="inconsistent" if strong else "inconclusive",
-        supports=tuple(f"frame: {s}" for s in seen.supports),
-        explanations=explain(
-            seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports))
-        ),
-    )  # fmt: skip
+        supports=tuple(f"frame: {s}" for s in seen.supports), explanations=reasons,
+    )
     return Observation(
-        said, span, round(seen.score, 4), measures=measures, note=note,
-        stratum=stratum_of(measured, rate_hz, seen.kind),
+        said, span, round(score, 4), measures=measures, note=note,
+        stratum=f"{seen.kind}, under {SLOW_HZ:g}/s" if slow else seen.kind,
     )  # fmt: skip
-
-
-def stratum_of(measured: Measurements, rate_hz: float, kind: str) -> str:
-    """The row of the error-rate table: what was looked for."""
-    return kind

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["hypothetical_steps", "map_not_testable", "map_repeats"]
+__all__ = ["INSIDE", "SLOW_HZ", "hypothetical_steps", "map_not_testable", "map_repeats"]
 
 #: A step weaker than this (grey levels, strongest twentieth of the thumbnail) is lost in coding.
 LEAST_STEP = 4.0
@@ -29,10 +29,20 @@ LEAST_RATIO = 1.3
 EMPTY_SPREAD = 4.0
 #: Pictures compared at a time.
 CHUNK = 128
+#: So few pictures a second foretell nothing of each other: whoever walks is elsewhere in each. The
+#: views the model of steps was fitted and measured on have ten and more.
+SLOW_HZ = 5.0
 
 STILL = "nothing moves: a deletion, a copy or a freeze here leaves no trace in the pictures"
 BUSY = "the picture always jumps as much as a deletion here would make it"
 EMPTY = "the picture is empty: black, white or covered"
+#: Of every clip: compression makes most of a fixed view stand still to the last grey level
+#: (benchmarks/pictures_still.py), so that the standstill of a part of it tells nothing.
+INSIDE = (
+    "inside a picture: part of it replaced, frozen, copied from another time, blurred or painted "
+    "over is not looked for, nor a clock that was written anew"
+)
+SLOW = "so few pictures a second that a deletion looks like what moves from one to the next"
 REPEATS = "the same motion comes again and again: a copy of it could not be told from it"
 
 
@@ -93,6 +103,8 @@ def map_not_testable(
     removed = max(1, min(round(removed_s * rate_hz), count // 3))
     if count < 3:
         return (NotTestable(measured.span(0, count - 1), "too short to compare anything"),)
+    if rate_hz < SLOW_HZ:
+        return (NotTestable(measured.span(0, count - 1), SLOW),)
     places, strengths = hypothetical_steps(thumbs, removed, stride)
     steps = np.zeros(count)
     for low in range(1, count, CHUNK):

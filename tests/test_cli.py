@@ -69,6 +69,33 @@ def test_an_error_says_what_to_do(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_script_reads_an_error_on_stdout_too(moving: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing here" * 50)
+    for command in ("edits", "cuts", "keyframes", "clock", "events"):
+        done = _run(command, broken, "--json")
+        (row,) = _rows(done)
+        assert done.returncode == 1 and "broken.mp4" in done.stderr
+        assert row["outcome"] == "failed" and row["error"] == "ClipUnreadable" and row["reason"]
+    (tmp_path / "empty").mkdir()
+    (row,) = _rows(_run("edits", tmp_path / "empty", "--json"))
+    assert row["error"] == "ClipNotFound"
+
+
+def test_no_reason_begins_with_the_name_of_a_class(tone: Path) -> None:
+    done = _run("keyframes", tone)
+    assert "not applicable" in done.stdout and "StreamMissing" not in done.stdout
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_a_file(moving: Path, tmp_path: Path) -> None:
+    shutil.copy(moving, tmp_path / "-x.mp4")
+    done = _run("keyframes", "-x.mp4", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = _rows(done)
+    assert row["clip"] == "-x.mp4" and row["outcome"] == "found"
+    assert _run("keyframes", "-y.mp4", cwd=tmp_path).returncode == 2
+
+
 def test_a_place_that_cannot_be_written_is_an_error_not_a_traceback(
     moving: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forensics.container_cuts import (
+    _short_gops,
     find_clock_breaks,
     is_regular,
     read_id_pattern,
@@ -153,3 +154,10 @@ def test_a_name_at_every_key_frame_is_a_habit_and_a_name_at_one_a_restart() -> N
     # …but two encoders did not write one stream.
     everywhere.said = {row: ("x" if row < 60 else "y",) for row in keys}
     assert restart_rows(everywhere) == [60]
+
+
+def test_a_picture_stored_whole_begins_nothing_in_an_animation() -> None:
+    starts = np.array([0, 1, 5, 11, 13])
+    film = SimpleNamespace(codec="h264")
+    assert _short_gops(film, starts) == [(1, "a GOP of one picture stands in front")]  # type: ignore[arg-type]
+    assert _short_gops(SimpleNamespace(codec="apng"), starts) == []  # type: ignore[arg-type]

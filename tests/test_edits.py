@@ -138,6 +138,26 @@ def test_over_a_damaged_stream_lost_packets_decide_nothing() -> None:
     assert what(splice).kind == "splice" and what(splice).verdict == "inconsistent"
 
 
+def test_lost_packets_of_a_transport_stream_are_damage_too() -> None:
+    hole = [seen("frame", "deletion", 5.0, score=0.9), seen("bitstream", "stream-copy-cut", 5.1)]
+    lost = Discontinuity(
+        level="container", kind="structure", verdict="inconclusive",
+        explanations=(Explanation(1, "packet-loss", True, ""),),
+    )  # fmt: skip
+    *_, step = merge_levels([*hole, Observation(lost, None, 0.45)])
+    assert what(step).verdict == "inconclusive"
+    assert what(step).explanations[0].name == "damaged-data"
+
+
+def test_sound_left_out_by_its_stamps_is_one_trace_read_twice() -> None:
+    gap = seen("timestamps", "pts-gap", 7.2, 7.4, score=0.66)
+    left_out = seen("audio", "dropped-sound", 7.2, 7.4, score=0.57)
+    [merged] = merge_levels([gap, left_out])
+    assert what(merged).verdict == "inconclusive"
+    [apart] = merge_levels([gap, left_out, seen("frame", "deletion", 7.2, score=0.9)])
+    assert what(apart).verdict == "inconsistent"
+
+
 def test_facts_about_the_whole_file_join_nothing() -> None:
     whole = seen("container", "structure", 0.0, 30.0)
     assert len(merge_levels([whole, seen("frame", "deletion", 30.0)])) == 2
@@ -253,6 +273,8 @@ def test_the_figure_shows_every_level_and_what_was_not_testable(
     assert labels == ["frame"]
     written = " ".join(t.get_text() for t in figure.axes[2].texts)
     assert "deletion" in written
+    # What no level looks for is a strip under the lane, and leaves what was looked for to be read.
+    assert "inside a picture: not testable here" in written
     low, high = figure.axes[2].get_xlim()
     assert low == 0 and high == pytest.approx(float(examined.coverage.span.end))  # type: ignore[union-attr]
 

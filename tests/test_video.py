@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from walkers import RATE, make, street
 
 from forensics import Ledger, open_clip, video
-from forensics.model import Cut, Discontinuity, Examination, Keyframe
+from forensics.edits_make import plan_edits, write_clip
+from forensics.model import Cut, Discontinuity, Examination, Keyframe, Uncalibrated
 from forensics.provenance import artefact_bytes, check_replay, replay
 from forensics.video_cuts import find_shots, same_structure
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_measure import FrameRows, largest_around
+from forensics.video_repaired import DAMAGED
 from forensics.video_repeats import find_repeats
-from forensics.video_testable import map_not_testable
+from forensics.video_testable import INSIDE, map_not_testable
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +185,11 @@ def test_an_untouched_view_has_no_discontinuity(
     for profile in ("crf23", "platform"):
         make(tmp_path / f"{profile}.mp4", "untouched", frames=view, profile=profile)
         clip = open_clip(tmp_path / f"{profile}.mp4", metadata=False)
-        assert said(video.find_discontinuities(clip)) == []
+        exam = video.find_discontinuities(clip)
+        assert said(exam) == []
+        # What was not looked for anywhere is named beside "nothing found", over the whole clip.
+        (hole,) = [n for n in exam.coverage.not_testable if n.reason == INSIDE]
+        assert hole.span == exam.coverage.span and exam.measures["testable"].value > 0
 
 
 @pytest.mark.parametrize("kind", ["deletion", "cover-up", "loop", "freeze", "inserted-black"])
@@ -199,6 +205,42 @@ def test_a_made_edit_is_found_where_it_is(
         assert near[0][0] == kind
         assert abs(near[0][2] - (edit.last - edit.first)) <= 3
     assert len(found) == len(plan.edits)
+
+
+def test_at_few_pictures_a_second_a_step_is_a_remark(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    plan = plan_edits("deletion", len(view), RATE, most=1)
+    write_clip(tmp_path / "a.mp4", view, plan.order, Fraction(2))
+    exam = video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False))
+    assert said(exam) and all(o.score <= 0.4 for o in exam.observations)
+    assert all(isinstance(f.error_rate, Uncalibrated) for f in exam)
+    assert exam.measures["testable"].value == 0
+    assert any("few pictures a second" in n.reason for n in exam.coverage.not_testable)
+
+
+def test_where_the_decoder_repaired_a_step_is_a_remark(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    plan = make(tmp_path / "a.mp4", "deletion", frames=view, most=1)
+    clip = open_clip(tmp_path / "a.mp4", metadata=False)
+    whole = video.measure_frames(clip)
+    assert not whole.repaired.any()
+    [before] = video.find_discontinuities(clip).observations
+    # Some bytes of a picture shortly before the joint are lost.
+    at = whole.position(plan.edits[0].first - 5)
+    assert at is not None and before.score > 0.5
+    raw = bytearray((tmp_path / "a.mp4").read_bytes())
+    for byte in range(at + 60, at + 400, 7):
+        raw[byte] ^= 0xFF
+    (tmp_path / "b.mp4").write_bytes(raw)
+    exam = video.find_discontinuities(open_clip(tmp_path / "b.mp4", metadata=False))
+    holes = [n for n in exam.coverage.not_testable if n.reason == DAMAGED]
+    assert holes and exam.observations and all(o.score <= 0.4 for o in exam.observations)
+    for seen in exam.observations:
+        assert isinstance(seen.what, Discontinuity)
+        assert seen.what.explanations[0].name == "damaged-data"
+        assert [e.rank for e in seen.what.explanations] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_what_was_exchanged_is_put_back(tmp_path: Path, view: NDArray[np.uint8]) -> None:
