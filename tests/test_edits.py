@@ -12,9 +12,9 @@ from making import moving_square, write_video
 from msgspec import structs
 from walkers import RATE, make, street
 
-from forensics import container, edits, open_clip, plots_edits, scan, video
+from forensics import container, edits, edits_merge, open_clip, plots_edits, scan, video
 from forensics.edits_make import EDITS, plan_edits, write_clip
-from forensics.edits_merge import coincide, merge_levels, rank_explanations
+from forensics.edits_merge import coincide, rank_explanations
 from forensics.edits_phase import LEAST_STRENGTH, changed_series, judge_changes
 from forensics.edits_power import edit_found
 from forensics.errors import RecordInvalid
@@ -40,6 +40,10 @@ def seen(
         explanations=(Explanation(1, f"{level} fault", True, ""), Explanation(2, "cut", False, "")),
     )  # fmt: skip
     return Observation(said, Span.of(start, start if end is None else end), score)
+
+
+def merge_levels(observations: list[Observation]) -> list[Observation]:
+    return [found for found, _ in edits_merge.merge_levels(observations)]
 
 
 def what(observation: Observation) -> Discontinuity:
@@ -277,6 +281,25 @@ def test_what_one_level_saw_keeps_that_levels_error_rate(edited: tuple[Path, int
     assert [f.error_rate for f in edits.find_edits(clip, levels=("container",))] == [
         f.error_rate for f in whole
     ]
+
+
+def test_what_two_levels_saw_names_the_error_rate_of_each(edited: tuple[Path, int]) -> None:
+    clip = open_clip(edited[0], metadata=False)
+    [alone] = [f for f in edits.find_edits(clip, levels=("frame",))
+               if what(f.observation).kind == "deletion"]  # fmt: skip
+    place = alone.observation.span
+    assert place is not None
+    other = seen("comparison", "offset-jump", float(place.start), float(place.end))
+    both = edits.find_edits(clip, levels=("frame",), also=(other,))
+    [found] = [f for f in both if len(what(f.observation).supports) > 2]
+    assert isinstance(found.error_rate, Uncalibrated)
+    assert f"frame level, deletion: {alone.error_rate}" in found.error_rate.reason
+    assert "comparison level, offset-jump: not known" in found.error_rate.reason
+    # The answer itself is what it was: only what is known about its rate is said better.
+    assert [o.score for o in both.observations] == [
+        o.score for o in merge_levels([*edits.find_edits(clip, levels=("frame",)).observations,
+                                       other])
+    ]  # fmt: skip
 
 
 def test_a_level_that_was_asked_in_vain_stands_in_the_figure(moving: Path) -> None:
