@@ -275,7 +275,7 @@ def draw_keyframes(
             content = _shown(artefact, folder, unredacted)
             axes.imshow(_thumbnail(content, 480, round(480 * shape)), aspect="equal")
             axes.set_title(_caption(key), fontsize=8, loc="left", pad=2)
-    figure.suptitle(f"{clip.name}: {_counted(len(pairs))}", x=0.01, ha="left", fontsize=11,
+    figure.suptitle(f"{plain(clip.name)}: {_counted(len(pairs))}", x=0.01, ha="left", fontsize=11,
                     fontweight="bold")  # fmt: skip
     figure.supxlabel(UNREDACTED if unredacted else say_what_is_covered(), x=0.01, ha="left",
                      fontsize=8)  # fmt: skip

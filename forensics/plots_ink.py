@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forensics.model import clock_text
+from forensics.model import Clip, clock_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS", "plain", "time_axis"]
+__all__ = [
+    "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS", "plain", "short_name",
+    "time_axis",
+]  # fmt: skip
 
 #: Dark, light and in between: their greys are 35, 68 and 48 of 100.
 OUTCOME_INK = {"inconsistent": "#9c1a1a", "inconclusive": "#dd9a10", "consistent": "#2a6db0"}
@@ -32,6 +35,14 @@ _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 60
 def plain(text: str) -> str:
     """Text as it stands: a dollar in a file's name does not begin a formula."""
     return text.replace("$", r"\$")
+
+
+def short_name(clip: Clip, most: int = 28) -> str:
+    """A clip's name; of a long one both ends, which are what tells recordings apart."""
+    name = clip.name
+    if len(name) > most:
+        name = f"{name[: most - most // 2 - 1]}…{name[-(most // 2) :]}"
+    return plain(name)
 
 
 def time_axis(axes: Axes, low: float, high: float) -> None:
