@@ -26,7 +26,7 @@ from forensics.model import (
     clock_text,
 )
 from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
-from forensics.plots_ink import plain, short_name
+from forensics.plots_ink import BASIS_INK, CLAIM_INK, plain, short_name
 from forensics.scan import Picture, iter_pictures, read_packets, read_pictures
 
 if TYPE_CHECKING:
@@ -35,10 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clip_time_s", "draw_cameras_at", "draw_timeline", "picture_at"]
 
-_BASIS = {"reference": "#1f4e79", "sound": "#2f75b5", "clock": "#b8860b", "flash": "#c26a1b",
-          "motion": "#7b5ea7", "examiner": "#5a6b5a"}  # fmt: skip
 _EVENT = {"sound": "#b3261e", "flash": "#e0a100", "activity": "#3a6b35"}
-_OUTCOME = {"supported": "#3a6b35", "contradicted": "#b3261e", "undecided": "#7a6a2f"}
 
 
 def _rate(place: Placement) -> float:
@@ -143,7 +140,7 @@ def _draw_group(
         first, last = _extent(clip)
         start = place.offset.value + first * _rate(place)
         width = (last - first) * _rate(place)
-        colour = _BASIS[place.basis]
+        colour = BASIS_INK[place.basis]
         axes.barh(row, width, left=start, height=0.55, color=colour, alpha=0.35, ec=colour)
         half = _half(place)
         if half:
@@ -198,7 +195,7 @@ def _told(
 ) -> list[tuple[str, str, str]]:
     """Colour, head and text of each line below the bars."""
     lines: list[tuple[str, str, str]] = [
-        (_OUTCOME[v.outcome], v.outcome, f"“{v.claim.text}” {v.reason}") for v in verdicts
+        (CLAIM_INK[v.outcome], v.outcome, f"“{v.claim.text}” {v.reason}") for v in verdicts
     ]
     for left in alignment.unplaced:
         name = known[left.clip].name if left.clip in known else left.clip[:12]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS", "plain", "short_name",
+    "BASIS_INK", "CLAIM_INK", "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS", "plain", "short_name",
     "time_axis",
 ]  # fmt: skip
 
@@ -25,6 +25,11 @@ OUTCOME_WORDS = {
     "inconsistent": "inconsistent with an original", "inconclusive": "inconclusive",
     "consistent": "consistent with an original",
 }  # fmt: skip
+#: What a claim held against the evidence came to.
+CLAIM_INK = {"supported": "#2a6db0", "contradicted": "#9c1a1a", "undecided": "#7a6a2f"}
+#: What puts a clip on the incident's clock.
+BASIS_INK = {"reference": "#1f4e79", "sound": "#2f75b5", "clock": "#b8860b", "flash": "#c26a1b",
+             "motion": "#7b5ea7", "examiner": "#5a6b5a"}  # fmt: skip
 #: How a stretch is drawn in which looking was in vain.
 NOT_TESTABLE = {"facecolor": "#e6e6e6", "edgecolor": "#b5b5b5", "hatch": "////", "linewidth": 0}
 
