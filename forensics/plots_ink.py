@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "BASIS_INK", "CLAIM_INK", "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS", "plain", "short_name",
-    "time_axis",
+    "BASIS_INK", "CLAIM_INK", "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS",
+    "plain", "short_name", "time_axis",
 ]  # fmt: skip
 
 #: Dark, light and in between: their greys are 35, 68 and 48 of 100.
