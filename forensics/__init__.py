@@ -48,7 +48,7 @@ _OBJECTS = {
 _MODULES = frozenset(
     """audio batch calibration catalogue clip clock container continuity copies edits enf errors
     events exchange gallery incident insignia model player plots provenance redact report scan
-    tools vehicles video""".split()
+    sync tools vehicles video""".split()
 )
 
 __all__ = ["Gallery", "Incident", "Ledger", "__version__", "open_clip"]

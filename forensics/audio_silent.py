@@ -95,6 +95,8 @@ def pair_by_flash(
         The longer of the two frame intervals: a flash is seen to a frame at best.
     span_a, span_b
         Clip time covered by each clip; from first to last flash if not given.
+    first, second
+        Digests of the two clips, for the record.
     false_join_limit
         Largest probability that chance alone gives such an agreement.
 
@@ -193,6 +195,8 @@ def pair_by_motion(
         Clip time of the first samples.
     least_overlap_s
         Shorter overlaps are not tried.
+    first, second
+        Digests of the two clips, for the record.
     false_join_limit
         Largest probability that chance alone gives such an agreement.
 

@@ -23,6 +23,9 @@ __all__ = [
     "merge_rows", "read_table", "write_table",
 ]  # fmt: skip
 
+#: So many of the measured conditions are named where one was not measured.
+_NAMED = 6
+
 #: Whether a method was measured under an item's conditions.
 Range: TypeAlias = Literal["in range", "out of range", "unknown"]
 
@@ -52,9 +55,11 @@ def error_rate(method: str, version: str, stratum: str = "") -> ErrorRate | Unca
         return measure_row(row)
     known = sorted({key[2] for key in table if key[:2] == (method, version)})
     if known:
-        listed = ", ".join(repr(name) for name in known)
+        listed = ", ".join(repr(name) for name in known[:_NAMED])
+        listed += f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+        what = f" for {stratum!r}" if stratum else ""
         return Uncalibrated(
-            f"error rate not known for {stratum!r}: {method} was measured only for {listed}"
+            f"error rate not known{what}: {method} was measured only for {listed}"
         )
     if any(key[0] == method for key in table):
         return Uncalibrated(f"error rate not known: version {version} was not measured")

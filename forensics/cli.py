@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -29,6 +29,7 @@ from forensics.cli_batch import add_batch_commands
 from forensics.cli_case import add_case_commands
 from forensics.cli_markings import add_markings_commands
 from forensics.cli_output import (
+    FIGURES,
     MARKERS,
     examine_each,
     examine_together,
@@ -42,7 +43,10 @@ from forensics.cli_output import (
     write_markers,
 )
 from forensics.errors import ClipNotFound, ForensicsError, PolicyError
-from forensics.model import Box, to_builtins
+from forensics.model import Box, Clip, Examination, to_builtins
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["app", "main"]
 
@@ -54,6 +58,18 @@ app = typer.Typer(
 Clips = Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Files, or folders of files.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where to write.")]
+
+
+def _no_figure(out: Path | None) -> Path | None:
+    """A record in a file that is called a picture opens nowhere."""
+    if out is not None and out.suffix.lower() in FIGURES:
+        raise typer.BadParameter(f"this command draws no {out.suffix}: it writes JSON Lines")
+    return out
+
+
+Record = Annotated[Path | None, typer.Option(
+    "-o", "--out", metavar="OUT", callback=_no_figure,
+    help="A file to add the record to, as JSON Lines.")]  # fmt: skip
 
 
 def _version(wanted: bool) -> None:
@@ -115,7 +131,7 @@ def keyframes(
 
 
 @app.command()
-def cuts(clips: Clips, json: Json = False, out: Out = None) -> None:
+def cuts(clips: Clips, json: Json = False, out: Record = None) -> None:
     """Shot boundaries of a produced video: cuts, fades, dissolves."""
     from forensics import video
 
@@ -144,7 +160,7 @@ def edits_command(
 
 
 @app.command("events")
-def events_command(clips: Clips, json: Json = False, out: Out = None) -> None:
+def events_command(clips: Clips, json: Json = False, out: Record = None) -> None:
     """Impulses heard (as classes of sound) and flashes; -o .vtt or .txt (Audacity) marks them."""
     from forensics import events
 
@@ -166,14 +182,38 @@ def clock_command(
     clips: Clips, json: Json = False, out: Out = None,
     box: Annotated[str, typer.Option(help="x,y,width,height in displayed pixels.")] = "",
 ) -> None:  # fmt: skip
-    """The burned-in clock: find it, read it, check that it runs evenly."""
+    """The burned-in clock: find it, read it, check that it runs evenly; -o FIGURE.png draws it."""
     from forensics import clock
 
     where = _box(box) if box else None
-    examine_each(clips, lambda c, p: clock.read_clock(c, box=where, progress=p), json=json, out=out)
+    drawn = out is not None and out.suffix.lower() in FIGURES
+    record = None if drawn else out
+    readings: dict[str, Examination] = {}
+    written: set[Path] = set()
+
+    def keep(clip: Clip, exam: Examination) -> None:
+        readings[clip.digest] = exam
+
+    def draw(clip: Clip, exam: Examination) -> None:
+        from forensics import plots
+
+        if out is None or not drawn:
+            return
+        if not readings[clip.digest].findings:
+            typer.echo(f"{clip.name}: no clock was read, so none is drawn", err=True)
+            return
+        axes = plots.draw_clock(readings[clip.digest], breaks=exam)
+        axes.set_title(plots.plain(clip.name), loc="left", fontsize=9)
+        plots.save(cast("Figure", axes.figure), own_file(out, clip, written))
+
     examine_each(
-        clips, lambda c, p: clock.find_clock_breaks(c, box=where, progress=p), json=json, out=out
-    )
+        clips, lambda c, p: clock.read_clock(c, box=where, progress=p), json=json, out=record,
+        after=keep,
+    )  # fmt: skip
+    examine_each(
+        clips, lambda c, p: clock.find_clock_breaks(c, box=where, progress=p), json=json,
+        out=record, after=draw,
+    )  # fmt: skip
 
 
 def _box(text: str) -> Box:
@@ -201,7 +241,7 @@ def align(
 
 
 @app.command("copies")
-def copies_command(clips: Clips, json: Json = False, out: Out = None) -> None:
+def copies_command(clips: Clips, json: Json = False, out: Record = None) -> None:
     """Re-uploads of the same footage, and which copy is nearest the original."""
     from forensics import copies
 
@@ -244,19 +284,26 @@ def listen(
 
 @app.command()
 def methods(json: Json = False) -> None:
-    """Every method: version, what it does, error rate."""
+    """Every method: version, what it does, how many conditions it was measured in."""
     from forensics import calibration, provenance
-    from forensics.cli_output import load_methods
+    from forensics.report_record import load_methods
 
     load_methods()
     rows: list[dict[str, Any]] = [
         {
             "method": name, "version": spec.version, "summary": spec.summary,
-            "error rates": len([r for r in calibration.read_table() if r.method == name]),
         }
         for name, spec in provenance.methods().items()
     ]  # fmt: skip
+    for row in rows:
+        rates = {
+            r.stratum or "all": str(calibration.measure_row(r)) for r in calibration.read_table()
+            if (r.method, r.version) == (row["method"], row["version"])
+        }  # fmt: skip
+        row["error rates"] = rates if json else len(rates) or "not measured"
     show_table(rows, json=json, out=None)
+    if not json:
+        typer.echo("error rates: measured conditions; --json prints them with their intervals")
 
 
 @app.command()

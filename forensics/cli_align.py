@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from forensics.cli_output import with_progress
 from forensics.errors import PolicyError, RecordInvalid
-from forensics.model import Alignment, Clip, Examination, Quantity, canonical_json, to_builtins
+from forensics.model import Alignment, Clip, Examination, canonical_json, to_builtins
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,16 +145,6 @@ def show_alignment(
         write_picture(picture, found, clips)
 
 
-def _shown(value: Quantity) -> str:
-    """To two figures of the uncertainty: nobody is told of a drift of -1.2e-13 ppm."""
-    if value.low is None or value.high is None or value.high <= value.low:
-        return str(value)
-    places = max(0, 1 - math.floor(math.log10((value.high - value.low) / 2)))
-    said = (round(x, places) + 0.0 for x in (value.value, value.low, value.high))
-    middle, low, high = (f"{x:.{places}f}" for x in said)
-    return f"{middle} {value.unit} [{low}, {high}]"
-
-
 def _say(found: Alignment, names: dict[str, str]) -> None:
     for number, group in enumerate(found.components):
         mine = [p for p in found.placements if p.component == number]
@@ -164,7 +153,7 @@ def _say(found: Alignment, names: dict[str, str]) -> None:
         for place in mine:
             name = names.get(place.clip, place.clip[:12])
             typer.echo(
-                f"  {name}: offset {_shown(place.offset)}  drift {_shown(place.drift_ppm)}  "
+                f"  {name}: offset {place.offset}  drift {place.drift_ppm}  "
                 f"by {place.basis}"
             )
     if not found.components:

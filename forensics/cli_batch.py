@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from forensics.cli_output import load_methods, show_table, with_progress
+from forensics.cli_output import show_table, with_progress
 from forensics.errors import ExtraMissing, ForensicsError, RecordInvalid
 
 __all__ = ["add_batch_commands"]
@@ -74,6 +74,7 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Merge what the benchmarks measured into the table of error rates that ships."""
     from forensics import calibration, provenance
+    from forensics.report_record import load_methods
 
     rows = calibration.merge_rows(results)
     if not rows:

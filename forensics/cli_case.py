@@ -19,7 +19,7 @@ from forensics.cli_align import (
     show_alignment,
     write_picture,
 )
-from forensics.cli_output import load_methods, show_table, with_progress
+from forensics.cli_output import show_table, with_progress
 from forensics.errors import (
     ClipNotFound,
     ForensicsError,
@@ -95,6 +95,7 @@ def appendix(
     """Write the methodology appendix of an incident; the suffix decides the format."""
     from forensics import report
     from forensics.incident import Incident
+    from forensics.report_record import load_methods
 
     load_methods()
     with with_progress() as progress:
@@ -134,6 +135,7 @@ def replay(
     """Run recorded examinations again on the hashed input and compare the findings."""
     from forensics import detector, provenance
     from forensics.gallery import Gallery
+    from forensics.report_record import load_methods
 
     load_methods()
     record = provenance.Ledger(_there(ledger))

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from forensics.cli_output import load_methods, show_table, with_progress
+from forensics.cli_output import show_table, with_progress
 from forensics.errors import ClipNotFound
 from forensics.incident import Incident, Reconstruction
 from forensics.model import Clip, Copy, Discontinuity, Sighting, SoundEvent
@@ -43,6 +43,7 @@ def _stage(out: Path, quick: bool) -> None:
 def run_demo(out: Path, *, quick: bool = False) -> int:
     """Build the incident in `out` unless it is there, reconstruct, compare, print the table."""
     from forensics import plots, report
+    from forensics.report_record import load_methods
 
     if not (out / "truth.json").is_file():
         _stage(out, quick)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -20,13 +19,16 @@ from forensics.clip import open_clip
 from forensics.errors import ClipNotFound, ForensicsError, ToolError, printable
 from forensics.model import (
     Clip,
+    ErrorRate,
     Examination,
+    Uncalibrated,
     canonical_json,
     to_builtins,
 )
 from forensics.model import Progress as Tell
 
 __all__ = [
+    "FIGURES",
     "MARKERS",
     "collect",
     "diagnose",
@@ -34,7 +36,6 @@ __all__ = [
     "examine_each",
     "examine_together",
     "fail",
-    "load_methods",
     "own_file",
     "show",
     "show_table",
@@ -45,18 +46,6 @@ __all__ = [
 ]
 
 Together = TypeVar("Together")
-
-METHOD_MODULES = (
-    "container", "video", "clock", "events", "continuity", "enf", "insignia", "vehicles",
-    "redact", "edits", "audio", "copies",
-)  # fmt: skip
-
-
-def load_methods() -> None:
-    """Import every method module, so that its methods are registered."""
-    for name in METHOD_MODULES:
-        importlib.import_module(f"forensics.{name}")
-
 
 def fail(error: ForensicsError) -> int:
     """Tell what went wrong and what to do; returns the exit code."""
@@ -176,6 +165,8 @@ def examine_each(
         raise typer.Exit(1 if len(files) == 1 else 3)
 
 
+#: What a figure is written as.
+FIGURES = (".png", ".svg", ".pdf")
 #: What other programs read as markers: WebVTT, and Audacity's label track.
 MARKERS = (".vtt", ".txt")
 
@@ -236,6 +227,8 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
             typer.echo(line)
             return
     typer.echo(f"{name}: {exam}" if name else str(exam))
+    # What holds for all of them is said once.
+    rates = {str(finding.error_rate) for finding in exam}
     for finding in exam:
         seen = finding.observation
         where = f"{seen.span}  " if seen.span is not None else ""
@@ -251,20 +244,30 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "vehicle_type",
                 "verdict",
                 "text",
+                "reason",
             )
             if isinstance(fields.get(key), str)
         )
+        if isinstance(fields.get("ordinal"), int):
+            kind += f", frame {fields['ordinal']}"
         typer.echo(
             f"  {where}{kind}  score {seen.score:.2f}" + (f"  {seen.note}" if seen.note else "")
         )
         for why in fields.get("explanations") or ():
-            sort = "benign" if why["benign"] else "edit"
+            sort = "benign" if why["benign"] else "edit" if "verdict" in fields else "not benign"
             typer.echo(f"      {why['rank']}. [{sort}] {why['name']}: {why['text']}")
-        typer.echo(f"      error rate: {str(finding.error_rate).removeprefix('error rate ')}")
+        if len(rates) > 1 or len(exam.findings) == 1:
+            typer.echo(f"      {_rate(finding.error_rate)}")
+    if len(rates) == 1 and len(exam.findings) > 1:
+        typer.echo(f"  each of these: {_rate(exam.findings[0].error_rate)}")
     for name, value in exam.measures.items():
         typer.echo(f"  {name}: {value}")
     for hole in exam.coverage.not_testable:
         typer.echo(f"  not testable {hole.span}: {hole.reason}")
+
+
+def _rate(known: ErrorRate | Uncalibrated) -> str:
+    return f"error rate: {known}" if isinstance(known, ErrorRate) else str(known)
 
 
 def show_triage(rows: list[dict[str, Any]], *, json: bool, out: Path | None) -> None:

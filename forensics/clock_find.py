@@ -208,6 +208,8 @@ def find_by_tick(frames: Bytes, times: Floats, *, most: int = 4) -> list[Box]:
         (n, H, W) uint8 luma, upright, at least six frames a second and twelve seconds long.
     times
         (n,) seconds.
+    most
+        At most so many places, the likeliest first.
 
     Returns
     -------

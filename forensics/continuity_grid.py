@@ -346,6 +346,8 @@ def locate_shift(samples: Floats, first: int, shift: GridShift) -> tuple[int, in
     ----------
     samples, first
         The sound from `shift.low` to `shift.high`, and the position of its first sample.
+    shift
+        The jump of the frame grid, as far as whole frames tell where it is.
     """
     import numpy as np
 

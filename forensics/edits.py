@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from forensics.calibration import error_rate
 from forensics.clip import check_unchanged
 from forensics.edits_merge import merge_levels, repeats_pictures, whole_span
 from forensics.edits_phase import find_gop_phase_breaks
@@ -19,11 +20,13 @@ from forensics.model import (
     Clip,
     Coverage,
     Discontinuity,
+    ErrorRate,
     Examination,
     NotTestable,
     Observation,
     Progress,
     Quantity,
+    Uncalibrated,
     canonical_json,
     from_json,
 )
@@ -225,6 +228,7 @@ def find_edits(
         for examination in examinations.values()
         for seen in examination.observations
     }
+    parts = {id(seen): members for seen, members in merged}
     ran = [name for name in examinations if name not in absent]
     coverage = _coverage(clip, examinations, absent)
     reason = "; ".join(f"{name} level not examined ({why})" for name, why in absent.items())
@@ -235,12 +239,32 @@ def find_edits(
             reason=reason or "no level was asked",
         )  # fmt: skip
     return conclude(
-        [o for o in merged if o.score >= least_score], coverage=coverage, reason=reason,
+        [o for o, _ in merged if o.score >= least_score], coverage=coverage, reason=reason,
         artefacts=[_kept(name, e) for name, e in examinations.items()],
         measures={"levels_run": Quantity.exact(len(ran), f"of {len(asked)} levels")},
-        # What one level alone saw is handed on unchanged, and so is that level's error rate.
-        measured_as=lambda seen: rates_of.get(id(seen)),
+        measured_as=lambda seen: _rate_of(parts[id(seen)], rates_of),
     )  # fmt: skip
+
+
+def _rate_of(
+    parts: tuple[Observation, ...], rates_of: dict[int, tuple[str, str]]
+) -> tuple[str, str] | Uncalibrated | None:
+    """Whose error rate a finding carries: the one level's that saw it, or each level's in words."""
+    if len(parts) == 1:
+        # What one level alone saw is handed on unchanged, and so is that level's error rate.
+        return rates_of.get(id(parts[0]))
+    told = []
+    for part in parts:
+        said, whose = part.what, rates_of.get(id(part))
+        assert isinstance(said, Discontinuity)
+        known = error_rate(*whose, part.stratum) if whose is not None else None
+        rate = str(known) if isinstance(known, ErrorRate) else "not known"
+        told.append(f"{said.level} level, {said.kind}: {rate}")
+    return Uncalibrated(
+        "error rate not known for what several levels show together. A false one needs a false "
+        "trace on each of them at one moment, so that it cannot be more frequent than the rarest "
+        f"of these alone: {'; '.join(told)}"
+    )
 
 
 def _of_compression(seen: Observation) -> bool:

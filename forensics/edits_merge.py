@@ -20,7 +20,10 @@ from forensics.model import (
     clock_text,
 )
 
-__all__ = ["LEVELS", "coincide", "merge_levels", "rank_explanations", "repeats_pictures"]
+__all__ = [
+    "LEVELS", "coincide", "merge_levels", "rank_explanations",
+    "repeats_pictures", "whole_span",
+]  # fmt: skip
 
 #: Levels that look at different traces: agreement between two of them is worth more than either.
 LEVELS = (
@@ -111,7 +114,7 @@ def coincide(one: Observation, other: Observation, tolerance_s: float) -> bool:
 
 def merge_levels(
     observations: Sequence[Observation], *, tolerance_s: float = 0.3
-) -> list[Observation]:
+) -> list[tuple[Observation, tuple[Observation, ...]]]:
     """Merge what coincides, between levels only; order by time, whole-file facts first.
 
     Two observations of one level stay two: a level has already said what it takes to be one.
@@ -123,6 +126,11 @@ def merge_levels(
         Of any levels; those that are no `Discontinuity` are left out.
     tolerance_s
         How far apart two traces of one break may lie, in seconds.
+
+    Returns
+    -------
+    list of (Observation, tuple of Observation)
+        Each finding, and the observations it was merged from (itself, if one level alone saw it).
     """
     members = [_Member(o, o.what) for o in observations if isinstance(o.what, Discontinuity)]
     members.sort(key=lambda m: -m.seen.score)
@@ -142,11 +150,11 @@ def merge_levels(
         else:
             home.append(member)
     damaged = any(_says_damage(m) for m in members)
-    merged = [_merge(group) for group in groups]
+    merged = [(_merge(group), tuple(m.seen for m in group)) for group in groups]
     if damaged:
-        merged = [_doubt_lost_packets(o) for o in merged]
+        merged = [(_doubt_lost_packets(o), group) for o, group in merged]
     start = Fraction(-1)
-    return sorted(merged, key=lambda o: (o.span.start if o.span else start, -o.score))
+    return sorted(merged, key=lambda m: (m[0].span.start if m[0].span else start, -m[0].score))
 
 
 def _says_damage(member: _Member) -> bool:
@@ -251,6 +259,3 @@ def whole_span(spans: Sequence[Span | None]) -> Span | None:
     if not known:
         return None
     return Span(min(s.start for s in known), max(s.end for s in known))
-
-
-__all__ += ["whole_span"]

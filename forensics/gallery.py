@@ -82,13 +82,6 @@ class GalleryEntry(Value, frozen=True):
         """The English name if there is one, else any, else the folder's."""
         return self.names.get("en") or next(iter(self.names.values()), self.unit)
 
-    def in_use(self, day: date) -> bool:
-        """Whether the entry says the marking was in use on a day; unknown ends are open."""
-        return not (
-            (self.valid_from is not None and day < self.valid_from)
-            or (self.valid_to is not None and day > self.valid_to)
-        )
-
 
 class Problem(Value, frozen=True):
     """Something `Gallery.lint` found: in which entry, whether it bars the entry, and what."""

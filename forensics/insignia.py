@@ -239,6 +239,8 @@ def find_markings(
         Least detector score, 0-1.
     longest_px
         Longer side of the frame when lettering is looked for.
+    progress
+        Called with (fraction, text).
 
     Returns
     -------

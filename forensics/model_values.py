@@ -237,15 +237,32 @@ class Quantity(Value, frozen=True):
         return cls(float(value), unit, note=note)
 
     def __str__(self) -> str:
+        """To two figures of its uncertainty; the record holds every digit.
+
+        A court is not told that an offset is -3.54181e-08 seconds.
+        """
         unit = f" {self.unit}" if self.unit else ""
         if self.low is None or self.high is None:
-            return f"{self.value:.6g}{unit} ({self.note})"
-        # What is nothing beside its own interval is nothing, without a sign or an exponent.
-        least = 1e-6 * (self.high - self.low)
-        value, low, high = (
-            0.0 if abs(x) <= least else x for x in (self.value, self.low, self.high)
-        )
-        return f"{value:.6g}{unit} [{low:.6g}, {high:.6g}]"
+            small = 0 < abs(self.value) < 1e-3
+            return f"{self.value:.{2 if small else 6}g}{unit} ({self.note})"
+        half = (self.high - self.low) / 2
+        if half == 0:
+            value = f"{self.value + 0.0:.6g}"
+            return f"{value}{unit} [{value}, {value}]"
+        places = max(0, 1 - math.floor(math.log10(half)))
+        value, low, high = (_decimal(x, places) for x in (self.value, self.low, self.high))
+        # A bound that is small beside the other one is not nothing.
+        if low == "0" and self.low > 1e-6 * half:
+            low = f"{self.low:.1g}"
+        return f"{value}{unit} [{low}, {high}]"
+
+
+def _decimal(number: float, places: int) -> str:
+    if places > 9:
+        return f"{number:.3g}"
+    text = f"{number:.{places}f}"
+    text = text.rstrip("0").rstrip(".") if places else text
+    return "0" if text == "-0" else text
 
 
 class Box(Value, frozen=True):

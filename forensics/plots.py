@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from forensics.errors import RecordInvalid
 from forensics.plots_align import draw_cameras_at, draw_timeline
+from forensics.plots_clock import draw_clock
 from forensics.plots_container import draw_packets
 from forensics.plots_edits import draw_edits, draw_keyframes, draw_strip, write_keyframes
 from forensics.plots_incident import draw_reconstruction
+from forensics.plots_ink import plain
 from forensics.plots_markings import draw_comparison, draw_contact_sheet, draw_palette
 from forensics.plots_sound import draw_sound, draw_spectrogram
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "draw_cameras_at",
+    "draw_clock",
     "draw_comparison",
     "draw_contact_sheet",
     "draw_edits",
@@ -30,6 +33,7 @@ __all__ = [
     "draw_spectrogram",
     "draw_strip",
     "draw_timeline",
+    "plain",
     "save",
     "write_keyframes",
 ]

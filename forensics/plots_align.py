@@ -26,6 +26,7 @@ from forensics.model import (
     clock_text,
 )
 from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
+from forensics.plots_ink import BASIS_INK, CLAIM_INK, plain, short_name
 from forensics.scan import Picture, iter_pictures, read_packets, read_pictures
 
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clip_time_s", "draw_cameras_at", "draw_timeline", "picture_at"]
 
-_BASIS = {"reference": "#1f4e79", "sound": "#2f75b5", "clock": "#b8860b", "flash": "#c26a1b",
-          "motion": "#7b5ea7", "examiner": "#5a6b5a"}  # fmt: skip
 _EVENT = {"sound": "#b3261e", "flash": "#e0a100", "activity": "#3a6b35"}
-_OUTCOME = {"supported": "#3a6b35", "contradicted": "#b3261e", "undecided": "#7a6a2f"}
 
 
 def _rate(place: Placement) -> float:
@@ -121,6 +119,19 @@ def draw_timeline(
     return figure
 
 
+def _drift(place: Placement) -> str:
+    """How fast the clip's clock runs against the reference's, as far as that is known."""
+    value, low, high = place.drift_ppm.value, place.drift_ppm.low, place.drift_ppm.high
+    if low is None or high is None:
+        return f"clock {value + 0.0:+.0f} ppm"
+    half = (high - low) / 2
+    if low <= 0 <= high:
+        most = max(-low, high)
+        return f"no drift measured (within ± {most:.{1 if most < 10 else 0}f} ppm)"
+    places = 1 if half < 10 else 0
+    return f"clock {value:+.{places}f} ± {half:.{places}f} ppm"
+
+
 def _draw_group(
     axes: Axes, number: int, group: Sequence[Placement], known: dict[str, Clip]
 ) -> None:
@@ -129,21 +140,17 @@ def _draw_group(
         first, last = _extent(clip)
         start = place.offset.value + first * _rate(place)
         width = (last - first) * _rate(place)
-        colour = _BASIS[place.basis]
+        colour = BASIS_INK[place.basis]
         axes.barh(row, width, left=start, height=0.55, color=colour, alpha=0.35, ec=colour)
         half = _half(place)
         if half:
             axes.errorbar(start, row, xerr=half, color="black", capsize=4, lw=1.4, zorder=4)
-        drift = place.drift_ppm
-        low, high = drift.low, drift.high
-        wide = "" if low is None or high is None else f" ± {(high - low) / 2:.1f}"
         said = "reference" if place.basis == "reference" else (
-            f"{place.basis}: {place.offset.value:+.3f} ± {half:.3f} s, "
-            f"clock {drift.value:+.1f}{wide} ppm, {len(place.support)} "
-            f"{'partner' if len(place.support) == 1 else 'partners'}"
+            f"{place.basis}: {place.offset.value:+.3f} ± {half:.3f} s, {_drift(place)}, "
+            f"{len(place.support)} {'partner' if len(place.support) == 1 else 'partners'}"
         )
         axes.text(start + half, row, "  " + said, fontsize=7.5, va="center", zorder=5)
-    axes.set_yticks(range(len(group)), [textwrap.shorten(known[p.clip].name, 28) for p in group])
+    axes.set_yticks(range(len(group)), [short_name(known[p.clip]) for p in group])
     axes.set_ylim(len(group) - 0.5, -0.6)
     name = "incident clock" if number == 0 else f"clock of group {number + 1}, tied to no other"
     axes.set_xlabel(f"seconds on the {name} (whiskers: 95 % interval of the offset)", fontsize=8)
@@ -188,13 +195,18 @@ def _told(
 ) -> list[tuple[str, str, str]]:
     """Colour, head and text of each line below the bars."""
     lines: list[tuple[str, str, str]] = [
-        (_OUTCOME[v.outcome], v.outcome, f"“{v.claim.text}” {v.reason}") for v in verdicts
+        (CLAIM_INK[v.outcome], v.outcome, f"“{v.claim.text}” {v.reason}") for v in verdicts
     ]
     for left in alignment.unplaced:
         name = known[left.clip].name if left.clip in known else left.clip[:12]
-        lines.append(("#555555", "not placed", f"{name} ({left.outcome}): {left.reason}"))
+        lines.append(("#555555", "not placed", f"{name}: {left.reason}"))
     lines += [("#7a6a2f", "note", warning) for warning in alignment.warnings]
-    return lines
+    # What does not fit on a line goes on below it: a reason cut short is none.
+    return [
+        (colour, head if first else "", part)
+        for colour, head, text in lines
+        for first, part in zip([True] + 99 * [False], textwrap.wrap(text, 150), strict=False)
+    ]
 
 
 def _draw_notes(axes: Axes, told: Sequence[tuple[str, str, str]]) -> None:
@@ -203,7 +215,7 @@ def _draw_notes(axes: Axes, told: Sequence[tuple[str, str, str]]) -> None:
     axes.set_ylim(max(1, len(told)), 0)
     for row, (colour, head, text) in enumerate(told):
         axes.text(0, row + 0.5, head, color=colour, fontsize=8, weight="bold", va="center")
-        axes.text(0.1, row + 0.5, textwrap.shorten(text, 160), fontsize=8, va="center")
+        axes.text(0.1, row + 0.5, plain(text), fontsize=8, va="center")
 
 
 def picture_at(clip: Clip, time_s: float) -> Picture | None:
@@ -308,12 +320,12 @@ def _draw_camera(
             picture = picture_at(clip, own)
         except ForensicsError as error:
             reason = f"failed: {error.message}"
-    name = textwrap.shorten(clip.name, 34)
+    name = short_name(clip, 34)
     if picture is None:
         axes.add_patch(_field())
         axes.set_xlim(0, 16)
         axes.set_ylim(9, 0)
-        axes.text(8, 4.5, textwrap.fill(reason, 34), ha="center", va="center", fontsize=9)
+        axes.text(8, 4.5, plain(textwrap.fill(reason, 34)), ha="center", va="center", fontsize=9)
         axes.set_title(name, fontsize=8)
         axes.set_aspect("equal")
         return

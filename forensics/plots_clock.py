@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from forensics.errors import RecordInvalid
 from forensics.model import ClockReading, Discontinuity, Examination
+from forensics.plots_ink import OUTCOME_INK, OUTCOME_WORDS
 from forensics.provenance import artefact_bytes
 
 if TYPE_CHECKING:
@@ -49,24 +50,35 @@ def draw_clock(
     base = _seconds(said[0][0].wall) - float(said[0][0].pts)
     times = [float(what.pts) for what, _ in said]
     apart = [_seconds(what.wall) - float(what.pts) - base for what, _ in said]
-    axes.plot(times, apart, "o", color="#1f4e79", markersize=5, label="seconds read")
+    axes.plot(times, apart, "o", color="#1f4e79", markersize=5, label="readings of the clock")
+    axes.margins(x=0.03, y=0.25)
+    late = times[0] + 0.85 * (times[-1] - times[0])
     for (what, _), time, value in zip(said, times, apart, strict=True):
+        right = time > late
         axes.annotate(
-            what.wall.split("T")[-1], (time, value), textcoords="offset points", xytext=(4, 6),
-            fontsize=7,
+            what.wall.split("T")[-1], (time, value), textcoords="offset points",
+            xytext=(-4 if right else 4, 6), ha="right" if right else "left", fontsize=7,
         )  # fmt: skip
     for number, seen in enumerate(breaks.observations if breaks is not None else ()):
         if isinstance(seen.what, Discontinuity) and seen.span is not None:
             low, high = float(seen.span.start), float(seen.span.end)
             middle, half = (low + high) / 2, max((high - low) / 2, 0.05)
             step = seen.measures.get("step")
-            label = f"{number + 1}: {seen.what.kind}" + (
-                f" {step.value:+.2f} s" if step is not None else ""
+            label = f"{number + 1}: {seen.what.kind.replace('-', ' ')}" + (
+                f", {step.value:+.2f} s" if step is not None else ""
             )
-            axes.axvspan(middle - half, middle + half, color="#b3261e", alpha=0.35, label=label)
-    axes.set_xlabel("clip time (s)")
-    axes.set_ylabel("clock minus clip (s),\nfirst reading = 0")
-    axes.legend(fontsize=7, loc="best")
+            axes.axvspan(
+                middle - half, middle + half, color=OUTCOME_INK[seen.what.verdict], alpha=0.5,
+                label=f"{label}: {OUTCOME_WORDS[seen.what.verdict]}",
+            )  # fmt: skip
+            axes.annotate(
+                str(number + 1), (middle, 1), xycoords=axes.get_xaxis_transform(), xytext=(0, 2),
+                textcoords="offset points", ha="center", fontsize=7,
+            )  # fmt: skip
+    axes.set_xlabel("time in the clip (s)")
+    axes.set_ylabel("burned-in clock\nless time in the clip (s),\nfirst reading = 0", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.22), frameon=False, ncols=3)
     return axes
 
 

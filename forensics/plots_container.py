@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forensics import container
-from forensics.model import Clip, Discontinuity, Examination, Observation, clock_text
+from forensics.model import Clip, Discontinuity, Examination, Observation
+from forensics.plots_ink import OUTCOME_INK, plain, time_axis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,6 @@ __all__ = ["draw_packets"]
 
 _ABSENT = -(2**63)
 _KINDS = ((1, "I", "#1f3b66"), (2, "P", "#4a6fa5"), (3, "B", "#a9bfdd"), (0, "?", "#777777"))
-_COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _LEVELS = ("container", "timestamps", "bitstream", "compression")
 _MOST = 40_000  # packets drawn; of more, the largest of each few
 
@@ -60,20 +60,17 @@ def draw_packets(clip: Clip, examination: Examination) -> Figure:
         for axes in (sizes, numbers):
             _draw_marks(axes, seen)
         known = times[table.packets.pts != _ABSENT]
-        digits = -4
         if len(known):
             low, high = float(known.min()), float(known.max())
             pad = 0.01 * max(high - low, 0.1)
-            findings.set_xlim(low - pad, high + pad)
-            digits = -4 if high - low > 8 else -2
-        findings.xaxis.set_major_formatter(
-            lambda x, _: ("-" if x < 0 else "") + clock_text(abs(x))[:digits])
-        findings.set_xlabel("time in the clip" + ("; hatched: stored, not shown" if hidden.any()
-                                                  else ""))  # fmt: skip
+            time_axis(findings, low - pad, high + pad)
+        hatched = "; hatched: stored, not shown" if hidden.any() else ""
+        findings.set_xlabel(f"time in the clip (h:mm:ss){hatched}")
         alarms = sum(container.is_alarm(o) for o in seen)
         figure.suptitle(
-            f"{clip.name}: {alarms} alarm{'s' if alarms != 1 else ''}, "
-            f"{len(seen) - alarms} remarks, {len(table)} packets",
+            f"{plain(clip.name)}: {alarms} alarm{'s' if alarms != 1 else ''}, "
+            f"{len(seen) - alarms} remark{'s' if len(seen) - alarms != 1 else ''}, "
+            f"{len(table)} packets",
             x=0.01, ha="left", fontsize=11, fontweight="bold",
         )  # fmt: skip
     return figure
@@ -135,7 +132,8 @@ def _draw_sizes(
                           xycoords=("data", "axes fraction"), color="#555555")  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(bottom=floor)
-    axes.set_ylabel("packet (kB)")
+    axes.yaxis.set_major_formatter(lambda size, _: f"{size:g}")
+    axes.set_ylabel("size of a packet (kB)")
     axes.legend(loc="upper right", ncols=4, frameon=True, framealpha=0.9, edgecolor="none",
                 fontsize=8, title=None)  # fmt: skip
 
@@ -184,7 +182,7 @@ def _draw_numbers(
     if len(ids):
         axes.plot(times[ids], table.idr_pic_id[ids], ".-", color="#1f3b66", linewidth=0.8,
                   markersize=5)  # fmt: skip
-        axes.set_ylabel("idr_pic_id")
+        axes.set_ylabel("number of the\nkey frame\n(idr_pic_id)", fontsize=8)
         axes.set_ylim(-0.5, float(table.idr_pic_id[ids].max()) + 0.5)
         broken = [o.measures["packet"] for o in seen if "packet" in o.measures]
         rows = np.array([int(q.value) for q in broken if int(q.value) < len(table)], np.int64)
@@ -210,7 +208,7 @@ def _draw_marks(axes: Axes, seen: list[Observation]) -> None:
         if not isinstance(said, Discontinuity) or said.kind == "hidden-frames":
             continue
         low, high = float(one.span.start), float(one.span.end)
-        colour = _COLOURS[said.verdict]
+        colour = OUTCOME_INK[said.verdict]
         axes.axvspan(low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
         axes.axvline(high, color=colour, linewidth=1.2, alpha=0.8, zorder=3)
 
@@ -228,7 +226,7 @@ def _draw_findings(axes: Axes, seen: list[Observation]) -> None:
             whole[said.level].append(said.kind + ("" if alarm else " (remark)"))
             continue
         low, high = float(one.span.start), float(one.span.end)
-        colour = _COLOURS[said.verdict]
+        colour = OUTCOME_INK[said.verdict]
         faint = 1.0 if alarm else 0.35
         axes.barh(row, high - low, left=low, height=0.5, color=colour, alpha=0.4 * faint,
                   linewidth=0)  # fmt: skip

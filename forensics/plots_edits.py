@@ -6,17 +6,25 @@ import base64
 import html
 import io
 import os
-import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from forensics.edits_merge import LEVELS
 from forensics.errors import ForensicsError, RecordInvalid
-from forensics.model import Artefact, Clip, Discontinuity, Examination, Keyframe, clock_text
+from forensics.model import (
+    Artefact,
+    Clip,
+    Discontinuity,
+    Examination,
+    Keyframe,
+    Observation,
+    clock_text,
+)
 from forensics.plots_cover import UNREDACTED, cover_bystanders, say_what_is_covered
-from forensics.plots_sound import draw_spectrogram, one_trace
+from forensics.plots_ink import plain, time_axis
+from forensics.plots_levels import LISTED, draw_legend, draw_levels, draw_list, levels_of
+from forensics.plots_sound import draw_spectrogram
 from forensics.provenance import artefact_bytes
 from forensics.scan import read_pictures
 from forensics.video import measure_frames
@@ -29,18 +37,15 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_edits", "draw_keyframes", "draw_strip", "write_keyframes"]
 
-#: Heights at which findings are named in their row, in turn.
-_HEIGHTS = (0.2, -0.05, -0.3)
-
-_COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
-_WORDS = {"inconsistent": "inconsistent with an original", "inconclusive": "inconclusive",
-          "consistent": "consistent with an original"}  # fmt: skip
+#: Inches of the figure that its time axis is wide, and that its pictures are high at the most.
+_AXIS_IN, _STRIP_IN = 8.2, 1.15
 
 
 def draw_strip(
-    clip: Clip, axes: Axes, *, count: int = 9, unredacted: bool = False
-) -> None:
-    """A strip of pictures along the time axis, upright, each from the middle of its stretch.
+    clip: Clip, axes: Axes, *, count: int | None = None, at_s: Sequence[float] = (),
+    unredacted: bool = False,
+) -> None:  # fmt: skip
+    """A strip of pictures along the time axis, upright, each with its time in the clip.
 
     Parameters
     ----------
@@ -49,32 +54,65 @@ def draw_strip(
     axes
         Where to draw; its x axis is seconds of the clip.
     count
-        Number of pictures.
+        Number of pictures; by default as many as stand side by side without being squeezed.
+    at_s
+        Seconds of the clip to show, the most wanted first: where one lies in a picture's stretch,
+        it is shown, elsewhere the middle of the stretch.
     unredacted
         Show faces; otherwise they are covered where they are found.
     """
     import numpy as np
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
     from PIL import Image
 
     measured = measure_frames(clip)
     times = measured.seconds
     # One picture lasts no time between stamps.
     last = max(float(times[-1]), float(times[0]) + 0.1)
+    fitting, tall = _fitting(clip)
+    count = count or fitting
     edges = np.linspace(float(times[0]), last, count + 1)
     middles = (edges[1:] + edges[:-1]) / 2
-    rows = np.minimum(np.searchsorted(times, middles), len(times) - 1)
+    wanted = [
+        next((at for at in at_s if low <= at < high), middle)
+        for low, high, middle in zip(edges[:-1], edges[1:], middles, strict=True)
+    ]
+    rows = np.minimum(np.searchsorted(times, np.array(wanted) - 1e-6), len(times) - 1)
     pictures = read_pictures(clip, [(int(r), int(measured.pts[r])) for r in rows])
-    for low, high, picture in zip(edges, edges[1:], pictures, strict=False):
+    for middle, picture in zip(middles, pictures, strict=False):
         # At this size no plate can be read.
         shown = picture.rgb if unredacted else cover_bystanders(picture.rgb, plates=False)
         image = Image.fromarray(shown)
         image.thumbnail((320, 320), Image.Resampling.LANCZOS)
-        gap = 0.01 * (high - low)
-        axes.imshow(np.asarray(image), extent=(low + gap, high - gap, 0, 1), aspect="auto")
+        # Placed by its middle and sized in inches: stretching would falsify what it shows.
+        wide = min(tall * image.width / image.height, 0.92 * _AXIS_IN / count)
+        seen = OffsetImage(np.asarray(image), zoom=72 * wide / image.width)
+        axes.add_artist(AnnotationBbox(seen, (middle, 0.5), frameon=False, pad=0))
+        axes.text(middle, 1.02, clock_text(picture.pts), ha="center", va="bottom", fontsize=6.5)
+    axes.set_xlim(float(edges[0]), float(edges[-1]))
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.tick_params(bottom=False)
     axes.spines[["left", "bottom"]].set_visible(False)
+
+
+def _fitting(clip: Clip) -> tuple[int, float]:
+    """How many pictures stand side by side, and how high they then are, in inches."""
+    stream = clip.video
+    wide, high = (stream.width, stream.height) if stream is not None else (4, 3)
+    if stream is not None and stream.rotation % 180:
+        wide, high = high, wide
+    shape = max(wide, 1) / max(high, 1)
+    count = max(7, min(14, int(_AXIS_IN / (1.03 * _STRIP_IN * shape))))
+    return count, min(_STRIP_IN, 0.92 * _AXIS_IN / count / shape)
+
+
+def _telling_s(seen: Sequence[Observation]) -> list[float]:
+    """The middles of what was found, the surest first: what the strip should not leave out."""
+    order = {"inconsistent": 0, "inconclusive": 1, "consistent": 2}
+    placed = [o for o in seen if o.span is not None and isinstance(o.what, Discontinuity)]
+    placed.sort(key=lambda o: (order[o.what.verdict], -o.score))  # type: ignore[union-attr]
+    return [float(o.span.start + o.span.end) / 2 for o in placed if o.span is not None]
 
 
 def draw_edits(clip: Clip, examination: Examination) -> Figure:
@@ -90,60 +128,54 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Three rows on one time axis: thumbnails; change from picture to picture (of sound alone a
-        spectrogram instead of both); the findings by level, red where inconsistent with an
-        original, ochre where inconclusive. Grey hatching: not testable there, by which level; a
-        narrow strip: one of its traces is not, and which.
+        On one time axis: thumbnails; change from picture to picture (of sound alone a spectrogram
+        instead of both); the findings by level, numbered. Beside each level what came of it;
+        below, what each number stands for. Grey hatching: not testable there; a narrow strip: one
+        of its traces is not, and which.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     seen = [o for o in examination.observations if isinstance(o.what, Discontinuity)]
-    levels = _levels_of(seen, examination)
+    levels = levels_of(seen, examination)
+    heard = clip.video is None and clip.audio is not None
+    listed = 0.2 * (min(len(seen), LISTED) + 1.6) if seen else 0.0
+    heights = [*([1.95] if heard else [_fitting(clip)[1] + 0.1, 0.8]), 0.42 * len(levels) + 0.3]
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(12, 3.6 + 0.42 * len(levels)), layout="constrained")
-        heard = clip.video is None and clip.audio is not None
-        *shown, table = figure.subplots(
-            2 if heard else 3, 1, sharex=True,
-            height_ratios=[*([1.95] if heard else [1.15, 0.8]), 0.42 * len(levels) + 0.3],
-        )  # fmt: skip
-        span = examination.coverage.span
+        figure = Figure(figsize=(12, sum(heights) + listed + 1.2), layout="constrained")
+        if listed:
+            upper, lower = figure.subfigures(2, 1, height_ratios=[sum(heights) + 0.9, listed])
+        else:
+            (upper,) = figure.subfigures(1, 1, squeeze=False)[0]
+        *shown, table = upper.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         try:
             if heard:
                 draw_spectrogram(clip, shown[0])
             else:
-                draw_strip(clip, shown[0])
+                draw_strip(clip, shown[0], at_s=_telling_s(seen))
                 _draw_motion(clip, shown[1])
         except ForensicsError as error:
             for axes in shown:
-                axes.text(0.5, 0.5, error.message, transform=axes.transAxes, ha="center")
+                axes.text(0.5, 0.5, plain(error.message), transform=axes.transAxes, ha="center")
                 axes.set_yticks([])
-        _draw_levels(table, seen, levels, examination)
+        span = examination.coverage.span
         if span is not None:
-            table.set_xlim(float(span.start), max(float(span.end), float(span.start) + 0.1))
-        table.xaxis.set_major_formatter(lambda x, _: clock_text(x)[:-4] if x >= 0 else "")
-        table.set_xlabel("time in the clip")
-        found = sum(
-            isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent" for o in seen
-        )
+            low, high = float(span.start), float(span.end)
+            time_axis(table, low, max(high, low + 0.1))
+        draw_levels(table, clip, seen, levels, examination)
+        table.set_xlabel("time in the clip (h:mm:ss)")
+        draw_legend(table, seen)
+        if listed:
+            draw_list(lower.subplots(), seen, examination)
+        sure = sum(isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent"
+                   for o in seen)  # fmt: skip
         figure.suptitle(
-            f"{clip.name}: {len(seen)} finding{'s' if len(seen) != 1 else ''}, "
-            f"{found} inconsistent with an original"
-            if seen else f"{clip.name}: {examination.outcome.replace('-', ' ')}",
+            f"{plain(clip.name)}: {len(seen)} finding{'s' if len(seen) != 1 else ''}, "
+            f"{sure} inconsistent with an original"
+            if seen else f"{plain(clip.name)}: {examination.outcome.replace('-', ' ')}",
             x=0.01, ha="left", fontsize=11, fontweight="bold",
         )  # fmt: skip
     return figure
-
-
-def _levels_of(seen: Sequence[Any], examination: Examination) -> list[str]:
-    """The levels that were asked or have something to show, in the order of the floors."""
-    named = {o.what.level for o in seen}
-    # Each level's own examination is kept beside the merged one, whatever it found.
-    kept = re.compile(r"examination of the (\w+) level")
-    named |= {m[1] for a in examination.artefacts if (m := kept.fullmatch(a.label or ""))}
-    named |= {s.split(":")[0] for o in seen for s in o.what.supports}
-    named |= {n.reason.split(":")[0] for n in examination.coverage.not_testable}
-    return [level for level in LEVELS if level in named] or ["frame"]
 
 
 def _draw_motion(clip: Clip, axes: Axes) -> None:
@@ -152,99 +184,9 @@ def _draw_motion(clip: Clip, axes: Axes) -> None:
     measured = measure_frames(clip)
     values = np.array(measured.columns["peak"])
     values[0] = 0
-    axes.fill_between(measured.seconds, values, step="mid", color="#4a6fa5", linewidth=0)
-    axes.set_ylabel("change\n(grey levels)")
+    axes.fill_between(measured.seconds, values, step="mid", color="#4f6d94", linewidth=0)
+    axes.set_ylabel("change between\npictures\n(grey levels)", fontsize=8)
     axes.set_ylim(0, max(5.0, float(values.max()) * 1.1))
-
-
-def _draw_levels(
-    axes: Axes, seen: Sequence[Any], levels: list[str], examination: Examination
-) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    rows = {level: len(levels) - 1 - n for n, level in enumerate(levels)}
-    silent = set(levels) - {o.what.level for o in seen}
-    silent -= {s.split(":")[0] for o in seen for s in o.what.supports}
-    whole = examination.coverage.span
-    traces: dict[str, list[str]] = {}
-    for part in examination.coverage.not_testable:
-        level, _, reason = part.reason.partition(": ")
-        if level not in rows:
-            level, reason = "frame", part.reason
-        row = rows.get(level)
-        if row is None:
-            continue
-        low, wide = float(part.span.start), float(part.span.length)
-        # Where one trace is missing the level was looked at all the same: a narrow strip.
-        trace = one_trace(reason)
-        if trace:
-            known = traces.setdefault(level, [])
-            known += [trace] if trace not in known else []
-        elif whole is not None and wide > 0.98 * float(whole.length):
-            silent.discard(level)
-        axes.barh(
-            row if not trace else row - 0.36, wide, left=low, height=0.18 if trace else 0.9,
-            color="#e6e6e6", edgecolor="#bdbdbd", hatch="////", linewidth=0, zorder=1,
-        )  # fmt: skip
-    for level, known in traces.items():
-        axes.annotate(
-            f"{', '.join(known)}: not testable here", (1, rows[level] - 0.36),
-            xycoords=axes.get_yaxis_transform(), xytext=(-3, 0), textcoords="offset points",
-            ha="right", va="center", fontsize=6, color="#555555", zorder=4,
-            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.8, "alpha": 0.85},
-        )  # fmt: skip
-    length = float(whole.length) if whole is not None else 0.0
-    written: dict[int, tuple[float, int]] = {}
-    for number, observation in enumerate(seen):
-        if observation.span is None:
-            continue
-        said = observation.what
-        colour = _COLOURS[said.verdict]
-        named = {s.split(":")[0] for s in said.supports} | {said.level}
-        low, high = float(observation.span.start), float(observation.span.end)
-        if whole is not None and high - low > 0.98 * float(whole.length):
-            # A fact about the whole file is a line, not a wall.
-            row = rows.get(said.level, 0)
-            axes.plot([low, high], [row - 0.2, row - 0.2], color=colour, linewidth=2, zorder=3)
-            axes.annotate(f" {number + 1} {said.kind} (whole file)", (low, row - 0.12),
-                          fontsize=7.5, color=colour, zorder=4)  # fmt: skip
-            continue
-        for level in named & set(rows):
-            axes.barh(
-                rows[level], max(high - low, 0), left=low, height=0.55, color=colour, alpha=0.55,
-                zorder=2, linewidth=0,
-            )  # fmt: skip
-            axes.plot([low, low], [rows[level] - 0.32, rows[level] + 0.32], color=colour,
-                      linewidth=2, zorder=3)  # fmt: skip
-        row = max(rows[n] for n in named & set(rows))
-        # Names that would lie on each other take turns in height.
-        before, turn = written.get(row, (-1e9, 0))
-        turn = (turn + 1) % len(_HEIGHTS) if low - before < 0.1 * length else 0
-        written[row] = low, turn
-        axes.annotate(
-            f" {number + 1} {said.kind}", (low, row + _HEIGHTS[turn]),
-            fontsize=7.5, color=colour, rotation=0, annotation_clip=True, zorder=4,
-        )  # fmt: skip
-    for level in silent:
-        axes.annotate(
-            "nothing found" if examination.outcome in ("found", "nothing-found")
-            else examination.outcome.replace("-", " "),
-            (0, rows[level]), xycoords=axes.get_yaxis_transform(), xytext=(5, 0),
-            textcoords="offset points", va="center", fontsize=7.5, color="#555555", zorder=4,
-            bbox={"facecolor": "white", "linewidth": 0, "pad": 1.5},
-        )  # fmt: skip
-    axes.set_yticks([rows[level] for level in levels], levels)
-    axes.set_ylim(-0.6, len(levels) - 0.2)
-    handles = [
-        Line2D([], [], color=_COLOURS[v], linewidth=4, label=_WORDS[v])
-        for v in ("inconsistent", "inconclusive", "consistent")
-        if v != "consistent" or any(o.what.verdict == v for o in seen)
-    ]
-    blind = Patch(facecolor="#e6e6e6", edgecolor="#bdbdbd", hatch="////", label="not testable here")
-    axes.figure.legend(
-        handles=[*handles, blind], loc="outside lower center", ncols=4, frameon=False, fontsize=8,
-    )  # fmt: skip
 
 
 def _pictures(examination: Examination) -> list[tuple[Keyframe, Artefact]]:
@@ -333,7 +275,7 @@ def draw_keyframes(
             content = _shown(artefact, folder, unredacted)
             axes.imshow(_thumbnail(content, 480, round(480 * shape)), aspect="equal")
             axes.set_title(_caption(key), fontsize=8, loc="left", pad=2)
-    figure.suptitle(f"{clip.name}: {_counted(len(pairs))}", x=0.01, ha="left", fontsize=11,
+    figure.suptitle(f"{plain(clip.name)}: {_counted(len(pairs))}", x=0.01, ha="left", fontsize=11,
                     fontweight="bold")  # fmt: skip
     figure.supxlabel(UNREDACTED if unredacted else say_what_is_covered(), x=0.01, ha="left",
                      fontsize=8)  # fmt: skip

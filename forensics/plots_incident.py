@@ -16,6 +16,7 @@ from forensics.incident_claims import Occurrence
 from forensics.incident_timeline import build_timeline
 from forensics.model import Alignment, Clip, Discontinuity, Keyframe, Placement, Span
 from forensics.plots_cover import cover_bystanders
+from forensics.plots_ink import BASIS_INK, CLAIM_INK
 from forensics.provenance import artefact_bytes
 
 if TYPE_CHECKING:
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_reconstruction"]
 
-_BASIS = {"reference": "#1f4e79", "sound": "#2f75b5", "clock": "#b8860b", "flash": "#c26a1b",
-          "motion": "#7b5ea7", "examiner": "#5a6b5a"}  # fmt: skip
 _EVENT = {"impulse": "#b3261e", "flash": "#e0a100", "enters": "#3a6b35", "falls": "#6a1b9a",
           "runs": "#00796b", "leaves": "#7aa874"}  # fmt: skip
 _ROW_INCHES = 1.35
-_OUTCOME = {"supported": "#3a6b35", "contradicted": "#b3261e", "undecided": "#7a6a2f"}
 
 
 def draw_reconstruction(
@@ -98,7 +96,7 @@ def _draw_clip(
     for low, high, shift in moved:
         axes.barh(
             row, high - low, left=start + low + shift, height=0.86, color="#e8edf3",
-            edgecolor=_BASIS[place.basis],
+            edgecolor=BASIS_INK[place.basis],
         )  # fmt: skip
     if place.offset.low is not None and place.offset.high is not None:
         ends = [place.offset.low + ahead, place.offset.high + ahead]
@@ -238,7 +236,7 @@ def _draw_claims(axes: Axes, result: Reconstruction) -> None:
     for row, verdict in enumerate(result.verdicts):
         axes.text(
             0.0, row + 0.5, verdict.outcome, color="white", fontsize=9, weight="bold", va="center",
-            bbox={"fc": _OUTCOME[verdict.outcome], "ec": "none", "pad": 3},
+            bbox={"fc": CLAIM_INK[verdict.outcome], "ec": "none", "pad": 3},
         )  # fmt: skip
         told = textwrap.shorten(f"“{verdict.claim.text}”  {verdict.reason}", 175)
         axes.text(0.085, row + 0.5, told, fontsize=9, va="center")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from forensics.model import (
     Observation,
     SoundEvent,
 )
+from forensics.plots_ink import OUTCOME_INK, plain
 from forensics.scan_sound import iter_sound
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ _TRACES = (
     "inside a picture",
 )  # fmt: skip
 
-_COLOURS = {"inconsistent": "#b3261e", "inconclusive": "#b8860b", "consistent": "#3a6b35"}
 _RATE_HZ = 16000
 _COLUMNS = 1600
 #: Height of the lane of one trace, where the findings of the row take 1.
@@ -80,7 +81,7 @@ def draw_spectrogram(clip: Clip, axes: Axes, *, floor_db: float = -100.0) -> Non
         picture.T, origin="lower", aspect="auto", cmap="magma", vmin=floor_db, vmax=-20.0,
         extent=(start, start + count / _RATE_HZ, 0, _RATE_HZ / 2000), interpolation="nearest",
     )  # fmt: skip
-    axes.set_ylabel("kHz")
+    axes.set_ylabel("frequency (kHz)")
 
 
 def _folded(rows: list[Any]) -> Any:
@@ -135,7 +136,7 @@ def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
     axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
     draw_spectrogram(clip, axes[0])
     low, high = axes[0].get_xlim()
-    axes[0].set_title(f"{clip.name}  ({clip.digest[:12]})", fontsize=9, loc="left")
+    axes[0].set_title(f"{plain(clip.name)}  ({clip.digest[:12]})", fontsize=9, loc="left")
     for row, exam in zip(axes[1:], examinations, strict=True):
         _draw_row(row, exam, low, high)
     axes[-1].set_xlabel(
@@ -153,7 +154,8 @@ def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
     axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
     if exam.outcome in ("not-applicable", "failed"):
         axes.axvspan(low, high, color="0.85")
-        axes.text((low + high) / 2, 0.5, exam.reason[:110], ha="center", va="center", fontsize=6)
+        told = textwrap.shorten(exam.reason, 150, placeholder=" …")
+        axes.text((low + high) / 2, 0.5, plain(told), ha="center", va="center", fontsize=7)
         return
     lanes = _lanes(exam)
     for part in lanes.pop("", ()):
@@ -197,7 +199,7 @@ def _draw_lane(axes: Axes, parts: Sequence[NotTestable], bottom: float, low: flo
 
 def _colour(seen: Observation) -> str:
     if isinstance(seen.what, Discontinuity):
-        return _COLOURS[seen.what.verdict]
+        return OUTCOME_INK[seen.what.verdict]
     return "#1f5aa6" if isinstance(seen.what, SoundEvent) else "#7a4fa3"
 
 

@@ -268,7 +268,7 @@ def conclude(
     observations: Iterable[Observation], *, coverage: Coverage, reason: str = "",
     outcome: Outcome | None = None, stratum: str = "", measures: dict[str, Quantity] | None = None,
     artefacts: Sequence[Artefact] = (),
-    measured_as: Callable[[Observation], tuple[str, str] | None] | None = None,
+    measured_as: Callable[[Observation], tuple[str, str] | Uncalibrated | None] | None = None,
 ) -> Examination:  # fmt: skip
     """Turn what was seen into an examination: the only place where findings are made.
 
@@ -287,8 +287,8 @@ def conclude(
     measures, artefacts
         What was measured of the whole clip, found or not.
     measured_as
-        For a method that hands on what another one saw: the (method, version) whose error rate an
-        observation carries, or None for the method's own.
+        For a method that hands on what others saw: the (method, version) whose error rate an
+        observation carries, why it carries none, or None for the method's own.
 
     Raises
     ------
@@ -299,8 +299,11 @@ def conclude(
     findings = []
     known: ErrorRate | Uncalibrated
     for seen in observations:
-        name, version = (measured_as and measured_as(seen)) or (origin.method, origin.version)
-        known = error_rate(name, version, seen.stratum or stratum)
+        whose = (measured_as and measured_as(seen)) or (origin.method, origin.version)
+        known = (
+            whose if isinstance(whose, Uncalibrated)
+            else error_rate(*whose, seen.stratum or stratum)
+        )  # fmt: skip
         findings.append(Finding(seen, origin, known))
     if outcome is None:
         outcome = "found" if findings else "nothing-found"

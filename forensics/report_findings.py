@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 from forensics.model import (
@@ -194,27 +193,8 @@ def short_rate(known: ErrorRate | Uncalibrated, words: Words) -> str:
 
 
 def quantity(value: Quantity | None, words: Words) -> str:
-    """A quantity to two figures of its uncertainty, or that there is none.
-
-    The record holds every digit; a court is not told that an offset is -3.54181e-08 seconds.
-    """
-    if value is None:
-        return words("none")
-    unit = f" {value.unit}" if value.unit else ""
-    if value.low is None or value.high is None:
-        small = 0 < abs(value.value) < 1e-3
-        return f"{value.value:.2g}{unit} ({value.note})" if small else str(value)
-    half = (value.high - value.low) / 2
-    places = 1 - math.floor(math.log10(half)) if half > 0 else 99
-    if not 0 < places < 10:
-        return str(value)
-    said = [_decimal(x, places) for x in (value.value, value.low, value.high)]
-    return f"{said[0]}{unit} [{said[1]}, {said[2]}]"
-
-
-def _decimal(number: float, places: int) -> str:
-    text = f"{number:.{places}f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    """A quantity as it prints itself, or that there is none."""
+    return words("none") if value is None else str(value)
 
 
 def clip_facts(clip: Clip) -> str:

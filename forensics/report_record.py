@@ -42,12 +42,12 @@ from forensics.report_environment import Environment, read_environment
 
 __all__ = [
     "ExaminationRecord", "IncidentLike", "ItemRecord", "LedgerLine", "MethodRecord", "RunRecord",
-    "gather",
+    "gather", "load_methods",
 ]  # fmt: skip
 
 _METHOD_MODULES = (
     "container", "video", "clock", "events", "continuity", "enf", "insignia", "vehicles",
-    "redact", "edits", "audio", "copies",
+    "redact", "sync", "edits", "audio", "copies",
 )  # fmt: skip
 MASK = "▮"
 _DIGEST = re.compile("[0-9a-f]{64}")

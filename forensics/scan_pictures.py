@@ -202,6 +202,8 @@ def read_stretch(
         Ordinals in presentation order.
     width_px
         Scale down to this width (even, area average); the stream's own size by default.
+    progress
+        Called with (fraction, text).
 
     Returns
     -------

@@ -224,6 +224,8 @@ def find_vehicles(
     model
         A detector of your own beside the shipped ones, from `detector.Model.open`; of its labels
         those count that mean a road vehicle (`detector.VEHICLES`).
+    progress
+        Called with (fraction, text).
 
     Returns
     -------

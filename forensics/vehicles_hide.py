@@ -87,6 +87,8 @@ def read_plate_boxes(
         Codes of the plate layouts expected away from vehicles; all known by default.
     longest_px
         Longer side at which lines are looked for: larger finds smaller plates, and takes longer.
+    progress
+        Called with (fraction, text).
 
     Raises
     ------

@@ -64,6 +64,8 @@ def measure_steps(thumbs: NDArray[np.uint8], lag: int = 1) -> NDArray[np.float64
     ----------
     thumbs
         (n, h, w) uint8.
+    lag
+        Each picture is held against the one so many before it.
 
     Returns
     -------

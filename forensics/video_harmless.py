@@ -155,6 +155,10 @@ def was_held(
         (n,) mean absolute grey difference of each frame to the one before.
     doubled
         Frames that repeat the one before, from `video_freezes.find_doubles`.
+    frame
+        The frame of the step in question.
+    rate_hz
+        Frames a second.
     """
     import numpy as np
 

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from making import moving_square, write_video
+from msgspec import structs
 from walkers import RATE, make, street
 
-from forensics import container, edits, open_clip, plots_edits, scan, video
+from forensics import container, edits, edits_merge, open_clip, plots_edits, scan, video
 from forensics.edits_make import EDITS, plan_edits, write_clip
-from forensics.edits_merge import coincide, merge_levels, rank_explanations
+from forensics.edits_merge import coincide, rank_explanations
 from forensics.edits_phase import LEAST_STRENGTH, changed_series, judge_changes
 from forensics.edits_power import edit_found
 from forensics.errors import RecordInvalid
@@ -39,6 +40,10 @@ def seen(
         explanations=(Explanation(1, f"{level} fault", True, ""), Explanation(2, "cut", False, "")),
     )  # fmt: skip
     return Observation(said, Span.of(start, start if end is None else end), score)
+
+
+def merge_levels(observations: list[Observation]) -> list[Observation]:
+    return [found for found, _ in edits_merge.merge_levels(observations)]
 
 
 def what(observation: Observation) -> Discontinuity:
@@ -268,14 +273,22 @@ def test_the_figure_shows_every_level_and_what_was_not_testable(
 ) -> None:
     clip = open_clip(edited[0], metadata=False)
     figure = plots_edits.draw_edits(clip, examined)
-    assert len(figure.axes) == 3
-    labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
-    assert labels == ["frame"]
-    written = " ".join(t.get_text() for t in figure.axes[2].texts)
-    assert "deletion" in written
-    # What no level looks for is a strip under the lane, and leaves what was looked for to be read.
-    assert "inside a picture: not testable here" in written
-    low, high = figure.axes[2].get_xlim()
+    upper, lower = figure.subfigs
+    strip, motion, table = upper.axes
+    assert [text.get_text() for text in table.get_yticklabels()] == ["frame (the pictures)"]
+    # Every axis says its unit, and the numbers on the bars are explained below them.
+    assert "grey levels" in motion.get_ylabel() and "h:mm:ss" in table.get_xlabel()
+    numbers = {t.get_text() for t in table.texts if t.get_text().isdigit()}
+    (listed,) = lower.axes
+    told = [t.get_text() for t in listed.texts]
+    assert numbers <= set(told) and numbers
+    assert "deletion" in told and "frame" in told
+    # What no level looks for is a strip under its lane, and leaves what was looked for to be read.
+    beside = " ".join(" ".join(t.get_text().split()) for t in table.texts)
+    assert "no test for edits inside a picture" in beside
+    # Pictures keep their shape, and stand under their times.
+    assert len([t for t in strip.texts if t.get_text().count(":") == 2]) >= 7
+    low, high = table.get_xlim()
     assert low == 0 and high == pytest.approx(float(examined.coverage.span.end))  # type: ignore[union-attr]
 
 
@@ -293,12 +306,91 @@ def test_what_one_level_saw_keeps_that_levels_error_rate(edited: tuple[Path, int
     ]
 
 
+def test_what_two_levels_saw_names_the_error_rate_of_each(edited: tuple[Path, int]) -> None:
+    clip = open_clip(edited[0], metadata=False)
+    [alone] = [f for f in edits.find_edits(clip, levels=("frame",))
+               if what(f.observation).kind == "deletion"]  # fmt: skip
+    place = alone.observation.span
+    assert place is not None
+    other = seen("comparison", "offset-jump", float(place.start), float(place.end))
+    both = edits.find_edits(clip, levels=("frame",), also=(other,))
+    [found] = [f for f in both if len(what(f.observation).supports) > 2]
+    assert isinstance(found.error_rate, Uncalibrated)
+    assert f"frame level, deletion: {alone.error_rate}" in found.error_rate.reason
+    assert "comparison level, offset-jump: not known" in found.error_rate.reason
+    # The answer itself is what it was: only what is known about its rate is said better.
+    assert [o.score for o in both.observations] == [
+        o.score for o in merge_levels([*edits.find_edits(clip, levels=("frame",)).observations,
+                                       other])
+    ]  # fmt: skip
+
+
 def test_a_level_that_was_asked_in_vain_stands_in_the_figure(moving: Path) -> None:
     clip = open_clip(moving, metadata=False)
     figure = plots_edits.draw_edits(clip, edits.find_edits(clip, levels=("container", "frame")))
-    labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
-    assert "frame" in labels
-    assert any(t.get_text() == "nothing found" for t in figure.axes[2].texts)
+    table = figure.axes[2]
+    labels = [text.get_text() for text in table.get_yticklabels()]
+    assert "frame (the pictures)" in labels
+    assert any(t.get_text().startswith("nothing found") for t in table.texts)
+
+
+def test_words_of_the_figure_neither_overlap_nor_leave_it(
+    tmp_path: Path, edited: tuple[Path, int], examined: Examination
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    # A file's name is no formula, and no name is too long.
+    odd = tmp_path / ("a$x_{$b%" + 60 * "n" + ".mp4")
+    odd.write_bytes(edited[0].read_bytes())
+    found = examined.findings[0]
+    many = [
+        structs.replace(
+            found,
+            observation=structs.replace(
+                found.observation, span=Span.of(0.1 * n, 0.1 * n + 0.05), artefacts=()
+            ),
+        )
+        for n in range(20)
+    ]
+    crowded = structs.replace(examined, findings=(*examined.findings, *many))
+    figure = plots_edits.draw_edits(open_clip(odd, metadata=False), crowded)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    wide, high = canvas.get_width_height()
+    renderer = canvas.get_renderer()
+    # Ticks beyond the ends have labels too, which are not drawn.
+    ticks = {t for axes in figure.axes for t in axes.get_xticklabels() + axes.get_yticklabels()}
+    for text in set(figure.findobj(Text)) - ticks:
+        if text.get_text().strip():
+            box = text.get_window_extent(renderer)
+            inside = box.x0 > -1 and box.y0 > -1 and box.x1 < wide + 1 and box.y1 < high + 1
+            assert inside, text.get_text()
+    (listed,) = figure.subfigs[1].axes
+    lines = [t for t in listed.texts if not t.get_text().isdigit()]
+    extents = [t.get_window_extent(renderer).shrunk(0.98, 0.8) for t in lines]
+    assert not any(a.overlaps(b) for n, a in enumerate(extents) for b in extents[n + 1 :])
+    assert any("more, which the text names" in t.get_text() for t in lines)
+
+
+@pytest.mark.parametrize("deficiency", ["none", "deutan", "protan", "grey"])
+def test_the_three_outcomes_stay_apart_for_every_eye_and_on_paper(deficiency: str) -> None:
+    from matplotlib.colors import to_rgb
+
+    from forensics.plots_ink import OUTCOME_INK, OUTCOME_LINE
+
+    # Machado, Oliveira and Fernandes 2009, severity 1, on linear light; grey by luminance.
+    seen_as = {
+        "none": np.eye(3),
+        "deutan": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        "protan": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        "grey": 3 * [[0.2126, 0.7152, 0.0722]],
+    }[deficiency]
+    linear = [np.array(to_rgb(ink)) ** 2.2 for ink in OUTCOME_INK.values()]
+    shown = [np.clip(np.asarray(seen_as) @ ink, 0, 1) ** (1 / 2.2) for ink in linear]
+    apart = [float(np.abs(a - b).max()) for n, a in enumerate(shown) for b in shown[n + 1 :]]
+    assert min(apart) > (0.1 if deficiency == "grey" else 0.3)
+    assert len(set(OUTCOME_LINE.values())) == 3
 
 
 def test_keyframes_as_sheet_page_and_archive(tmp_path: Path, moving: Path) -> None:

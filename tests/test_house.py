@@ -222,6 +222,29 @@ def test_every_method_says_when_it_errs() -> None:
     assert not complaints, "\n".join(complaints)
 
 
+def test_every_parameter_is_explained() -> None:
+    complaints = []
+    for path in sorted(PACKAGE.glob("*.py")):
+        if path.stem in ("__init__", "__main__"):
+            continue
+        module = importlib.import_module(f"forensics.{path.stem}")
+        for name, function in public_functions(module) if hasattr(module, "__all__") else ():
+            doc = inspect.getdoc(function) or ""
+            section = re.search(
+                r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", doc, re.MULTILINE | re.DOTALL
+            )
+            if section is None or function.__module__ != module.__name__:
+                continue
+            # numpydoc: names at the margin, several of them parted by commas.
+            heads = re.findall(r"^(\S.*)$", section[1], re.MULTILINE)
+            told = {word.strip(" *") for head in heads for word in head.split(":")[0].split(",")}
+            taken = set(inspect.signature(function).parameters)
+            if told != taken:
+                which = ", ".join(sorted(told ^ taken))
+                complaints.append(f"{path.stem}.{name}: the docstring and the parameters: {which}")
+    assert not complaints, "\n".join(complaints)
+
+
 def import_cost_s(module: str, tries: int = 5) -> float:
     """The least of several fresh processes: anything above it is the machine's business."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"

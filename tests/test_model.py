@@ -49,6 +49,12 @@ def test_a_number_without_interval_must_say_why() -> None:
     assert str(Quantity(1.0, "s", 0.5, 1.5)) == "1 s [0.5, 1.5]"
     assert str(Quantity(-8.8e-13, "ppm", -110.0, 110.0)) == "0 ppm [-110, 110]"
     assert str(Quantity(-0.0, "s", -0.0, -0.0)) == "0 s [0, 0]"
+    # No digit beyond what is known, and none that says "nothing" where there is something.
+    assert str(Quantity(0.75, "", 0.19412, 0.993691)) == "0.75 [0.19, 0.99]"
+    assert str(Quantity(-12.5665, "dBFS", -14.8732, -10.6295)) == "-12.6 dBFS [-14.9, -10.6]"
+    assert str(Quantity(0.5, "", 0.0004, 0.9)) == "0.5 [0.0004, 0.9]"
+    assert str(Quantity(8.2e-10, "", 1e-10, 3e-9)) == "8.2e-10 [1e-10, 3e-09]"
+    assert str(Quantity(1234567, "px", 1.1e6, 1.4e6)) == "1234567 px [1100000, 1400000]"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
