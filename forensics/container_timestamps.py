@@ -6,6 +6,7 @@ pictures and file order for decoding stamps. All detectors here are functions of
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,8 @@ __all__ = ["StampBreak", "Timing", "find_stamp_breaks", "join_streams", "measure
            "observe_stamps"]  # fmt: skip
 
 _ABSENT = -(2**63)
+#: A clock that falls back by so many seconds starts again.
+RESTART_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,10 @@ def observe_stamps(
     pts, dts = packets.pts[rows], packets.dts[rows]
     if not (pts != _ABSENT).any():
         pts = dts
+    stamped = np.flatnonzero(dts != _ABSENT)
+    falls = stamped[1:][np.diff(dts[stamped]) < -RESTART_S / float(packets.time_base)]
+    if 0 < len(falls) <= most:
+        return _observe_restarts(packets, what, rows, falls, most)
     breaks = find_stamp_breaks(pts, dts, packets.time_base)
     if not breaks:
         return []
@@ -206,6 +213,33 @@ def observe_stamps(
                 note=f"{what}: {words}", stratum="stamps",
             )
         )  # fmt: skip
+    return seen
+
+
+def _observe_restarts(
+    packets: Packets, what: str, rows: NDArray[np.int64], falls: NDArray[np.int64], most: int
+) -> list[Observation]:
+    """A clock that starts again: each part by itself, and every restart by name."""
+    import numpy as np
+
+    seen: list[Observation] = []
+    for low, high in itertools.pairwise([0, *falls.tolist(), len(rows)]):
+        part = np.zeros(len(packets), dtype=bool)
+        part[rows[low:high]] = True
+        seen += observe_stamps(packets, what=what, shown=part, most=most)
+    for fall in falls.tolist():
+        row = int(rows[fall])
+        back = float(int(packets.dts[rows[fall - 1]] - packets.dts[row]) * packets.time_base)
+        seen.append(observe(
+            "timestamps", "pts-reversed", "inconclusive", span=None,
+            score=0.3 if what.startswith("sound") else 0.6,
+            supports=(f"the stamps of the {what} fall back by {back:.3f} s at packet {row}",),
+            explanations=("joined-by-tool", "encoder-restart", "motion-recorder", "interrupted"),
+            measures={"packet": Quantity.exact(row, "", "row of the packet table"),
+                      "byte": Quantity.exact(int(packets.position[row]), "bytes")},
+            note="the clock starts again: one recording stands behind another, or the recorder "
+                 "began anew; times in the file stand there twice", stratum="stamps, restarts",
+        ))  # fmt: skip
     return seen
 
 

@@ -230,8 +230,15 @@ def find_edits(
     }
     parts = {id(seen): members for seen, members in merged}
     ran = [name for name in examinations if name not in absent]
+    # How times are to be read concerns what every level says.
+    clocks = [
+        part for e in examinations.values() if e.origin.method == "video-discontinuities"
+        for part in e.reason.split("; ") if part.startswith("the stamps start again")
+    ]  # fmt: skip
     coverage = _coverage(clip, examinations, absent)
-    reason = "; ".join(f"{name} level not examined ({why})" for name, why in absent.items())
+    reason = "; ".join(
+        [*clocks, *(f"{name} level not examined ({why})" for name, why in absent.items())]
+    )
     if not ran:
         failed = any(e.outcome == "failed" for e in examinations.values())
         return conclude(

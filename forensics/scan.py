@@ -259,7 +259,7 @@ def scan(
                     done = float(pts * stream.time_base) / length
                     progress(min(1.0, max(0.0, done)), "decoding")
         log, failed, failures = decoder.log, decoder.failed, decoder.failures
-        unstamped = decoder.unstamped
+        unstamped, restarts = decoder.unstamped, tuple(decoder.restarts)
     # The decoder's own pictures go before the tables are made: at 1080p they are half of all.
     frame = view.frame = view._grey = view._luma = None
     del decoder
@@ -286,25 +286,25 @@ def scan(
         planes |= detector.planes() if hasattr(detector, "planes") else {}
     give_back()
     if keys_only:
-        columns["ordinal"] = _ordinals(table[:, 0], packets, table[:, 3])
+        columns["ordinal"] = _ordinals(table[:, 0], packets, table[:, 3], bool(restarts))
     check_unchanged(clip)
     return Measurements(
         clip=clip.digest, stream=stream, pts=table[:, 0].copy(),
         picture_type=table[:, 1].astype(np.uint8), key=table[:, 2] > 0,
         packet=table[:, 3].copy(), packets=packets, columns=columns, planes=planes,
         decode_failures=failed, sizes=tuple(sizes), failures=tuple(failures),
-        unstamped=unstamped, repaired=table[:, 4] > 0,
+        unstamped=unstamped, restarts=restarts, repaired=table[:, 4] > 0,
     )  # fmt: skip
 
 
 def _ordinals(
-    pts: NDArray[np.int64], packets: Packets, rows: NDArray[np.int64]
+    pts: NDArray[np.int64], packets: Packets, rows: NDArray[np.int64], restarts: bool
 ) -> NDArray[np.float64]:
     # Without decoding, a frame's place is its rank among the stamps that are presented; of a
-    # stream that has none, its packet's.
+    # stream that has none, or begins them anew, its packet's.
     import numpy as np
 
-    if (packets.pts == -(2**63)).all():
+    if restarts or (packets.pts == -(2**63)).all():
         return rows.astype(np.float64)
     shown = np.sort(packets.pts[~packets.discard])
     return np.searchsorted(shown, pts).astype(np.float64)

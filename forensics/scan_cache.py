@@ -116,6 +116,7 @@ class _Head(msgspec.Struct, frozen=True):
     failures: tuple[str, ...]
     packet_base: Fraction
     unstamped: int
+    restarts: tuple[tuple[int, int], ...]
     checks: dict[str, str]
 
 
@@ -140,7 +141,8 @@ def _write(path: Path, measured: Measurements) -> None:
             archive.writestr(key, buffer.getbuffer())
         head = _Head(
             measured.clip, measured.stream, measured.decode_failures, measured.sizes,
-            measured.failures, measured.packets.time_base, measured.unstamped, checks,
+            measured.failures, measured.packets.time_base, measured.unstamped,
+            measured.restarts, checks,
         )  # fmt: skip
         archive.writestr("head", canonical_json(head))
     os.replace(name, path)
@@ -173,5 +175,5 @@ def _read(path: Path, digest: str) -> Measurements | None:
         clip=head.clip, stream=head.stream, **named("row"),
         packets=Packets(head.packet_base, **named("packet")), columns=named("column"),
         planes=named("plane"), decode_failures=head.decode_failures, sizes=head.sizes,
-        failures=head.failures, unstamped=head.unstamped,
+        failures=head.failures, unstamped=head.unstamped, restarts=head.restarts,
     )  # fmt: skip

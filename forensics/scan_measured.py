@@ -24,6 +24,8 @@ class Measurements:
     packets the decoder refused, `sizes` lists (ordinal, width, height) where the size changes,
     `planes` maps a name to an array whose first axis is the frame. Of `unstamped` frames the file
     does not say when they are shown: each follows the one before it at the rate of the stream.
+    `restarts` lists (ordinal, ticks) where the stamps fall back and start again: from there on they
+    are counted on, by so many ticks more than before.
     `repaired` marks frames in which the decoder filled in what it could not read.
     """
 
@@ -41,6 +43,7 @@ class Measurements:
     failures: tuple[str, ...] = field(default=())
     planes: dict[str, NDArray[Any]] = field(default_factory=dict)
     unstamped: int = 0
+    restarts: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.pts)

@@ -23,6 +23,8 @@ __all__ = ["Decoder", "PacketLog", "Packets", "read_packets", "video_stream"]
 #: have it, only waits: it costs a tenth of the decoding. A number that is the same everywhere also
 #: keeps what a decoder makes of damage from depending on the machine.
 THREADS = 2
+#: Stamps that fall back by so many seconds start again; by less, they are out of order.
+RESTART_S = 1
 #: Pictures for which one may wait until it is shown (H.264 and H.265 allow no more).
 MOST_HELD = 16
 
@@ -154,6 +156,11 @@ class Decoder:
         # A bare stream carries no times: its pictures follow each other as its headers say.
         self.step = max(1, round(1 / ((stream.frame_rate or Fraction(25)) * stream.time_base)))
         self.unstamped = 0
+        # Stamps that fall back start again: what follows is counted on from where it broke off.
+        self.fallback = max(1, round(RESTART_S / stream.time_base))
+        self.restarts: list[tuple[int, int]] = []
+        self._shift = 0
+        self._given = 0
         self._last: int | None = None
 
     def _fail(self, error: Exception) -> None:
@@ -166,9 +173,9 @@ class Decoder:
         """All frames, in order of showing; to be closed, or left to the collector, at any time."""
         try:
             for frame in self._frames():
-                if frame.pts is None:
-                    frame.pts = self._following(frame.opaque)
+                frame.pts = self._stamp(frame.pts, frame.opaque)
                 self._last = frame.pts
+                self._given += 1
                 yield frame
         finally:
             # A decoder's thread that still works asks for the interpreter when it drops a packet's
@@ -196,12 +203,25 @@ class Decoder:
             else:
                 yield from self._decode(None)
 
-    def _following(self, row: object) -> int:
-        """The stamp of a picture that has none: a step after the one before it."""
-        self.unstamped += 1
-        if self.keys_only and isinstance(row, int):
-            return row * self.step
-        return 0 if self._last is None else self._last + self.step
+    def _stamp(self, stamp: int | None, row: object) -> int:
+        """When a picture is shown: never before the one before it, in one clock for all.
+
+        A picture without a stamp comes a step after the one before it.
+        """
+        last = self._last
+        if stamp is None:
+            self.unstamped += 1
+            if self.keys_only and isinstance(row, int):
+                return row * self.step
+            return 0 if last is None else last + self.step
+        stamp += self._shift
+        if last is None or stamp >= last:
+            return stamp
+        if last - stamp < self.fallback:
+            return last
+        self.restarts.append((self._given, last + self.step - stamp))
+        self._shift += last + self.step - stamp
+        return last + self.step
 
     def seek(self, key: int) -> bool:
         """Go to the key frame with this stamp; what was begun is forgotten."""
@@ -214,6 +234,7 @@ class Decoder:
             self.container.seek(key, stream=self.source, backward=True)
         except av.error.FFmpegError:
             return False
+        self._last = None
         return True
 
     def key_frame(self, key: int) -> list[Any]:

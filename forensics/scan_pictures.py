@@ -133,43 +133,65 @@ def read_pictures(
     """
     check_unchanged(clip)
     stream = video_stream(clip)
-    wanted = {pts: ordinal for ordinal, pts in frames}
+    stamps = dict(frames)
     packets = packets or read_packets(clip)
+    groups: dict[int | None, dict[int, int]] = {}
     keys = sorted(int(p) for p in packets.pts[packets.key] if p != -(2**63))
-    groups: dict[int | None, list[int]] = {}
-    for pts in sorted(wanted):
+    for ordinal, pts in stamps.items() if _plain(packets) else ():
         at = bisect.bisect_right(keys, pts)
-        groups.setdefault(keys[at - 1] if at else None, []).append(pts)
-    # Threads that read ahead are of no use where nothing but key frames is wanted.
-    alone = all(targets == [key] for key, targets in groups.items())
+        groups.setdefault(keys[at - 1] if at else None, {})[pts] = ordinal
     found: dict[int, Picture] = {}
+    # Threads that read ahead are of no use where nothing but key frames is wanted.
+    alone = all(set(targets) == {key} for key, targets in groups.items())
     with open_container(clip.path) as container:
         decoder = Decoder(container, stream, threads=not alone)
         for key, targets in groups.items():
-            _collect(decoder, stream, key, targets, wanted, found)
+            if key is not None:
+                _collect(decoder, stream, key, targets, found)
             if progress is not None:
-                progress(len(found) / max(1, len(wanted)), "reading pictures")
-    missing = sorted(set(wanted) - set(found))
+                progress(len(found) / max(1, len(stamps)), "reading pictures")
+    missing = set(stamps) - set(found)
     if missing:
-        # Seeking is a service of the container, and some have none: one pass from the start.
+        # Seeking is a service of the container, and some have none; a stamp may stand twice.
         with open_container(clip.path) as container:
-            _collect(Decoder(container, stream), stream, None, missing, wanted, found)
-    lost = [wanted[pts] for pts in missing if pts not in found]
+            _count(Decoder(container, stream), stream, missing, found)
+    lost = sorted(missing - set(found))
     if lost:
         raise ClipUnreadable(f"frame {lost[0]} of {clip.name} cannot be decoded", path=clip.path)
-    return [found[pts] for _, pts in frames]
+    return [found[ordinal] for ordinal, _ in frames]
+
+
+def _plain(packets: Packets) -> bool:
+    """Whether a stamp names one picture: none stands twice, and the clock never starts again."""
+    import numpy as np
+
+    known = packets.pts[~packets.discard & (packets.pts != -(2**63))]
+    order = packets.dts[packets.dts != -(2**63)]
+    return len(np.unique(known)) == len(known) and not bool((np.diff(order) < 0).any())
+
+
+def _count(
+    decoder: Decoder, stream: VideoStream, wanted: Collection[int], found: dict[int, Picture]
+) -> None:
+    """Decode from the start and take the pictures with these ordinals."""
+    last = max(wanted)
+    for ordinal, frame in enumerate(decoder.frames()):
+        if ordinal in wanted:
+            found[ordinal] = _picture(frame, ordinal, stream, decoder.log, frame.pts)
+        if ordinal >= last:
+            return
 
 
 def _collect(
-    decoder: Decoder, stream: VideoStream, key: int | None, targets: Sequence[int],
-    ordinals: dict[int, int], found: dict[int, Picture],
+    decoder: Decoder, stream: VideoStream, key: int, targets: dict[int, int],
+    found: dict[int, Picture],
 ) -> None:  # fmt: skip
-    if key is not None and not decoder.seek(key):
+    if not decoder.seek(key):
         return
-    pending = set(targets)
-    started = key is None
+    pending = dict(targets)
+    started = False
     frames: Iterable[Any] = decoder.frames()
-    if key is not None and targets == [key]:
+    if set(targets) == {key}:
         # A key frame needs no other, and need not wait for those that follow it; of fields, which
         # may come one by one, the second is among these.
         alone = decoder.key_frame(key)
@@ -181,9 +203,8 @@ def _collect(
         # What a seek leaves in front of the key frame may refer to pictures never read.
         started = started or frame.pts == key
         if started and frame.pts in pending:
-            pending.discard(frame.pts)
-            ordinal = ordinals[frame.pts]
-            found[frame.pts] = _picture(frame, ordinal, stream, decoder.log, frame.pts)
+            ordinal = pending.pop(frame.pts)
+            found[ordinal] = _picture(frame, ordinal, stream, decoder.log, frame.pts)
         if not pending:
             return
 

@@ -44,9 +44,16 @@ def _rate(measured: Measurements) -> float:
     return frame_rate_hz(measured.seconds, measured.stream.frame_rate)
 
 
+def _restarts(measured: Measurements) -> str:
+    frames = ", ".join(str(ordinal) for ordinal, _ in measured.restarts[:8])
+    return f"the stamps start again at frame {frames}: from there on times are counted on"
+
+
 def _rate_note(measured: Measurements) -> str:
     if 2 * measured.unstamped > len(measured):
         return "assumed: the file does not say when its pictures are shown, every time here follows"
+    if measured.restarts:
+        return "from the median step; " + _restarts(measured)
     return "from the median step of the stamps"
 
 
@@ -200,11 +207,13 @@ def find_discontinuities(
     whole = float(covered.span.length) if covered.span else 0.0
     blind = sum(float(part.span.length) for part in lost)
     share = max(0.0, 1 - blind / whole) if whole else 0.0
-    reason = ""
+    reasons = [_restarts(measured)] if measured.restarts else []
     if not seen and share < 0.995:
-        reason = f"a deletion of {removed_s:g} s could have been seen in {share:.0%} of the time"
+        reasons.append(
+            f"a deletion of {removed_s:g} s could have been seen in {share:.0%} of the time"
+        )
     return conclude(
-        [observe(one, measured) for one in seen], coverage=coverage, reason=reason,
+        [observe(one, measured) for one in seen], coverage=coverage, reason="; ".join(reasons),
         measures={
             "testable": Quantity(round(share, 4), "of the time", note="imagined deletions on the "
                                  "clip's own pictures; measure_power makes real ones"),

@@ -9,9 +9,11 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from walkers import street
 
 from forensics import container, edits, scan, video
 from forensics.clip import open_clip
+from forensics.edits_make import write_clip
 
 
 def _part(frames: list[NDArray[np.uint8]], path: Path) -> bytes:
@@ -122,3 +124,27 @@ def test_packets_lost_on_the_way_are_said_to_be_lost(tmp_path: Path) -> None:
     joined = container.find_discontinuities(open_clip(tmp_path / "c.ts", metadata=False))
     assert not [o for o in joined.observations if "are missing" in o.note]
     assert [o for o in joined.observations if "cannot be true" in o.note]
+
+
+def test_a_clock_that_starts_again_is_counted_on_and_said(tmp_path: Path) -> None:
+    view = street(120)
+    for name, rows in (("a.ts", view[:50]), ("b.ts", view[80:])):
+        write_clip(tmp_path / name, rows, np.arange(len(rows)), Fraction(12))
+    path = tmp_path / "joined.ts"
+    path.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    clip = open_clip(path, metadata=False)
+    seen = scan.scan(clip, [])
+    assert len(seen) == 90 and [ordinal for ordinal, _ in seen.restarts] == [50]
+    assert np.allclose(np.diff(seen.seconds), 1 / 12, atol=1e-4)
+    # Where a stamp stands twice, a picture is found by its place.
+    hashes = {p.ordinal: p.pixel_hash for p in scan.iter_pictures(clip)}
+    assert sorted(hashes) == list(range(90))
+    picked = video.find_keyframes(clip, every_s=0.5).observations
+    assert len(picked) == 15
+    assert all(hashes[o.what.ordinal] == o.what.pixel_hash for o in picked)
+    exam = edits.find_edits(clip, levels=("container", "frame"))
+    assert "start again at frame 50" in exam.reason
+    [clock] = [o for o in exam.observations if o.what.kind == "pts-reversed"]
+    assert clock.score >= container.ALARM and clock.what.verdict == "inconclusive"
+    joint = [o for o in exam.observations if o.what.level == "frame" and o.score >= 0.5]
+    assert [round(float(o.span.start - seen.time(49)), 3) for o in joint] == [0.0]
