@@ -255,7 +255,7 @@ def _smoothed(risen: Floats) -> Floats:
     import cv2
     import numpy as np
 
-    out: Floats = cv2.blur(np.maximum(risen, 0), (3, 3))
+    out: Floats = np.asarray(cv2.blur(np.maximum(risen, 0), (3, 3)), np.float32)
     return out
 
 
