@@ -27,10 +27,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "samples")]
 
+from activity_falls import fall_rows, fallers, fell
 from activity_score import Crossing, against, doubtful, matched, pairs_of
 from staged import media, plan, record, views
 from staged.optics import generator
-from staged.plan import FALLS, Actor, Plan
+from staged.plan import Actor, Plan
 from staged.stage import Stage
 
 from forensics import clip as clips
@@ -47,11 +48,10 @@ __all__ = [
 
 SEEN = (1, 2, 3, 4)
 UNSEEN = tuple(range(111, 121))
-#: With two who fall and one who sits down fast; and in bright evening rain. Run once as well.
-FALLERS, RAIN = tuple(range(401, 405)), tuple(range(301, 304))
+#: With two who fall and three who go down otherwise; and in bright evening rain. Run once as well.
+FALLERS, RAIN = tuple(range(411, 419)), tuple(range(301, 304))
 #: Frames a second and seconds of a made view.
 RATE, LENGTH_S = 12, 40.0
-_FALLERS = ("faller-1", "faller-2")
 _LOOKS = ("civil-1", "civil-2", "civil-3", "civil-4", "civil-5", "civil-6", "dark-1", "dark-2")
 
 
@@ -175,46 +175,11 @@ def _since(points: list[tuple[float, float, float]]) -> list[tuple[float, float,
     return [first, *(p for p in points if p[0] > 0.2)]
 
 
-def _fallers(seed: int, start_s: float) -> tuple[Actor, ...]:
-    """Two who walk in, stop and fall, and one who sits down as quickly as others fall."""
-    rng = np.random.default_rng([43, seed])
-    actors = []
-    for k, role in enumerate((*_FALLERS, "sitter-down")):
-        begins = start_s + float(rng.uniform(2, 6)) + 9.0 * k
-        side, lane = float(rng.choice([-1, 1])), float(rng.uniform(9.5, 16.5))
-        stop = side * float(rng.uniform(1.0, 8.0))
-        far = stop + side * float(rng.uniform(4, 7))
-        arrives = begins + abs(far - stop) / float(rng.uniform(1.0, 1.6))
-        z = float(np.clip(lane + rng.uniform(-1, 1), 9.0, 17.0))
-        falls = arrives + float(rng.uniform(-0.3, 2.5))
-        sits = ((falls, "sit"),) if role == "sitter-down" else ()
-        FALLS.pop(role, None)
-        if not sits:
-            FALLS[role] = falls
-        points = ((begins, far, lane), (arrives, stop, z), (66.0, stop, z))
-        facing = ((0.0, float(rng.uniform(0, 360))),)
-        actors.append(Actor(role, _LOOKS[int(rng.integers(len(_LOOKS)))], points, sits, facing,
-                            float(rng.uniform(1.6, 1.9))))  # fmt: skip
-    return tuple(actors)
-
-
-def _fell(stage: Stage, camera: Any, start_s: float) -> tuple[tuple[float, float, float], ...]:
-    """When and where the fallers of a stage fall, if that is in the picture."""
-    found = []
-    for track in stage.tracks:
-        at = FALLS.get(track.actor.role)
-        state = track.at(at) if at is not None and track.actor.role in _FALLERS else None
-        if state is not None and at is not None and 1.0 < at - start_s < LENGTH_S - 3.0:
-            [(x, y)], _ = camera.project(np.array([[state.x, 0, state.z]]))
-            if 10 < x < camera.width - 10 and 10 < y < camera.height - 5:
-                found.append((at - start_s, float(x), float(y)))
-    return tuple(sorted(found))
-
-
 def make_night(seed: int, folder: Path, *, falls: bool = False, rain: bool = False) -> Night:
     """Write the view of a seed as H.264 and return it with its truth.
 
-    `falls` adds those who fall or sit down. `rain` makes it a bright evening in the rain instead.
+    `falls` adds those who fall, sit down, bend or crouch. `rain` makes it a bright evening in the
+    rain instead.
     """
     rng = np.random.default_rng([41, seed])
     start_s = float(rng.uniform(0.0, 24.0))
@@ -225,13 +190,15 @@ def make_night(seed: int, folder: Path, *, falls: bool = False, rain: bool = Fal
     actors, running = _actors(rng, start_s)
     if rain:
         view.exposure, noise = view.exposure + 1.3, 0.4 * noise
+    camera = view.camera
+    tree = next(r for r in record.regions_of(made, view) if r["kind"] == "occluder")
+    occluders = (Region("tree", tuple(map(tuple, tree["polygon_px"]))),)
     if falls:
         # Few enough others that it can be seen.
         others = [actor for actor in actors if not actor.actions]
-        actors = (*_fallers(seed, start_s), *others[:3])
-        running = []
+        down = fallers(seed, start_s, _LOOKS, camera, occluders[0], LENGTH_S)
+        actors, running = (*down, *others[:3]), []
     view.stage = Stage(seed, actors)
-    camera = view.camera
     regions = []
     for name in ("near", "side"):
         x, z = float(rng.uniform(-6.5, 3.0)), float(rng.uniform(9.0, 12.5))
@@ -240,16 +207,15 @@ def make_night(seed: int, folder: Path, *, falls: bool = False, rain: bool = Fal
         pixel, _ = camera.project(corners)
         pixel = np.clip(pixel, 0, [camera.width - 1, camera.height - 1])
         regions.append(Region(name, tuple((float(a), float(b)) for a, b in pixel.round(1))))
-    tree = next(r for r in record.regions_of(made, view) if r["kind"] == "occluder")
-    occluders = (Region("tree", tuple(map(tuple, tree["polygon_px"]))),)
     path = folder / f"{'rain' if rain else 'falls' if falls else 'night'}_{seed}.mp4"
     recorder = media.Recorder(options={"preset": "superfast", "crf": "25", "g": "50", "bf": "0"},
                               rate=RATE)  # fmt: skip
     media.write_clip(path, _frames(view, noise, rain=rain), recorder)
     truth = crossings_of(view.stage, camera, regions, occluders, start_s, LENGTH_S)
     clipped = tuple((max(0.0, a), min(LENGTH_S, b)) for a, b in running if b > 0 and a < LENGTH_S)
-    fell = _fell(view.stage, camera, start_s) if falls else ()
-    return Night(path, tuple(regions), occluders, tuple(truth), clipped, fell, noise, view.exposure)
+    falling = fell(view.stage, camera, start_s, LENGTH_S) if falls else ()
+    drawn = tuple(regions)
+    return Night(path, drawn, occluders, tuple(truth), clipped, falling, noise, view.exposure)
 
 
 def _rain(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -288,34 +254,6 @@ def _frames(
         yield planes, k / view.rate
 
 
-def _fall_rows(exam: Any, night: Night) -> dict[str, int]:
-    """Falls anywhere in the picture against those made: found, stated, hidden, missed, false."""
-    row = dict.fromkeys(("falling", "falls found", "falls stated", "falls behind the tree",
-                         "falls missed", "false falls"), 0)  # fmt: skip
-    found = [float(o.span.start) for o in exam.observations
-             if o.what.kind == "falls" and o.what.region == "picture"]  # fmt: skip
-    times = [t for t, _, _ in night.falling]
-    taken = {a for a, _ in pairs_of(times, found, 2.0)}
-    row["falling"], row["falls found"] = len(times), len(taken)
-    row["false falls"] = len(found) - len(taken)
-    whole = exam.coverage.span
-    for k, (time, x, y) in enumerate(night.falling):
-        if k in taken:
-            continue
-        hidden = any(
-            inside(screen.polygon, np.array([x]), np.array([y - up])).any()
-            for screen in night.occluders for up in (0.0, 30.0)
-        )  # fmt: skip
-        stated = any(
-            part.reason.startswith("falls: region 'picture'") and part.span != whole
-            and float(part.span.start) - 0.5 <= time + 0.5 <= float(part.span.end) + 0.5
-            for part in exam.coverage.not_testable
-        )  # fmt: skip
-        row["falls behind the tree" if hidden else "falls stated" if stated
-            else "falls missed"] += 1  # fmt: skip
-    return row
-
-
 def nights(seeds: Sequence[int], *, falls: bool = False, rain: bool = False) -> dict[str, Any]:
     """Made night views: crossings, runs and falls, and how much of the time was testable."""
     out: dict[str, Any] = {"views": {}, "hours": 0.0}
@@ -342,7 +280,7 @@ def nights(seeds: Sequence[int], *, falls: bool = False, rain: bool = False) -> 
                 for c, d in night.running
             )  # fmt: skip
             row["false runs"] = len(true) - sum(true)
-            row |= _fall_rows(exam, night)
+            row |= fall_rows(exam, night)
             for key, value in row.items():
                 total[key] = total.get(key, 0) + value
             out["hours"] += float(clip.duration or 0) / 3600

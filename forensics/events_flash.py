@@ -1,8 +1,8 @@
 """Short rises of brightness: possible muzzle flash, lamp, lightning, exposure; never which one.
 
-The picture is summed over a grid of blocks. A flash is a block, or several together, that becomes
-brighter within two frames and dark again within half a second; a lamp that stays on is a *light
-change*, reported apart because it can place a silent clip beside another.
+The picture is summed over a grid of blocks; where a block is brighter for a moment, the small
+pictures around it are looked at in a second pass (`events_rises` says what light does and a thing
+that moves does not). A lamp that stays on is a *light change*, told apart.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forensics.errors import SignalTooShort
+from forensics.events_rises import LIMIT, Candidate, Rise, find_candidates, join, look
 from forensics.model import (
     Box,
     Clip,
@@ -24,7 +25,7 @@ from forensics.model import (
     Span,
 )
 from forensics.provenance import conclude, method
-from forensics.scan import View, scan, video_stream
+from forensics.scan import Measurements, View, scan, video_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,15 +33,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["BlockLight", "FlashSeen", "LightChange", "find_flashes", "find_light_changes",
-           "find_rises"]  # fmt: skip
+__all__ = ["BlockLight", "LightChange", "find_flashes", "find_light_changes"]
 
 #: Blocks across and down.
 GRID = (20, 12)
-_LEAST_LEVELS = 6.0
-_NOISE_TIMES = 9.0
-_LONGEST_S = 0.5
 _LEAST_S = 1.0
+#: A light that blinks: this many times at one place, most at one interval or multiples of it.
+_BLINKS, _EVEN = 4, 0.15
 
 
 class BlockLight:
@@ -62,12 +61,8 @@ class BlockLight:
         import cv2
         import numpy as np
 
-        small = cv2.resize(view.grey, GRID, interpolation=cv2.INTER_AREA).astype(np.float32)
-        # Area means come rounded to whole levels; the exact ones need the sum.
-        h, w = view.grey.shape
-        if h % GRID[1] == 0 and w % GRID[0] == 0:
-            parts = view.grey.reshape(GRID[1], h // GRID[1], GRID[0], w // GRID[0])
-            small = parts.mean(axis=(1, 3), dtype=np.float32)
+        # As numbers with fractions: area means of bytes come rounded to whole levels.
+        small = cv2.resize(view.grey.astype(np.float32), GRID, interpolation=cv2.INTER_AREA)
         self._rows.append(np.rot90(small * 128, -self._turns).astype(np.uint16))
         self._times.append(view.pts * self._time_base)
         return ()
@@ -90,18 +85,45 @@ class BlockLight:
         return np.array(self._times)
 
 
-@dataclass(frozen=True)
-class FlashSeen:
-    """A short rise: frames [first, last], the brightest, blocks (x, y, w, h), rise in levels."""
+class _Closer:
+    """A `scan` detector that looks at each candidate again when its pictures have gone by."""
 
-    first: int
-    last: int
-    peak: int
-    blocks: tuple[int, int, int, int]
-    share: float
-    rise: float
-    noise: float
-    frames_up: int
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, candidates: Sequence[Candidate], *, rotation: int = 0) -> None:
+        self._waiting = sorted(candidates, key=_needs, reverse=True)
+        self._turns, self._start = (rotation // 90) % 4, 0
+        self._keep = 3 + 2 * max((one.lasted for one in candidates), default=0)
+        self._pictures: list[NDArray[np.uint8]] = []
+        self.rises: list[Rise] = []
+        self.waits, self.shape = bool(candidates), (1, 1)
+
+    def measure(self, view: View) -> Sequence[float]:
+        """Keep one picture; look at what is complete with it."""
+        import numpy as np
+
+        upright = np.rot90(view.grey, -self._turns).copy()
+        self.shape = (upright.shape[0], upright.shape[1])
+        self._pictures.append(upright)
+        # All of one candidate and as much before it as it lasts.
+        over = len(self._pictures) - 2 * self._keep
+        if over > 0:
+            del self._pictures[:over]
+            self._start += over
+        while self._waiting and _needs(self._waiting[-1]) < self._start + len(self._pictures):
+            self.rises += look(self._pictures, self._waiting.pop(), start=self._start)
+        return ()
+
+    def finish(self) -> None:
+        """What the end of the clip left incomplete."""
+        while self._waiting:
+            self.rises += look(self._pictures, self._waiting.pop(), start=self._start)
+        self._pictures = []
+
+
+def _needs(candidate: Candidate) -> int:
+    """The last frame that judging it needs."""
+    return candidate.last + 2 + candidate.lasted
 
 
 @dataclass(frozen=True)
@@ -113,132 +135,6 @@ class LightChange:
     rise: float
 
 
-def _baseline(light: Floats, half: int) -> Floats:
-    """Running median over time of each block; the window is wider than any flash."""
-    from scipy.ndimage import median_filter
-
-    size = 2 * half + 1
-    out: Floats = median_filter(light, size=(min(size, 2 * len(light) - 1), 1, 1), mode="nearest")
-    return out
-
-
-def find_rises(light: Floats, times: Floats, *, longest_s: float = _LONGEST_S) -> list[FlashSeen]:
-    """Short rises of brightness in block means.
-
-    Parameters
-    ----------
-    light
-        (n, rows, columns) mean grey level of each block.
-    times
-        (n,) seconds.
-    longest_s
-        What lasts longer is a change of light, not a flash.
-
-    When it errs
-    ------------
-    It calls it wrongly when something bright passes fast, or a display blinks; it misses flashes
-    between two frames, and those that raise no block (about 1/240 of the picture) by six levels.
-    """
-    import numpy as np
-
-    n = len(light)
-    if n < 8:
-        return []
-    frame_s = float(np.median(np.diff(times)))
-    base = _baseline(light, max(4, round(1.0 / max(frame_s, 1e-3))))
-    above = light - base
-    noise = 1.4826 * np.median(np.abs(above), axis=0) + 0.05
-    # A block that is restless in this second (a passing figure) must rise further.
-    local = _local_unrest(above, max(2, round(0.8 / max(frame_s, 1e-3))))
-    need = np.maximum(_LEAST_LEVELS, np.maximum(_NOISE_TIMES * noise, 3.0 * local))
-    lit = above > need
-    found: list[FlashSeen] = []
-    lit_frames = lit.any(axis=(1, 2))
-    edges = np.flatnonzero(np.diff(np.r_[0, lit_frames.astype(np.int8), 0]))
-    for a, b in zip(edges[::2], edges[1::2], strict=True):
-        found.extend(_inspect(above, lit, noise, int(a), int(b) - 1, frame_s, longest_s))
-    return found
-
-
-def _local_unrest(above: Floats, half: int) -> Floats:
-    """Median absolute deviation around each moment, the moment itself left out by the median."""
-    import numpy as np
-    from scipy.ndimage import median_filter
-
-    size = min(2 * half + 1, 2 * len(above) - 1)
-    out: Floats = 1.4826 * median_filter(np.abs(above), size=(size, 1, 1), mode="nearest")
-    return out
-
-
-def _inspect(
-    above: Floats, lit: NDArray[np.bool_], noise: Floats, a: int, b: int, frame_s: float,
-    longest_s: float,
-) -> list[FlashSeen]:  # fmt: skip
-    """The flashes in one stretch of lit frames: places that rise together, at once, and fall."""
-    import numpy as np
-    from scipy.ndimage import label
-
-    where, count = label(lit[a : b + 1].any(axis=0), structure=np.ones((3, 3)))
-    out = []
-    for number in range(1, count + 1):
-        place = where == number
-        course = above[:, place].max(axis=1)
-        on = np.flatnonzero((lit[a : b + 1] & place).any(axis=(1, 2))) + a
-        peak = int(on[np.argmax(course[on])])
-        top = float(course[peak])
-        first, last = int(on[0]), int(on[-1])
-        if (last - first + 1) * frame_s > longest_s + frame_s:
-            continue
-        start = peak
-        while start > 0 and course[start - 1] > 0.35 * top and peak - start < 6:
-            start -= 1
-        up = peak - start + 1
-        before = float(course[max(0, start - 3) : max(1, start)].max()) if start else 0.0
-        after = course[last + 1 : last + 1 + max(2, round(0.2 / frame_s))]
-        # A flash stands on quiet ground: dark before, rising in at most two frames, dark after.
-        if up > max(2, round(0.08 / frame_s)) or before > 0.4 * top:
-            continue
-        if not len(after) or float(after.min()) > 0.4 * top:
-            continue
-        if _passes(above, place, first, last, peak, frame_s):
-            continue
-        rows, columns = np.nonzero(place)
-        box = (int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1,
-               int(np.ptp(rows)) + 1)  # fmt: skip
-        share = float(place.mean())
-        spread = float(np.median(noise[place]))
-        out.append(FlashSeen(first, last, peak, box, share, top, spread, up))
-    return out
-
-
-def _passes(
-    above: Floats, place: NDArray[np.bool_], first: int, last: int, peak: int, frame_s: float
-) -> bool:
-    """Whether something passed rather than lit up.
-
-    Light comes and goes on the spot; a pale coat or a car is in the next block a moment later. A
-    place of one or two blocks is what a figure fills, so there the blocks around it must be quiet
-    too; a larger place is a flash if most of its blocks were quiet themselves.
-    """
-    import numpy as np
-    from scipy.ndimage import binary_dilation
-
-    span = max(3, round(0.5 / frame_s))
-    # The frame on either side may hold a part of the flash: exposures and encoders smear it.
-    rows = [*range(max(0, first - 1 - span), max(0, first - 1)),
-            *range(min(len(above), last + 2), min(len(above), last + 2 + span))]  # fmt: skip
-    if not rows:
-        return False
-    unrest = np.abs(above[rows]).max(axis=0)
-    rise = above[peak]
-    if float((unrest[place] < 0.5 * rise[place]).mean()) < 0.6:
-        return True
-    if place.sum() > 2:
-        return False
-    around = binary_dilation(place, structure=np.ones((3, 3), bool))
-    return float(unrest[around].max()) > 0.45 * float(rise[place].max())
-
-
 def find_light_changes(
     light: Floats, times: Floats, *, least_levels: float = 5.0
 ) -> list[LightChange]:
@@ -247,7 +143,7 @@ def find_light_changes(
     Parameters
     ----------
     light, times
-        As for `find_rises`.
+        Mean grey level of each block, (n, rows, columns), and (n,) seconds.
     least_levels
         Least change of the blocks concerned.
     """
@@ -282,29 +178,60 @@ def find_light_changes(
 
 _CAUSES = {
     "muzzle flash": (False, "a shot or blast towards or near the camera: one or two frames"),
-    "lamp": (True, "a lamp, camera flash or indicator switched on and off"),
+    "lamp": (True, "a lamp, camera flash, spark or display switched on and off"),
+    "blinking": (True, "an indicator, beacon, strobe or display that blinks evenly"),
     "lightning": (True, "lightning: the whole sky or picture, often flickering several times"),
     "exposure": (True, "the camera's own exposure or gain pumped: the whole picture alike"),
-    "headlights": (True, "headlights or a reflection that swept across the camera"),
+    "headlights": (True, "headlights that swept across the camera"),
+    "reflection": (True, "sun or a lamp for a moment: between leaves, on a window, glass or metal"),
+    "passing": (True, "a drop, insect, bird or thrown thing lit for one or two frames"),
+    "recording": (True, "a damaged or foreign frame, dust on film, a fault of transmission"),
 }
 
 
-def _explanations(flash: FlashSeen, frame_s: float) -> tuple[Explanation, ...]:
-    lasted = (flash.last - flash.first + 1) * frame_s
-    if flash.share > 0.6:
-        order = ["exposure", "lightning", "lamp", "muzzle flash"]
-    elif lasted <= 0.1 and flash.share < 0.2:
-        order = ["muzzle flash", "lamp", "headlights", "lightning"]
+def _explanations(rise: Rise, frame_s: float, *, blinks: bool) -> tuple[Explanation, ...]:
+    """What can cause it, the likelier first; what cannot be excluded is not left out."""
+    lasted = (rise.last - rise.first + 1) * frame_s
+    if rise.share > 0.6:
+        order = ["exposure", "lightning", "lamp", "recording", "muzzle flash"]
+    elif lasted <= 0.1 and rise.share < 0.2:
+        order = ["muzzle flash", "lamp", "reflection", "headlights", "recording", "lightning"]
     elif lasted <= 0.1:
-        order = ["lamp", "muzzle flash", "lightning", "headlights"]
+        order = ["lamp", "muzzle flash", "reflection", "lightning", "headlights", "recording"]
     else:
-        order = ["lamp", "headlights", "lightning", "muzzle flash"]
+        order = ["lamp", "reflection", "headlights", "lightning", "muzzle flash"]
+    if rise.tiny and lasted <= 0.1:
+        order.insert(2, "passing")
+    if blinks:
+        order.insert(0, "blinking")
     return tuple(
         Explanation(rank, name, *_CAUSES[name]) for rank, name in enumerate(order, start=1)
     )
 
 
-@method("flashes-seen", version="2")
+def _blinking(rises: Sequence[Rise], times: Floats) -> list[float]:
+    """For each rise the interval (s) at which its place blinks, or 0."""
+    import numpy as np
+
+    middle = [(r.box[0] + r.box[2] / 2, r.box[1] + r.box[3] / 2) for r in rises]
+    out = []
+    for rise in rises:
+        same = sorted({
+            float(times[other.peak]) for other, (x, y) in zip(rises, middle, strict=True)
+            if 0 <= x - rise.box[0] <= rise.box[2] and 0 <= y - rise.box[1] <= rise.box[3]
+        })  # fmt: skip
+        gaps = np.diff(same)
+        if len(same) < _BLINKS:
+            out.append(0.0)
+            continue
+        unit = float(np.median(gaps))
+        turns = gaps / unit
+        even = (np.abs(turns - np.round(turns)) <= _EVEN) & (np.round(turns) >= 1)
+        out.append(unit if even.mean() >= 0.75 else 0.0)
+    return out
+
+
+@method("flashes-seen", version="3")
 def find_flashes(clip: Clip, *, longest_s: float = 0.5, progress: Progress | None = None
                  ) -> Examination:  # fmt: skip
     """Find short rises of brightness, with their place and what else can cause them.
@@ -321,7 +248,9 @@ def find_flashes(clip: Clip, *, longest_s: float = 0.5, progress: Progress | Non
     Returns
     -------
     Examination
-        `Flash` findings; `rise` in grey levels of the brightest block.
+        `Flash` findings; `rise` in grey levels of the brightest patch (about 1/50 of the picture's
+        width), with twice the spread that the place has without it. What cannot be excluded as its
+        cause is in the explanations; a place that blinks evenly says so.
 
     Raises
     ------
@@ -330,17 +259,19 @@ def find_flashes(clip: Clip, *, longest_s: float = 0.5, progress: Progress | Non
 
     When it errs
     ------------
-    It calls it wrongly when something bright or shiny passes fast, a display blinks or an
-    indicator flashes; nothing here tells a shot from a lamp (misinterpretation). It misses what
-    happens between two exposures, which at 25 frames a second is most muzzle flashes, and
-    flashes under 1/240 of the picture by six grey levels (incompleteness). It says nothing about
-    what lies outside the picture.
+    It calls it wrongly when something bright is there for one frame only (a drop, an insect, dust
+    on film), when sunlight falls through leaves, a display blinks or an indicator flashes: nothing
+    here tells a shot from a lamp (misinterpretation). It misses what happens between two exposures,
+    which at 25 frames a second is most muzzle flashes, flashes that raise no block of 1/240 of the
+    picture by four grey levels, what lights only something that moves or is beside something of its
+    own size that does, and what is in the first or last two frames (incompleteness). It says
+    nothing about what lies outside the picture.
     """
     import numpy as np
 
     stream = video_stream(clip)
     meter = BlockLight(rotation=stream.rotation, time_base=float(stream.time_base))
-    frames = scan(clip, [meter], progress=progress)
+    frames = scan(clip, [meter], progress=_half(progress, 0.0))
     times = meter.times
     if len(times) < 8 or times[-1] - times[0] < _LEAST_S:
         have = float(times[-1] - times[0]) if len(times) else 0.0
@@ -348,37 +279,53 @@ def find_flashes(clip: Clip, *, longest_s: float = 0.5, progress: Progress | Non
             f"{clip.name} shows {have:.2f} s: too short for a level to rise above",
             need_s=_LEAST_S, have_s=have,
         )  # fmt: skip
-    light = meter.light
     frame_s = float(np.median(np.diff(times)))
+    closer = _Closer(find_candidates(meter.light, times, longest_s=longest_s),
+                     rotation=stream.rotation)  # fmt: skip
+    if closer.waits:
+        scan(clip, [closer], progress=_half(progress, 0.5))
+    rises = join(closer.rises)
     turned = (stream.rotation // 90) % 2 == 1
     width, height = (stream.height, stream.width) if turned else (stream.width, stream.height)
-    rows, columns = light.shape[1:]
-    observations = []
-    for flash in find_rises(light, times, longest_s=longest_s):
-        x, y, w, h = flash.blocks
-        whole = flash.share > 0.6
-        box = None if whole else Box(
-            x * width / columns, y * height / rows, w * width / columns, h * height / rows
-        )  # fmt: skip
-        rise = Quantity(
-            flash.rise, "grey levels", flash.rise - 2 * flash.noise, flash.rise + 2 * flash.noise
-        )
-        said = Flash(frames.time(flash.peak), box, rise, _explanations(flash, frame_s))
-        ratio = flash.rise / max(_LEAST_LEVELS, _NOISE_TIMES * flash.noise)
-        observations.append(
-            Observation(
-                said,
-                Span(frames.time(flash.first), frames.time(flash.last)),
-                round(float(1 - np.exp(-ratio / 2)), 4),
-                measures={
-                    "share": Quantity.exact(flash.share, "of the picture", "counted in blocks"),
-                    "lasted": Quantity(
-                        (flash.last - flash.first + 1) * frame_s, "s",
-                        max(0.0, (flash.last - flash.first) * frame_s),
-                        (flash.last - flash.first + 2) * frame_s,
-                    ),
-                },
-                stratum="whole picture" if whole else "part of the picture",
-            )
-        )  # fmt: skip
+    observations = [
+        _observation(rise, interval, frames, frame_s, (width / closer.shape[1], height
+                     / closer.shape[0]))
+        for rise, interval in zip(rises, _blinking(rises, times), strict=True)
+    ]  # fmt: skip
     return conclude(observations, coverage=frames.coverage(), stratum="part of the picture")
+
+
+def _half(progress: Progress | None, start: float) -> Progress | None:
+    """Progress of one of two passes."""
+    if progress is None:
+        return None
+    return lambda fraction, text: progress(start + fraction / 2, text)
+
+
+def _observation(
+    rise: Rise, blinks_s: float, frames: Measurements, frame_s: float, scale: tuple[float, float]
+) -> Observation:
+    import numpy as np
+
+    whole = rise.share > 0.6
+    x, y, w, h = rise.box
+    box = None if whole else Box(x * scale[0], y * scale[1], w * scale[0], h * scale[1])
+    levels = Quantity(rise.rise, "grey levels", max(0.0, rise.rise - 2 * rise.noise),
+                      rise.rise + 2 * rise.noise)  # fmt: skip
+    said = Flash(frames.time(rise.peak), box, levels,
+                 _explanations(rise, frame_s, blinks=blinks_s > 0))  # fmt: skip
+    count = rise.last - rise.first + 1
+    clear = min(1.0, rise.rise / 30) * (1 - rise.unlike / (2 * LIMIT))
+    return Observation(
+        said,
+        Span(frames.time(rise.first), frames.time(rise.last)),
+        round(float(np.clip(0.4 + 0.6 * clear, 0, 1)), 4),
+        measures={
+            "share": Quantity.exact(rise.share, "of the picture", "counted in pixels"),
+            "lasted": Quantity(
+                count * frame_s, "s", max(0.0, (count - 1) * frame_s), (count + 1) * frame_s
+            ),
+        },
+        note=f"blinks here every {blinks_s:.2f} s" if blinks_s else "",
+        stratum="whole picture" if whole else "part of the picture",
+    )  # fmt: skip

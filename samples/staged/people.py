@@ -26,9 +26,9 @@ TURN = 18.0  # degrees between the views kept
 class Pose:
     """What a figure does, in the steps that sprites are kept for."""
 
-    mode: str  # walk, run, stand, sit, lie
-    phase: int = 0  # 0..STEP-1
-    amount: int = 12  # stride (walk), or how far fallen (lie), in twelfths
+    mode: str  # walk, run, stand, sit, lie, topple, crouch, bend
+    phase: int = 0  # 0..STEP-1; topple: towards which side, in quarter turns
+    amount: int = 12  # stride (walk), or how far fallen, crouched or bent, in twelfths
     arms: str = "free"  # free, shield, aim, film, fend
 
 
@@ -37,7 +37,9 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
     """Joint positions in the body frame."""
     phi = 2 * np.pi * pose.phase / STEP
     run = pose.mode == "run"
-    still = pose.mode in ("stand", "sit", "lie")
+    still = pose.mode not in ("walk", "run")
+    if pose.mode in ("topple", "crouch", "bend"):
+        phi = 0.0
     amount = pose.amount / 12 if pose.mode == "walk" else 1.0
     swing = np.radians(40 if run else 25) * amount * (not still)
     bend = np.radians(75 if run else 46) * amount * (not still)
@@ -50,6 +52,10 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
     trunk = np.array([0.4 * sway, np.cos(lean), np.sin(lean)])
     if pose.mode == "sit":
         trunk = np.array([0.3 * sway, 0.97, 0.16 + 0.4 * sway])
+    low = pose.amount / 12
+    if pose.mode in ("crouch", "bend"):
+        lean = np.radians(38 if pose.mode == "crouch" else 82) * low
+        trunk = np.array([0.0, np.cos(lean), np.sin(lean)])
     neck = pelvis + 0.50 * trunk
     twist = np.radians(9) * np.sin(phi) * (not still)
     across = np.array([np.cos(twist), 0.0, np.sin(twist)])
@@ -61,6 +67,11 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
             thigh, knee = np.radians(82), np.radians(84)
         elif pose.mode == "lie":
             thigh, knee = np.radians(62 - 25 * side), np.radians(70 - 18 * side)
+        elif pose.mode == "crouch":
+            thigh, knee = np.radians(98) * low, np.radians(140) * low
+        elif pose.mode == "topple":  # the knees give way, then straighten on the ground
+            thigh = np.radians(55 + 10 * side) * np.sin(np.pi * min(low, 0.85))
+            knee = 1.5 * thigh
         hip = pelvis + np.array([side * 0.095, 0.0, 0.0])
         spread = side * (0.035 if still else 0.012)
         knee_at = hip + 0.43 * np.array([spread, -np.cos(thigh), np.sin(thigh)])
@@ -99,6 +110,8 @@ def joints_of(pose: Pose) -> dict[str, np.ndarray]:
         joint["muzzle"] = muzzle
     if pose.mode == "lie":
         _topple(joint, pose.amount / 12)
+    elif pose.mode == "topple":
+        _keel(joint, low, pose.phase)
     elif pose.mode != "sit":
         drop = 0.085 - min(joint["ankle_r"][1], joint["ankle_l"][1])
         for name, at in joint.items():
@@ -120,6 +133,17 @@ def _topple(joint: dict[str, np.ndarray], fallen: float) -> None:
     lift = np.array([0.0, 0.09 - lowest if eased > 0.15 or lowest < 0.09 else 0.0, 0.0])
     for name, at in joint.items():
         joint[name] = at + lift
+
+
+def _keel(joint: dict[str, np.ndarray], fallen: float, quarter: int) -> None:
+    """From standing to lying, about the feet, faster and faster as weight falls."""
+    angle, turn = np.radians(85) * fallen**2, np.radians(90.0 * quarter)
+    drop = 0.085 - min(joint["ankle_r"][1], joint["ankle_l"][1])
+    towards = np.array([np.sin(turn), 0.0, np.cos(turn)])
+    for name, at in joint.items():
+        high = at[1] + drop
+        joint[name] = np.array([at[0], 0.0, at[2]]) + high * np.sin(angle) * towards
+        joint[name][1] = max(0.09, high * np.cos(angle))
 
 
 # limb: from, to, radius (m), profile of relative radius along it, texture, flattening seen sideways

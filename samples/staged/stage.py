@@ -79,16 +79,22 @@ class _Track:
             return None
         k = min(len(self.speed) - 1, round(story_s * RATE))
         speed = float(self.speed[k])
-        action = ""
+        action, begun = "", 0.0
         for since, name in actor.actions:
             if story_s >= since:
-                action = name
+                action, begun = name, since
         phase = int(self.phase[k] * STEP) % STEP
         arms = {"shield": "shield", "aim": "aim", "film": "film"}.get(action, "free")
         sway = int((story_s * 0.23 + self.own) * STEP) % STEP
-        fell = FALLS.get(actor.role)
+        fell, done = FALLS.get(actor.role), story_s - begun
         if fell is not None and story_s >= fell:
-            pose = Pose("lie", 0, int(np.clip((story_s - fell) / 0.95, 0, 1) * 12))
+            seated = action == "sit"
+            pose = Pose("lie" if seated else "topple", 0 if seated else hash_of(actor.role) % 4,
+                        int(np.clip((story_s - fell) / 0.95, 0, 1) * 12))  # fmt: skip
+        elif action == "crouch" or (action == "sit" and begun > self.first and done < 0.5):
+            pose = Pose("crouch", 0, round(12 * min(1.0, done / 0.5)))
+        elif action == "bend":
+            pose = Pose("bend", 0, round(12 * np.sin(np.pi * min(1.0, done / 1.6))))
         elif action == "sit":
             pose = Pose("sit", sway)
         elif speed > 2.4 and action == "run":
