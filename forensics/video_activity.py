@@ -37,6 +37,7 @@ from forensics.video_tracks import (
     FLOOD,
     Ground,
     blobs,
+    evened,
     is_ghost,
     learn_ground,
     learn_heights,
@@ -196,7 +197,8 @@ class _Small:
                 lost.append(time)
                 continue
             boxes = blobs(mask, least_px=least_px)
-            boxes = [b for b in boxes if not is_ghost(frame, ground, mask, b)]
+            now = evened(frame, ground) if boxes else mask
+            boxes = [b for b in boxes if not is_ghost(now, ground, mask, b)]
             seen.append((time, np.packbits(mask), boxes))
         return seen, lost
 
@@ -287,7 +289,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="4")
+@method("video-activity", version="5")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,

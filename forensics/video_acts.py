@@ -181,12 +181,17 @@ def find_events_of_trail(
         across = min(np.ptp([x for x, _ in region.polygon]), np.ptp([y for _, y in region.polygon]))
         least_px = max(1.5, min(edge_heights * tall, 0.1 * float(across)))
         narrow = too_narrow(region.polygon, frame_size[1], heights)
+        by_head = np.where(
+            np.isnan(course.feet), np.nan,
+            edge_distance(region.polygon, foot_x, np.nan_to_num(course.feet)),
+        )  # fmt: skip
         within = _settled(_crossed(away, least_px), times, hold_s)
         for a, b in _runs(within):
             if times[b] - times[a] < hold_s:
                 continue
             if a > 0:
                 doubt = narrow or course.doubt(times[a])
+                doubt = doubt or course.doubt_side(by_head, times[a], enters=True)
                 events.append(
                     Event("enters", region.name, times[a - 1], times[a], 0.9, doubt=doubt)
                 )
@@ -194,6 +199,7 @@ def find_events_of_trail(
                 events.append(_appears(course, region.name, times[a], narrow, first=True))
             if b < len(times) - 1:
                 doubt = narrow or course.doubt(times[b])
+                doubt = doubt or course.doubt_side(by_head, times[b], enters=False)
                 events.append(
                     Event("leaves", region.name, times[b], times[b + 1], 0.9, doubt=doubt)
                 )

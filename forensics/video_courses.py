@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["NOWHERE", "SANK", "WITHIN", "Course", "at_border", "too_narrow"]
+__all__ = ["FEET", "NOWHERE", "SANK", "WITHIN", "Course", "at_border", "too_narrow"]
 
 #: Seconds looked at on either side of a moment, and left out right beside it.
 _BESIDE_S = 0.9
@@ -41,10 +41,16 @@ _SURELY = 1.2
 _NARROW_HEIGHTS = 0.25
 _NARROW_SHARE = 0.02
 
+#: A figure's height below its head says where its feet are, if the outline is as tall within this
+#: logarithm of a factor and heights do not grow faster than this a row; and for how long (s) before
+#: and after a crossing sides are compared.
+_HEAD_WITHIN, _STEEPEST, _SIDE_S = 0.7, 0.8, 1.5
+
 PARTS = "what crossed there was merging, parting or in parts"
 HIDDEN = "what crossed there was hidden in a group"
 SCRAP = "what crossed there is smaller than a figure: part of one, a shadow, a light"
 NOWHERE = "something came out of or went into what hides it, or was lost there"
+FEET = "where its feet stood is not sure there: by its head they stood on another side of the edge"
 NARROW = "the region is narrower than a foot can be placed"
 UNKNOWN = "something moved quickly; how tall figures are here is not known"
 SMALL = "something moved quickly that is too small to say how"
@@ -108,6 +114,50 @@ class Course:
         self.tall: Floats | None = None
         if heights is not None:
             self.tall = np.maximum(1.0, heights[0] + heights[1] * (boxes[:, 1] + boxes[:, 3]))
+        self.feet = self._feet_below_head(heights)
+
+    def _feet_below_head(self, heights: tuple[float, float] | None) -> Floats:
+        """Where the feet stand if the head is seen, (n,) rows; NaN where that cannot be said."""
+        import numpy as np
+
+        _, y, w, h = self.boxes.T
+        if heights is None or heights[1] > _STEEPEST:
+            return np.full(len(y), np.nan)
+        # foot = head + height there, and the height is a line of the foot's row.
+        feet = (y + heights[0]) / (1 - heights[1])
+        apart = np.abs(np.log(np.maximum(h, 1.0) / np.maximum(feet - y, 1.0)))
+        told = (y > 0.02 * self.picture[1]) & (h > w) & (apart < _HEAD_WITHIN)
+        feet = np.minimum(feet, self.picture[1] - 1)
+        out: Floats = np.where(told & self.seen, feet, np.nan)
+        return out
+
+    def doubt_side(self, away: Floats, time: float, *, enters: bool) -> str:
+        """Why a change of sides may be of the outline's foot only: the head says otherwise.
+
+        Legs melt into dark ground and shadows join them; an upright figure's head does neither.
+
+        Parameters
+        ----------
+        away
+            (n,) how far inside the region the feet stand that belong to the head, NaN if unknown.
+        time
+            Of the change.
+        enters
+            Into the region, or out of it.
+        """
+        import numpy as np
+
+        late = self.times - time
+        for part, inside_it in (((late < 0) & (late >= -_SIDE_S), not enters),
+                                ((late > 0) & (late <= _SIDE_S), enters)):  # fmt: skip
+            known = away[part][np.isfinite(away[part])]
+            if len(known) < 3 or len(known) < 0.5 * part.sum():
+                continue
+            # On the way across the feet are on both sides: the farther half counts.
+            far = float(np.percentile(known, 75 if inside_it else 25))
+            if (far > 0) != inside_it:
+                return FEET
+        return ""
 
     def at_border(self, time: float, within_s: float = 0.0) -> bool:
         """Whether it touched the picture's edge at a time, or close to it."""

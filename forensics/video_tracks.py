@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from forensics.video_shadows import is_shadow
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 __all__ = [
-    "FLOOD", "Ground", "blobs", "is_ghost", "learn_ground", "learn_heights", "moving_mask",
-    "park_ground", "part_figures", "repair_ground",
+    "FLOOD", "Ground", "blobs", "evened", "is_ghost", "learn_ground", "learn_heights",
+    "moving_mask", "park_ground", "part_figures", "repair_ground",
 ]  # fmt: skip
 
 #: Grey levels below which a difference is never movement, and multiples of a pixel's own noise.
@@ -120,44 +122,29 @@ def _even(frame: Floats, level: Floats) -> Floats:
     return evened
 
 
+def evened(frame: Bytes, ground: Ground) -> Floats:
+    """A frame, smoothed as its background is, at the background's exposure."""
+    import numpy as np
+
+    return np.asarray(_even(smooth(frame, ground.blur_px), ground.level), np.float32)
+
+
 def moving_mask(frame: Bytes, ground: Ground) -> tuple[Bytes, float]:
     """Where a frame differs from its background: (h, w) of 0 and 1, and the share of ones."""
     import cv2
     import numpy as np
 
-    now = np.asarray(_even(smooth(frame, ground.blur_px), ground.level), np.float32)
+    now = evened(frame, ground)
     moving = np.abs(now - ground.level) > ground.threshold
     share = float(moving.mean())
     if moving.any():
-        moving &= ~_shadow(now, ground.level)
+        moving &= ~is_shadow(now, ground.level, moving)
     mask = moving.astype(np.uint8)
     # Upright grain: what is left of shadows lies flat.
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((4, 2), np.uint8)).astype(np.uint8)
     # Limbs and a coat as light as the ground break a figure apart, above all upright.
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 3), np.uint8)).astype(np.uint8)
     return mask, share
-
-
-def _shadow(now: Floats, level: Floats) -> NDArray[np.bool_]:
-    """Where the ground shows through, only darker: its texture in step, its level lowered."""
-    import cv2
-    import numpy as np
-
-    def mean(picture: Floats) -> Floats:
-        out: Floats = cv2.boxFilter(picture, -1, (5, 5)).astype(np.float32)
-        return out
-
-    a, b = np.asarray(now, np.float32), np.asarray(level, np.float32)
-    ma, mb = mean(a), mean(b)
-    va, vb = mean(a * a) - ma * ma, mean(b * b) - mb * mb
-    together = mean(a * b) - ma * mb
-    ratio = ma / np.maximum(mb, 1.0)
-    alike = (together > 0.7 * np.sqrt(np.maximum(va * vb, 1e-3))) & (vb > 6.0)
-    # On plain ground the texture says nothing; there a shadow is an even darkening.
-    share = a / np.maximum(b, 4.0)
-    uneven = np.maximum(mean(share * share) - mean(share) ** 2, 0)
-    even = (uneven < 0.05**2 + 6.0 / np.maximum(mb, 8.0) ** 2) & (ratio > 0.5)
-    return (ratio > 0.42) & (ratio < 0.98) & (alike | even)
 
 
 def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
@@ -179,12 +166,13 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
         if share > FLOOD:
             continue
         shown += mask == 0
+        now = evened(frames[index], ground)
         for box in blobs(mask, least_px=6.0):
-            if is_ghost(frames[index], ground, mask, box):
+            if is_ghost(now, ground, mask, box):
                 x, y, w, h = (int(v) for v in box)
                 here = np.zeros(mask.shape, bool)
                 here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
-                total[here] += _even(smooth(frames[index], ground.blur_px), ground.level)[here]
+                total[here] += now[here]
                 count[here] += 1
     hole = (count >= 2) & (shown < 0.8 * len(pick))
     level = np.where(hole, total / np.maximum(count, 1), ground.level).astype(np.float32)
@@ -265,11 +253,12 @@ def park_ground(
 
 
 def is_ghost(
-    frame: Bytes, ground: Ground, mask: Bytes, box: tuple[float, float, float, float]
+    now: Floats, ground: Ground, mask: Bytes, box: tuple[float, float, float, float]
 ) -> bool:
     """Whether a difference is a hole the background remembers: its outline is in the background.
 
-    What stood still while the background was learned leaves such a hole when it goes.
+    What stood still while the background was learned leaves such a hole when it goes. `now` is the
+    frame, `evened`.
     """
     import cv2
     import numpy as np
@@ -288,9 +277,8 @@ def is_ghost(
         down = cv2.Sobel(cut, cv2.CV_32F, 0, 1)
         return float(np.median(np.hypot(across, down)[rim]))
 
-    even = _even(smooth(frame, ground.blur_px), ground.level)
-    now, then = edges(even), edges(ground.level)
-    return then > 1.25 * now + 2.0
+    sharp, then = edges(now), edges(ground.level)
+    return then > 1.25 * sharp + 2.0
 
 
 def blobs(mask: Bytes, *, least_px: float) -> list[tuple[float, float, float, float]]:
