@@ -8,6 +8,7 @@ in presentation order, those that an edit list hides excluded; times are exact.
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from forensics.clip import check_unchanged, open_container
 from forensics.errors import ClipRefused, ClipUnreadable
 from forensics.model import Clip, Progress, VideoStream
+from forensics.scan_ahead import work_ahead
 from forensics.scan_cache import disk_cache, forget, measurements
+from forensics.scan_kept import Kept
 from forensics.scan_measured import Measurements
 from forensics.scan_memory import give_back
 from forensics.scan_packets import Decoder, Packets, read_packets, video_stream
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Detector",
+    "Kept",
     "Measurements",
     "Packets",
     "Picture",
@@ -50,6 +54,11 @@ __all__ = [
 ]
 
 GREY_WIDTH = 160
+#: Pixels up to which one thread decodes, beside the one that measures: two that share small
+#: pictures spend half as much again on waiting for each other.
+SMALL = 500_000
+#: Pixels decoded before they are measured, at most (and two to eight pictures).
+AHEAD_PIXELS = 8_000_000
 
 
 class View:
@@ -235,29 +244,33 @@ def scan(
     measures = [detector.measure for detector in detectors]
     length = float(clip.duration or stream.duration or 0) or None
     with open_container(clip.path) as container:
-        decoder = Decoder(container, stream, keys_only=keys_only)
+        large = stream.width * stream.height > SMALL
+        decoder = Decoder(container, stream, threads=large or keys_only, keys_only=keys_only)
         view._shrink = _reformatter(stream)
         last = (0, 0)
-        for ordinal, frame in enumerate(decoder.frames()):
-            if ordinal >= max_frames:
-                raise ClipRefused(f"{clip.name} has more than {max_frames} frames", path=clip.path)
-            pts, row = frame.pts, frame.opaque
-            view.frame, view.ordinal, view.pts = frame, ordinal, pts
-            view._grey = view._luma = None
-            view.key, view.picture_type = bool(frame.key_frame), int(frame.pict_type)
-            view.packet = row if isinstance(row, int) else -1
-            stamps.extend((pts, view.picture_type, view.key, view.packet, frame.is_corrupt))
-            for measure in measures:
-                rows.extend(measure(view))
-            if (frame.width, frame.height) != last:
-                last = (frame.width, frame.height)
-                sizes.append((ordinal, *last))
-            if ordinal % 50 == 49:
-                # Side data forms reference cycles; left alone they cost hundreds of megabytes.
-                gc.collect(0)
-                if progress is not None and length:
-                    done = float(pts * stream.time_base) / length
-                    progress(min(1.0, max(0.0, done)), "decoding")
+        most = min(8, max(2, AHEAD_PIXELS // max(1, stream.width * stream.height)))
+        with contextlib.closing(work_ahead(decoder.frames(), most)) as frames:
+            for ordinal, frame in enumerate(frames):
+                if ordinal >= max_frames:
+                    text = f"{clip.name} has more than {max_frames} frames"
+                    raise ClipRefused(text, path=clip.path)
+                pts, row = frame.pts, frame.opaque
+                view.frame, view.ordinal, view.pts = frame, ordinal, pts
+                view._grey = view._luma = None
+                view.key, view.picture_type = bool(frame.key_frame), int(frame.pict_type)
+                view.packet = row if isinstance(row, int) else -1
+                stamps.extend((pts, view.picture_type, view.key, view.packet, frame.is_corrupt))
+                for measure in measures:
+                    rows.extend(measure(view))
+                if (frame.width, frame.height) != last:
+                    last = (frame.width, frame.height)
+                    sizes.append((ordinal, *last))
+                if ordinal % 50 == 49:
+                    # Side data forms reference cycles; left alone they cost hundreds of megabytes.
+                    gc.collect(0)
+                    if progress is not None and length:
+                        done = float(pts * stream.time_base) / length
+                        progress(min(1.0, max(0.0, done)), "decoding")
         log, failed, failures = decoder.log, decoder.failed, decoder.failures
         unstamped, restarts = decoder.unstamped, tuple(decoder.restarts)
     # The decoder's own pictures go before the tables are made: at 1080p they are half of all.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import hashlib
-import io
 import os
 import tempfile
 import zipfile
@@ -17,13 +16,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
 from forensics.clip import check_unchanged
 from forensics.errors import ClipRefused
 from forensics.model import Clip, VideoStream, canonical_json, from_json
+from forensics.scan_kept import Kept, weigh
 from forensics.scan_measured import Measurements
 from forensics.scan_packets import Packets
 
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 __all__ = ["disk_cache", "forget", "measurements"]
 
 #: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing;
-#: 3: those of bare streams, and what the decoder repaired).
+#: 3: those of bare streams, what the decoder repaired, and damage in small pictures as one thread
+#: conceals it).
 RECORDED = "3"
 #: Bytes of measurements kept in memory: about an hour of video at 25 frames a second.
 MEMORY_BYTES = 128 << 20
+#: Rows written and bytes read at a time.
+ROWS, AT_ONCE = 1024, 1 << 20
 
 _kept: OrderedDict[tuple[str, str], Measurements] = OrderedDict()
 _folder: contextvars.ContextVar[Path | None] = contextvars.ContextVar("cache", default=None)
@@ -44,7 +47,7 @@ _folder: contextvars.ContextVar[Path | None] = contextvars.ContextVar("cache", d
 
 def _weight(measured: Measurements) -> int:
     arrays = [*measured.columns.values(), *measured.planes.values(), measured.pts, measured.packet]
-    return sum(array.nbytes for array in arrays) + 48 * len(measured.packets)
+    return sum(map(weigh, arrays)) + 48 * len(measured.packets)
 
 
 def forget() -> None:
@@ -124,9 +127,52 @@ _PACKETS = ("pts", "dts", "duration", "size", "position", "key", "discard", "cor
 _ROWS = ("pts", "picture_type", "key", "packet", "repaired")
 
 
-def _write(path: Path, measured: Measurements) -> None:
-    import numpy as np
+class _Hashed:
+    """A stream of bytes, and the digest of what went through it."""
 
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.digest = stream, hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self.stream.read(size)
+        self.digest.update(data)
+        return data
+
+    def write(self, data: Any) -> None:
+        self.digest.update(data)
+        self.stream.write(data)
+
+
+def _store(stream: IO[bytes], array: NDArray[Any]) -> str:
+    """Write an array as NumPy does, a part at a time; its digest."""
+    import numpy as np
+    from numpy.lib import format as npy
+
+    out = _Hashed(stream)
+    head = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    npy.write_array_header_1_0(out, head)
+    for low in range(0, len(array), ROWS):
+        out.write(np.ascontiguousarray(array[low : low + ROWS]).data.cast("B"))
+    return out.digest.hexdigest()
+
+
+def _load(stream: IO[bytes], check: str) -> NDArray[Any] | None:
+    """Read such an array a part at a time; None where it is not what was written."""
+    from numpy.lib import format as npy
+
+    source, kept = _Hashed(stream), Kept()
+    if npy.read_magic(source) != (1, 0):
+        return None
+    shape, by_columns, kind = npy.read_array_header_1_0(source)
+    if by_columns or kind.hasobject or not shape:
+        return None
+    kept.fill(b"", kind.str, shape)
+    while data := source.read(AT_ONCE):
+        kept.fill(data, kind.str, shape)
+    return kept.array() if source.digest.hexdigest() == check else None
+
+
+def _write(path: Path, measured: Measurements) -> None:
     arrays: dict[str, NDArray[Any]] = {f"row {n}": getattr(measured, n) for n in _ROWS}
     arrays |= {f"packet {n}": getattr(measured.packets, n) for n in _PACKETS}
     arrays |= {f"column {n}": a for n, a in measured.columns.items()}
@@ -135,10 +181,8 @@ def _write(path: Path, measured: Measurements) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
         for key, array in arrays.items():
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            checks[key] = hashlib.sha256(buffer.getbuffer()).hexdigest()
-            archive.writestr(key, buffer.getbuffer())
+            with archive.open(key, "w", force_zip64=True) as entry:
+                checks[key] = _store(entry, array)
         head = _Head(
             measured.clip, measured.stream, measured.decode_failures, measured.sizes,
             measured.failures, measured.packets.time_base, measured.unstamped,
@@ -149,8 +193,6 @@ def _write(path: Path, measured: Measurements) -> None:
 
 
 def _read(path: Path, digest: str) -> Measurements | None:
-    import numpy as np
-
     if not path.exists():
         return None
     arrays: dict[str, NDArray[Any]] = {}
@@ -158,10 +200,11 @@ def _read(path: Path, digest: str) -> Measurements | None:
         with zipfile.ZipFile(path) as archive:
             head = from_json(archive.read("head"), _Head)
             for key, check in head.checks.items():
-                data = archive.read(key)
-                if hashlib.sha256(data).hexdigest() != check:
+                with archive.open(key) as entry:
+                    array = _load(entry, check)
+                if array is None:
                     return None
-                arrays[key] = np.load(io.BytesIO(data), allow_pickle=False)
+                arrays[key] = array
     except (zipfile.BadZipFile, KeyError, ValueError, OSError):
         # A cache that does not hold is measured again; the evidence is all that counts.
         return None

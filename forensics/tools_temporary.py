@@ -18,8 +18,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-__all__ = ["spool_folder", "temporary_folder"]
+__all__ = ["nameless_file", "spool_folder", "temporary_folder"]
 
 _NAME = re.compile(r"forensics-[a-z]+-([1-9]\d{0,9})-[^/]+")
 #: Younger folders are left alone, whoever their owner was.
@@ -41,6 +42,11 @@ def spool_folder(kind: str) -> Path:
     folder = _make(kind)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def nameless_file() -> IO[bytes]:
+    """A private file without a name: it is gone when it is closed, or its process is killed."""
+    return tempfile.TemporaryFile(prefix="forensics-")
 
 
 def _make(kind: str) -> Path:

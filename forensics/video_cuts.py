@@ -367,7 +367,8 @@ def find_shots(
     # Cuts, discontinuities and keyframes ask in turn about the same measurements.
     digest = hashlib.sha256(repr((thumbs.shape, rate_hz)).encode())
     for array in (thumbs, level, chroma):
-        digest.update(np.ascontiguousarray(array).data)
+        for low in range(0, len(array), CHUNK):
+            digest.update(np.ascontiguousarray(array[low : low + CHUNK]).data)
     key = digest.digest()
     if key not in _known:
         _known.clear()

@@ -15,9 +15,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from forensics.model import Clip, Progress
-from forensics.scan import Measurements, View, measurements, one_thread, scan, video_stream
+from forensics.scan import (
+    Kept,
+    Measurements,
+    View,
+    measurements,
+    one_thread,
+    scan,
+    video_stream,
+)
 from forensics.video_fresh import quiet_keys
-from forensics.video_kept import Packed
 from forensics.video_light import middle
 from forensics.video_look import (
     CELLS_WIDE,
@@ -127,8 +134,7 @@ class FrameRows:
         self._look = look
         self._previous: tuple[Any, ...] | None = None
         self._level: float | None = None
-        self._thumbs = Packed()
-        self._cells = bytearray()
+        self._thumbs, self._cells = Kept(), Kept()
         self._shape = (0, 0)
         self._grid = (0, 0)
         self._detail, self._peak = array("d"), array("d")
@@ -174,7 +180,7 @@ class FrameRows:
         detail = measure_detail(deep if self._deep is None else self._deep, deep)
         self._deep = deep
         cells = cv2.resize(detail, self._grid[::-1], interpolation=cv2.INTER_AREA)
-        self._cells += cells.astype(np.float16).tobytes()
+        self._cells.add(cells.astype(np.float16))
         self._around[at] = cells
         row_detail, row_peak = cv2.mean(cells)[0], measure_peak(cells)
         level = float(mean[0, 0])
@@ -284,9 +290,10 @@ class FrameRows:
 
     def finish(self) -> None:
         """Look again at the last frames, which had to wait for what follows them."""
-        self._judge(self._count - self._window)
-        self._settle_to(self._count - 1)
-        self._judge(self._count)
+        if self._look:
+            self._judge(self._count - self._window)
+            self._settle_to(self._count - 1)
+            self._judge(self._count)
         self._previous = None
 
     def late(self) -> dict[str, NDArray[np.float64]]:
@@ -301,12 +308,7 @@ class FrameRows:
 
     def planes(self) -> dict[str, NDArray[Any]]:
         """``thumbs`` (n, h, 40) uint8 and ``cells`` (n, rows, 16) float16 of every frame."""
-        import numpy as np
-
-        return {
-            "thumbs": self._thumbs.unpack().reshape(-1, *self._shape),
-            "cells": np.frombuffer(self._cells, np.float16).reshape(-1, *self._grid),
-        }
+        return {"thumbs": self._thumbs.array(), "cells": self._cells.array()}
 
 
 def _sharpness(grey: NDArray[np.uint8]) -> float:

@@ -22,7 +22,6 @@ from forensics.video_harmless import (
     was_held,
     was_knocked,
 )
-from forensics.video_kept import Packed
 from forensics.video_keyframes import Pick, _limit
 from forensics.video_light import middle, percentile, strongest, without_light
 from forensics.video_look import _lengths
@@ -430,15 +429,3 @@ def test_how_far_a_pixel_moved_does_not_depend_on_where_in_memory_it_is() -> Non
         seen.add(_lengths(move.copy()).tobytes())
     assert len(seen) == 1
     assert np.allclose(_lengths(move), np.hypot(move[..., 0], move[..., 1]), rtol=1e-6)
-
-
-@pytest.mark.parametrize("count", [0, 3, 512, 700, 512 * 21, 512 * 22 + 5])
-def test_what_is_packed_comes_back_as_it_was(count: int) -> None:
-    rng = np.random.default_rng(9)
-    pictures = np.cumsum(rng.integers(0, 3, (count, 3, 5)), axis=0).astype(np.uint8)
-    kept = Packed()
-    for picture in pictures:
-        kept.add(picture)
-    assert sum(map(len, kept._packed)) <= 0.7 * pictures.size
-    assert np.array_equal(kept.unpack().reshape(-1, 3, 5)[:count], pictures)
-    assert kept.unpack() is kept.unpack()
