@@ -457,7 +457,9 @@ def observe(seen: Seen, measured: Measurements, rate_hz: float) -> Observation:
     # A step lies between two pictures: the span runs from the one to the other.
     start = max(0, seen.first - 1) if seen.first == seen.last else min(seen.first, last)
     span = measured.span(start, min(last, seen.last))
-    strong = seen.kind in ("splice", "cover-up", "loop", "reorder") and seen.score >= 0.75
+    # One support alone, such as motion that comes again, has too many harmless causes.
+    told = seen.kind in ("splice", "cover-up", "loop", "reorder") and len(seen.supports) > 1
+    strong = told and seen.score >= 0.75
     measures = {"first_frame": Quantity.exact(seen.first, "frame"),
                 "frames": Quantity.exact(seen.last - seen.first, "frames")}  # fmt: skip
     if seen.strength:
