@@ -16,7 +16,14 @@ from forensics.scan import give_back
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
-from forensics.video_harmless import came_back, came_in, find_left_out, no_larger, was_held
+from forensics.video_harmless import (
+    came_back,
+    came_in,
+    find_left_out,
+    no_larger,
+    passed_by,
+    was_held,
+)  # fmt: skip
 from forensics.video_light import middle
 from forensics.video_measure import window_frames
 from forensics.video_repeats import Repeat, find_repeats
@@ -157,6 +164,7 @@ def judge_clip(
         (f, s) for f, s in left
         if not left_out[f] and (s >= SURE or not no_larger(thumbs, f))
         and not came_in(measured.planes["cells"], f, window_frames(rate_hz))
+        and not passed_by(thumbs, f, rate_hz)
     ]  # fmt: skip
     # Somebody who fills a fixed view at once makes a cut of the step, but not of the place.
     produced = [v for v in views if v not in taken and not same_place(thumbs, v, rate_hz)]
@@ -405,7 +413,8 @@ _BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("frames removed", False, "frames between the two pictures were taken out"),
         ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
         ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
-        ("sudden motion", True, "something moved within one frame interval"),
+        ("sudden motion", True, "something moved within one frame interval, or the camera did"),
+        ("sudden light", True, "a lamp, or the camera's gain, changed within one frame interval"),
     ),
     "splice": (
         ("foreign pictures inserted", False, "another view stands between two parts of one"),
