@@ -217,10 +217,10 @@ def make_source(name: str, relative: str, work: Path, static: bool, foreign: str
 
 
 def record_again(
-    name: str, work: Path, which: str, plans: list[tuple[str, Plan, str]], frames: NDArray[np.uint8]
-) -> None:
+    name: str, work: Path, which: str, plans: list[tuple[str, Plan, str]],
+    frames: NDArray[np.uint8], rate_hz: float,
+) -> None:  # fmt: skip
     """Encode more edits of a source, as (edit, plan, name of the file), in the fresh profiles."""
-    rate_hz = rate_of(name, work)
     exact, made = Fraction(rate_hz).limit_denominator(1001), []
     for profile in FRESH_PROFILES:
         for edit, plan, label in plans:
@@ -231,17 +231,18 @@ def record_again(
     (work / f"{name} {which}.recipes").write_bytes(pickle.dumps(made))
 
 
-def rate_of(name: str, work: Path) -> float:
-    """Frames a second of a source made before."""
+def read_recorded(name: str, work: Path) -> tuple[NDArray[np.uint8], float]:
+    """The first generation of a source made before, and its frames a second."""
     recipes: list[Recipe] = pickle.loads((work / f"{name}.recipes").read_bytes())
-    return recipes[0].rate_hz
+    path = next(r.path for r in recipes if r.profile == "recorder")
+    frames, _ = scan.read_stretch(open_clip(path, metadata=False), 0, 1500)
+    return frames, recipes[0].rate_hz
 
 
 def make_more(name: str, work: Path) -> None:
     """The edits of a source once more, at other places; and pictures held and then gone on with."""
-    recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
-    frames, _ = scan.read_stretch(recorded, 0, 1500)
-    count, rate_hz = len(frames[:MOST_FRAMES]), rate_of(name, work)
+    frames, rate_hz = read_recorded(name, work)
+    count = len(frames[:MOST_FRAMES])
     if not (work / f"{name} fresh.recipes").exists():
         plans = []
         for edit in FRESH:
@@ -250,7 +251,7 @@ def make_more(name: str, work: Path) -> None:
             plan = plan_edits(kind, count, rate_hz, length_s=length_s, gap_s=3.0, seed=seed)  # type: ignore[arg-type]
             if plan.edits:
                 plans.append((edit, plan, f"fresh {edit}"))
-        record_again(name, work, "fresh", plans, frames)
+        record_again(name, work, "fresh", plans, frames, rate_hz)
     make_held(name, work, "held", HELD_SEED)
     make_held(name, work, "held again", HELD_AGAIN_SEED)
 
@@ -259,18 +260,16 @@ def make_held(name: str, work: Path, which: str, seed: int) -> None:
     """Pictures of a source held, and then gone on with where they stopped."""
     if (work / f"{name} {which}.recipes").exists():
         return
-    recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
-    frames, _ = scan.read_stretch(recorded, 0, 1500)
-    plan = plan_edits(
-        "freeze", len(frames[:MOST_FRAMES]), rate_of(name, work), length_s=HELD_S, gap_s=3.0,
-        seed=seed + len(name),
-    )  # fmt: skip
+    frames, rate_hz = read_recorded(name, work)
+    count = len(frames[:MOST_FRAMES])
+    plan = plan_edits("freeze", count, rate_hz, length_s=HELD_S, gap_s=3.0, seed=seed + len(name))
     order = plan.order.copy()
     for held in plan.edits:
         # What the freeze had swallowed is shown after it; the rest moves back.
         order[held.last :] -= held.last - held.first - 1
     if plan.edits:
-        record_again(name, work, which, [("held 0.6 s", Plan(order, plan.edits), which)], frames)
+        made = [("held 0.6 s", Plan(order, plan.edits), which)]
+        record_again(name, work, which, made, frames, rate_hz)
 
 
 def measure_source(label: str, work: Path) -> list[Sample]:
