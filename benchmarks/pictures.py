@@ -8,12 +8,17 @@ Leave one source out: the forest that judges steps and its threshold come from a
 the figures are those of the source left out. ``--ship`` grows the shipped forest on all sources;
 the figures stay those of the held-out runs. An edit counts as found within 2 frames of a boundary.
 Edits at *new places* were made after all else was settled; nothing was tuned or grown on them.
-*Held* pictures go on where they stopped, so that nothing leaps. *Unseen* and *fetched* views came
-when the forest had long been shipped, and are judged by the one that is shipped; the rules of
-version 5 were made looking at the unseen ones and at an older take of the composed scenes.
+*Held* pictures go on where they stopped, so that nothing leaps; *held again* and *held elsewhere*
+were made after the rule for blended ends, at other places and in views it was not made on.
+*Unseen*, *fetched* and *latest* views came when the forest had long been shipped, and are judged by
+the one that is shipped; the rules of version 5 were made looking at the unseen ones and at an older
+take of the composed scenes. What version 5 said of the latest is kept as their *first look*.
 Scenes of benchmarks/pictures_scenes.py, where WORK has them, are a stratum of their own: no forest
 is grown on any of them, and each is judged without the recording that its view comes from. Every
 alarm in them counts, at a known nuisance or not.
+
+A missed edit is the worse where the clip's own map says that a deletion could have been seen there:
+what was found is counted apart where all of an edit's boundaries lie in stretches *not testable*.
 """
 
 from __future__ import annotations
@@ -30,13 +35,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pictures_forest import TREES, grow_forest
-from pictures_make import FETCHED, NEGATIVES, STATIC, UNSEEN, Sample, measure_source
+from pictures_make import FETCHED, LATEST, NEGATIVES, STATIC, UNSEEN, Sample, measure_source
 from pictures_scenes import SCENES, SceneSample, measure_scene
 
 from forensics.calibration import hourly_rate, item_rate
 from forensics.edits_power import edit_found
-from forensics.video_judge import Seen, is_remark, judge_frames
+from forensics.model import Discontinuity
+from forensics.scan import Measurements
+from forensics.video_judge import Seen, is_remark, judge_frames, observe
 from forensics.video_spikes import StepModel, Steps, measure_candidates, shipped_model
+from forensics.video_testable import map_not_testable
 
 RESULTS = Path(__file__).resolve().parent / "results"
 VISIBLE = 5.0
@@ -45,7 +53,9 @@ CLEAR = 12.0
 NATIVE_BREAKS = {"vtest": (404,)}
 #: Alarms an hour that the tuning sources are allowed: the demand is 5.
 ALARMS_PER_HOUR = 1.0
-VERSIONS = {"video-discontinuities": "5", "edits": "5"}
+VERSIONS = {"video-discontinuities": "6", "edits": "6"}
+#: Strata of real views, as published.
+REAL = ("fixed", "unseen", "fetched", "latest")
 #: Kinds whose alarms are counted together.
 KINDS = {
     "splice": ("splice", "inserted-black"), "cover-up or loop": ("cover-up", "loop"),
@@ -164,7 +174,14 @@ def judge_scene(sample: SceneSample, model: StepModel, tally: Tally) -> None:
         for one in seen
     ]  # fmt: skip
     tally.untouched("composited", sample.scene, sample.profile, sample.rate_hz,
-                    len(sample.measured), seen, causes)  # fmt: skip
+                    sample.measured, seen, causes)  # fmt: skip
+
+
+def verdict_of(seen: Seen, measured: Measurements, rate_hz: float) -> str:
+    """The word that the library says of it."""
+    said = observe(seen, measured, rate_hz).what
+    assert isinstance(said, Discontinuity)
+    return said.verdict
 
 
 def bucket(strength: float) -> str:
@@ -181,6 +198,10 @@ class Tally:
     named: dict[tuple[str, str, str], list[int]]
     #: (places, kind) -> found, made; where the step shows
     kinds: dict[tuple[str, str], list[int]]
+    #: (edit, encode, whether the map calls the place testable) -> found, made
+    mapped: dict[tuple[str, str, bool], list[int]]
+    #: kind -> said to be inconsistent with an original, found; edits that show
+    words: dict[str, list[int]]
     #: (stratum, encode) -> alarms by kind
     alarms: dict[tuple[str, str], Counter[str]]
     hours: dict[tuple[str, str], float]
@@ -188,12 +209,21 @@ class Tally:
 
     @classmethod
     def empty(cls) -> Tally:
-        pairs = (defaultdict(lambda: [0, 0]) for _ in range(3))
+        pairs = (defaultdict(lambda: [0, 0]) for _ in range(5))
         return cls(*pairs, defaultdict(Counter), defaultdict(float), [])  # type: ignore[arg-type]
 
     def edited(self, places: str, sample: Sample, seen: list[Seen]) -> None:
         assert sample.plan is not None
+        lost = map_not_testable(sample.measured, sample.rate_hz)
         for edit, strengths in zip(sample.plan.edits, sample.visible, strict=True):
+            times = [float(sample.measured.seconds[b]) for b in edit.boundaries
+                     if b < len(sample.measured)]  # fmt: skip
+            testable = not all(
+                any(part.span.start <= t <= part.span.end for part in lost) for t in times
+            )
+            row = self.mapped[sample.edit, sample.profile, testable]
+            row[0] += edit_found(edit, seen)
+            row[1] += 1
             if edit.kind == "reorder":
                 for boundary, strength in zip(edit.boundaries, strengths, strict=False):
                     hit = any(abs(boundary - m) <= 2 for s in seen
@@ -212,6 +242,10 @@ class Tally:
                 row = self.named[places, sample.edit, sample.profile]
                 row[0] += right
                 row[1] += 1
+                row = self.words[edit.kind]
+                row[0] += any(verdict_of(one, sample.measured, sample.rate_hz) == "inconsistent"
+                              for one in seen if edit_found(edit, [one]))  # fmt: skip
+                row[1] += 1
 
     def _one(self, places: str, sample: Sample, kind: str, strength: float, hit: bool) -> None:
         rows = [self.found[places, sample.edit, sample.profile, bucket(strength)]]
@@ -221,19 +255,21 @@ class Tally:
             row[0] += hit
             row[1] += 1
 
-    def untouched(self, stratum: str, name: str, encode: str, rate: float, length: int,
+    def untouched(self, stratum: str, name: str, encode: str, rate: float, measured: Measurements,
                   seen: list[Seen], causes: list[str]) -> None:  # fmt: skip
-        self.hours[stratum, encode] += length / rate / 3600
+        self.hours[stratum, encode] += len(measured) / rate / 3600
         for one, cause in zip(seen, causes, strict=True):
             self.alarms[stratum, encode][one.kind] += 1
             self.listed.append(
-                [stratum, name, encode, one.kind, one.first, round(one.score, 3), cause]
-            )
+                [stratum, name, encode, one.kind, one.first, round(one.score, 3), cause,
+                 verdict_of(one, measured, rate)]
+            )  # fmt: skip
 
 
 def main() -> None:
     work = Path(sys.argv[1])
     samples, fresh, held = load(work), load_more(work, "fresh"), load_more(work, "held")
+    again = load_more(work, "held again")
     tables = {id(s): measure_candidates(s.measured, s.rate_hz) for s in samples}
     tally, thresholds = Tally.empty(), {}
     for source in dict.fromkeys(s.source for s in samples):
@@ -251,11 +287,13 @@ def main() -> None:
                 continue
             stratum = "moving camera" if "(moving)" in sample.source else "fixed"
             tally.untouched(stratum, source, sample.profile, sample.rate_hz,
-                            len(sample.measured), seen, [""] * len(seen))  # fmt: skip
+                            sample.measured, seen, [""] * len(seen))  # fmt: skip
         for sample in (s for s in fresh if s.source == source):
             tally.edited("new", sample, judge(sample, model))
         for sample in (s for s in held if s.source == source):
             tally.edited("held", sample, judge(sample, model))
+        for sample in (s for s in again if s.source == source):
+            tally.edited("held again", sample, judge(sample, model))
     judge_unseen(work, tally)
     report(samples, tally, thresholds)
     if "--ship" in sys.argv:
@@ -264,8 +302,14 @@ def main() -> None:
 
 def judge_unseen(work: Path, tally: Tally) -> None:
     """Views that nothing was tuned or grown on, by the forest that is shipped."""
-    views = [("unseen", name) for name in UNSEEN] + [("fetched", name) for name in FETCHED]
+    views = [
+        (stratum, name) for stratum, names in
+        (("unseen", UNSEEN), ("fetched", FETCHED), ("latest", LATEST)) for name in names
+    ]  # fmt: skip
     for stratum, name in views:
+        if (work / f"{name} held again.recipes").exists():
+            for sample in measure_source(f"{name} held again", work):
+                tally.edited("held elsewhere", sample, judge(sample, shipped_model()))
         if not (work / f"{name}.recipes").exists():
             continue
         for sample in measure_source(name, work):
@@ -274,7 +318,7 @@ def judge_unseen(work: Path, tally: Tally) -> None:
                 tally.edited(stratum, sample, seen)
             else:
                 tally.untouched(stratum, name, sample.profile, sample.rate_hz,
-                                len(sample.measured), seen, [""] * len(seen))  # fmt: skip
+                                sample.measured, seen, [""] * len(seen))  # fmt: skip
 
 
 def ship(samples: list[Sample], tables: dict[int, Steps], thresholds: list[float]) -> None:
@@ -304,13 +348,14 @@ def rates_of(tally: Tally) -> list[dict[str, Any]]:
         "real, as published": [("fixed", "native")],
         "unseen, as published": [("unseen", "native")],
         "fetched, as published": [("fetched", "native")],
+        "latest, as published": [("latest", "native")],
         "composited, as recorded": [("composited", "recorder")],
         "distinct, all": [
-            *((real, "native") for real in ("fixed", "unseen", "fetched")),
+            *((real, "native") for real in REAL),
             ("composited", "recorder"),
         ],
     }
-    for stratum in ("fixed", "unseen", "fetched", "composited", "moving camera"):
+    for stratum in (*REAL, "composited", "moving camera"):
         keys = [k for k in tally.hours if k[0] == stratum]
         groups |= {f"{stratum}, {encode}": [(stratum, encode)] for _, encode in keys}
         groups[f"{stratum}, all encodings"] = keys
@@ -331,6 +376,34 @@ def rates_of(tally: Tally) -> list[dict[str, Any]]:
     return rows
 
 
+def testable_of(tally: Tally) -> dict[str, Any]:
+    """What was found where the map says that looking was worth it, and where it says otherwise."""
+    rows = []
+    print("\nfound of made, all edits at all places, where the clip's own map says")
+    print(f"{'edit':16} {'encode':9} could be seen [95 %]      not testable   of the missed said")
+    pairs = sorted({(edit, encode) for edit, encode, _ in tally.mapped})
+    total = {True: [0, 0], False: [0, 0]}
+    for edit, encode in [*pairs, ("all", "all")]:
+        parts = {}
+        for testable in (True, False):
+            row = tally.mapped[edit, encode, testable] if edit != "all" else total[testable]
+            parts[testable] = row
+            if edit != "all":
+                total[testable] = [a + b for a, b in zip(total[testable], row, strict=True)]
+        (hit, made), (also, blind) = parts[True], parts[False]
+        rate = item_rate(hit, made)
+        told = f"{rate.low:.0%}, {rate.high:.0%}"
+        print(f"{edit:16} {encode:9} {hit:3} of {made:3} [{told:9}]  {also:3} of {blind:3}      "
+              f"{blind - also:3} of {made - hit + blind - also}")  # fmt: skip
+        rows.append({"edit": edit, "encode": encode, "testable_found": hit, "testable_made": made,
+                     "low": round(rate.low, 4), "high": round(rate.high, 4),
+                     "not_testable_found": also, "not_testable_made": blind})  # fmt: skip
+    for kind, (said, hit) in sorted(tally.words.items()):
+        print(f"said to be inconsistent: {kind:10} {said} of {hit} found that show")
+    words = {k: {"inconsistent": a, "found": b} for k, (a, b) in sorted(tally.words.items())}
+    return {"testable": rows, "words": words}
+
+
 def report(samples: list[Sample], tally: Tally, thresholds: dict[str, float]) -> None:
     out: dict[str, Any] = {"recall": [], "named": []}
     print(f"{'places':12} {'edit':16} {'encode':9} {'displacement':14} found of made   [95 %]")
@@ -345,10 +418,11 @@ def report(samples: list[Sample], tally: Tally, thresholds: dict[str, float]) ->
         out["named"].append({"places": places, "edit": edit, "encode": profile, "named": right,
                              "found": hit})  # fmt: skip
         print(f"named {places:12} {edit:16} {profile:9} {right} of {hit}")
+    out |= testable_of(tally)
     out["alarms"] = rates_of(tally)
     for row in tally.listed:
         print("  alarm:", *row)
-    distinct = (sum(tally.hours[real, "native"] for real in ("fixed", "unseen", "fetched")),
+    distinct = (sum(tally.hours[real, "native"] for real in REAL),
                 tally.hours["composited", "recorder"])  # fmt: skip
     out |= {
         "hours_distinct": {"real": round(distinct[0], 4),
@@ -360,7 +434,10 @@ def report(samples: list[Sample], tally: Tally, thresholds: dict[str, float]) ->
         "measured": datetime.now(UTC).date().isoformat(), "peers": peers(),
     }  # fmt: skip
     print(f"distinct untouched hours: {distinct[0]:.2f} real, {distinct[1]:.2f} composited")
-    (RESULTS / "pictures.json").write_text(json.dumps(out, indent=1) + "\n")
+    target = RESULTS / "pictures.json"
+    before = json.loads(target.read_text()) if target.exists() else {}
+    out["first_look"] = before.get("first_look")
+    target.write_text(json.dumps(out, indent=1) + "\n")
     write_rates(samples, tally, out["measured"])
 
 

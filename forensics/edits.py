@@ -140,7 +140,7 @@ def _run(level: _Level, clip: Clip, progress: Progress | None) -> tuple[Examinat
 
 
 @method(
-    "edits", version="5",
+    "edits", version="6",
     references=("SWGDE 23-V-001 (three outcomes)", "ENFSI-BPM-DI-03"),
 )  # fmt: skip
 def find_edits(

@@ -111,7 +111,7 @@ def find_cuts(clip: Clip, *, progress: Progress | None = None) -> Examination:
 
 
 @method(
-    "video-discontinuities", version="5",
+    "video-discontinuities", version="6",
     references=(
         "Koenig and Lacey 2012 (identical frames)", "Feng et al. 2014 (frame deletion)",
     ),
@@ -128,10 +128,11 @@ def find_discontinuities(
     leaves out a picture evenly explains is no step; nor, unless it is plain, is one beside which
     more moves within three frames. Copied stretches are found by the seam at which pictures begin
     to agree with others, and by their motion at a lag; freezes by a standstill that begins and ends
-    at once inside a moving view. Where a conversion of the frame rate repeats pictures evenly, the
-    distinct pictures are measured by themselves (a second decode) and the repeats are one finding.
-    Stretches where a deletion could not have been seen, or a copy could not be told because the
-    same motion comes in three places or more, are listed in ``coverage.not_testable``.
+    at once inside a moving view, or within the four frames that B-frames blend. Where a conversion
+    of the frame rate repeats pictures evenly, the distinct pictures are measured by themselves (a
+    second decode) and the repeats are one finding. Stretches where a deletion could not have been
+    seen, or a copy could not be told because the same motion comes in three places or more, are
+    listed in ``coverage.not_testable``.
 
     Parameters
     ----------

@@ -27,6 +27,15 @@ LEAST_LEAP = 1.5
 LEAST_FALL = 4.0
 #: Frames before a standstill in which a fresh coding may have begun it: B-frames spread it.
 FRESH_BEFORE = 4
+#: Frames at either end of a standstill that B-frames blend with the motion beside it; how long that
+#: may take, since where frames are few a view empties in as many; how much of the motion they show.
+BLENDED = 4
+BLENDED_S = 0.2
+BLEND = 0.6
+#: Right beside the blends the view moves in full: what ebbs away or comes back does not.
+BLENDED_FROM = 0.75
+#: What is held and blended is dead within: what only stands still goes on moving a little.
+BLENDED_CONTRAST = 20.0
 
 
 @dataclass(frozen=True)
@@ -87,40 +96,86 @@ def find_freezes(
     edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
     freezes: list[Freeze] = []
     still: list[tuple[int, int]] = []
+    reach = BLENDED if round(BLENDED_S * rate_hz) >= BLENDED else 0
     for low, high in zip(edges[::2], edges[1::2], strict=True):
-        first, last = int(low), int(high)
-        if last - first < least - 1:
+        core = (int(low), int(high))
+        wide = _with_blends(diff, *core, reach)
+        if wide[1] - wide[0] < least - 1:
             continue
-        near, far = np.arange(max(1, first - around), first), np.arange(last, min(
-            last + around, len(diff)))  # fmt: skip
-        before, after = diff[near[~fresh[near]]], diff[far[~fresh[far]]]
-        inside = float(np.mean(diff[first:last]))
-        # Where the whole clip stands still there is nothing beside.
-        few = len(before) < 3 or len(after) < 3
-        moves = few or peak is None or percentile(peak[np.r_[near, far]], 75) >= LEAST_PEAK
-        if few or not moves:
-            still.append((first, last))
-            continue
-        outside = min(float(middle(before)), float(middle(after)))
-        contrast = (outside + 0.01) / (inside + 0.01)
-        # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
-        quietest = min(percentile(before, 20), percentile(after[1:], 20) if
-                       len(after) > 1 else 0.0)  # fmt: skip
-        typical_here = float(middle(np.concatenate([before, after])))
-        coded = bool(fresh[max(0, first - FRESH_BEFORE) : first].any())
-        held = not coded and (cells is None or _goes_on(cells, first, last))
-        leap = _leap(diff, fresh, last, after, typical_here)
-        if peak is not None and not _sudden(peak, first, last):
-            still.append((first, last))
-            continue
-        if (contrast >= 6 and quietest > 3 * inside + 0.03 and typical_here >= 0.1
-                and (leap >= LEAST_LEAP or (held and _at_once(
-                    np.append(before[-5:], diff[first : first + 2].mean()),
-                    after[:2], typical_here)))):  # fmt: skip
-            freezes.append(Freeze(first - 1, last, contrast))
-        else:
-            still.append((first, last))
+        contrast = 0.0
+        if core[1] - core[0] >= least - 1:
+            contrast = _held(diff, core, core, around, fresh=fresh, peak=peak, cells=cells)
+        if not contrast and wide != core:
+            core, contrast = wide, _held(
+                diff, wide, core, around, fresh=fresh, peak=peak, cells=cells
+            )  # fmt: skip
+        if contrast:
+            freezes.append(Freeze(core[0] - 1, core[1], contrast))
+        elif high - low >= least - 1:
+            still.append((int(low), int(high)))
     return freezes, still
+
+
+def _held(
+    diff: NDArray[np.float64], span: tuple[int, int], core: tuple[int, int], around: int, *,
+    fresh: NDArray[np.bool_], peak: NDArray[np.float64] | None, cells: NDArray[np.float16] | None,
+) -> float:  # fmt: skip
+    """Motion beside the standstill `span` over that inside its `core`; 0 if it need not be held.
+
+    Where they differ, the frames between are blends of what is held with what moves beside it.
+    """
+    import numpy as np
+
+    first, last = span
+    blended = span != core
+    near, far = np.arange(max(1, first - around), first), np.arange(last, min(
+        last + around, len(diff)))  # fmt: skip
+    before, after = diff[near[~fresh[near]]], diff[far[~fresh[far]]]
+    # Where the whole clip stands still there is nothing beside.
+    if len(before) < 3 or len(after) < 3:
+        return 0.0
+    if peak is not None and (
+        percentile(peak[np.r_[near, far]], 75) < LEAST_PEAK or not _sudden(peak, first, last)
+    ):
+        return 0.0
+    inside = float(np.mean(diff[core[0] : core[1]]))
+    outside = min(float(middle(before)), float(middle(after)))
+    contrast = (outside + 0.01) / (inside + 0.01)
+    # In a moving view every frame moves: the quietest one outside still outdoes the freeze.
+    quietest = min(percentile(before, 20), percentile(after[1:], 20) if
+                   len(after) > 1 else 0.0)  # fmt: skip
+    typical = float(middle(np.concatenate([before, after])))
+    plain = contrast >= (BLENDED_CONTRAST if blended else 6.0)
+    if not plain or quietest <= 3 * inside + 0.03 or typical < 0.1:
+        return 0.0
+    if not blended and _leap(diff, fresh, last, after, typical) >= LEAST_LEAP:
+        return contrast
+    if blended and min(before[-3:].max(), after[:3].max()) < BLENDED_FROM * typical:
+        return 0.0
+    coded = bool(fresh[max(0, first - FRESH_BEFORE) : first].any())
+    if coded or (cells is not None and not _goes_on(cells, first, last)):
+        return 0.0
+    stood = inside if blended else float(diff[first : first + 2].mean())
+    return contrast if _at_once(np.append(before[-5:], stood), after[:2], typical) else 0.0
+
+
+def _with_blends(
+    diff: NDArray[np.float64], first: int, last: int, reach: int
+) -> tuple[int, int]:  # fmt: skip
+    """A standstill with the frames at its ends that an encoder blended with the motion beside it.
+
+    What B-frames show of a held picture is an average with what moved before or moves after.
+    """
+    low, high = first, last
+    while low > max(2, first - reach):
+        if diff[low - 1] > BLEND * float(diff[max(1, low - 4) : low - 1].max(initial=0.0)):
+            break
+        low -= 1
+    while high < min(len(diff) - 2, last + reach):
+        if diff[high] > BLEND * float(diff[high + 1 : high + 4].max(initial=0.0)):
+            break
+        high += 1
+    return low, high
 
 
 def _sudden(peak: NDArray[np.float64], first: int, last: int) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "at_the_edge", "came_back", "came_in", "find_left_out", "no_larger", "only_light",
-    "was_held", "was_knocked",
+    "passed_by", "was_held", "was_knocked",
 ]  # fmt: skip
 
 #: More of the change than this in the outermost cells: someone comes in or goes out.
@@ -234,24 +234,39 @@ def came_back(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
 
     Looked at from both ends, so that the way back is recognised like the way there.
     """
+    reach = max(4, round(OVER_S * rate_hz))
+    step = _nearest(thumbs, frame - 1, range(frame, frame + 1))
+    ahead = _nearest(thumbs, frame - 1, range(frame + 1, frame + reach + 1))
+    behind = _nearest(thumbs, frame, range(frame - reach - 1, frame - 1))
+    return min(ahead, behind) < 0.5 * step
+
+
+def passed_by(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
+    """Something crossed the lens, or the camera shook: on both sides of it all is as it was.
+
+    The step lies within the passage, so that neither of its two pictures comes back: those before
+    what passes and after it do. Pictures that stand further apart than this are not compared, since
+    what walks on is elsewhere by then.
+    """
+    half = max(4, round(OVER_S * rate_hz / 2))
+    step = _nearest(thumbs, frame - 1, range(frame, frame + 1))
+    early, late = range(frame - half, frame - 1), range(frame + 1, frame + half + 1)
+    return any(_nearest(thumbs, one, late) < 0.5 * step for one in early if one >= 0)
+
+
+def _nearest(thumbs: NDArray[np.uint8], one: int, others: range) -> float:
+    """The strongest change (grey levels) of one picture to that of the others most like it."""
     import numpy as np
 
-    def apart(one: int, others: range) -> float:
-        inside = [n for n in others if 0 <= n < len(thumbs)]
-        if not inside:
-            return np.inf
-        change = thumbs[inside].astype(np.float32) - thumbs[one]
-        flat = change.reshape(len(inside), -1)
-        flat -= middle(flat)[:, None]
-        np.abs(flat, out=flat)
-        flat.sort(axis=1)
-        return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
-
-    reach = max(4, round(OVER_S * rate_hz))
-    step = apart(frame - 1, range(frame, frame + 1))
-    ahead = apart(frame - 1, range(frame + 1, frame + reach + 1))
-    behind = apart(frame, range(frame - reach - 1, frame - 1))
-    return min(ahead, behind) < 0.5 * step
+    inside = [n for n in others if 0 <= n < len(thumbs)]
+    if not inside:
+        return float("inf")
+    change = thumbs[inside].astype(np.float32) - thumbs[one]
+    flat = change.reshape(len(inside), -1)
+    flat -= middle(flat)[:, None]
+    np.abs(flat, out=flat)
+    flat.sort(axis=1)
+    return float(flat[:, -max(4, flat.shape[1] // 40) :].mean(axis=1).min())
 
 
 def was_knocked(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:

@@ -11,12 +11,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
+from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quantity
 from forensics.scan import give_back
+from forensics.video_causes import explain
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
-from forensics.video_harmless import came_back, came_in, find_left_out, no_larger, was_held
+from forensics.video_harmless import (
+    came_back,
+    came_in,
+    find_left_out,
+    no_larger,
+    passed_by,
+    was_held,
+)  # fmt: skip
 from forensics.video_light import middle
 from forensics.video_measure import window_frames
 from forensics.video_repaired import MOST_SCORE, explain_damage
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from forensics.scan import Measurements
 
 __all__ = [
-    "Judged", "Seen", "explain", "is_remark", "judge_cadence", "judge_clip", "judge_frames",
+    "Judged", "Seen", "is_remark", "judge_cadence", "judge_clip", "judge_frames",
     "observe",
 ]  # fmt: skip
 
@@ -162,6 +170,7 @@ def judge_clip(
         (f, s) for f, s in left
         if not left_out[f] and (s >= SURE or not no_larger(thumbs, f))
         and not came_in(measured.planes["cells"], f, window_frames(rate_hz))
+        and not passed_by(thumbs, f, rate_hz)
     ]  # fmt: skip
     # Somebody who fills a fixed view at once makes a cut of the step, but not of the place.
     produced = [v for v in views if v not in taken and not same_place(thumbs, v, rate_hz)]
@@ -410,66 +419,15 @@ def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
     return sorted(found, key=lambda one: (one.first, one.last))
 
 
-_BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
-    "deletion": (
-        ("frames removed", False, "frames between the two pictures were taken out"),
-        ("part replaced", False, "from here on part of the picture was replaced, or given back"),
-        ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
-        ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
-        ("sudden motion", True, "something moved within one frame interval"),
-        ("caption or lens", True, "writing was laid over the picture, or focus or zoom jumped"),
-    ),
-    "splice": (
-        ("foreign pictures inserted", False, "another view stands between two parts of one"),
-        ("camera switch", True, "a sequencer or a producer showed another camera"),
-        ("covered or lit lens", True, "something filled the picture for a moment"),
-    ),
-    "inserted-black": (
-        ("black inserted", False, "empty pictures replace what was seen"),
-        ("signal lost", True, "the recorder writes black when a camera fails"),
-    ),
-    "cover-up": (
-        ("stretch copied", False, "the same motion stands in two places of the recording"),
-        ("machine or loop in the scene", True, "something in view repeats its motion exactly"),
-        ("transmission repeat", True, "a link or a player sent a buffered stretch again"),
-    ),
-    "reorder": (
-        ("order changed", False, "two stretches fit better when they change places"),
-        ("late delivery", True, "a network recorder stored stretches as they arrived"),
-    ),
-    "freeze": (
-        ("picture held", False, "one picture stands while the view would have moved"),
-        ("recorder or link stalled", True, "the last picture is repeated when none arrives"),
-        ("everything stood still", True, "nothing in view moved for that time"),
-    ),
-    "doubled-frames": (
-        ("frame-rate conversion", True, "frames are doubled to reach another rate"),
-        ("recorder dropped frames", True, "the frame before is repeated for a lost one"),
-        ("frames inserted", False, "frames were doubled to lengthen a stretch"),
-    ),
-}  # fmt: skip
-_BENIGN["loop"] = _BENIGN["cover-up"]
-
-
-def explain(kind: str, *, regular: bool = False) -> tuple[Explanation, ...]:
-    """What can bring such a thing about, likeliest first as far as the pictures alone can tell."""
-    order = _BENIGN.get(kind, ())
-    if kind in ("freeze", "deletion", "inserted-black") or regular:
-        # Seen alone, the harmless cause is the commoner one.
-        order = tuple(sorted(order, key=lambda item: not item[1]))
-    return tuple(
-        Explanation(rank, name, benign, text)
-        for rank, (name, benign, text) in enumerate(order, start=1)
-    )
-
-
 def observe(seen: Seen, measured: Measurements) -> Observation:
     """One observation for the record, with exact times and what supports it."""
     last = len(measured) - 1
     # A step lies between two pictures: the span runs from the one to the other.
     start = max(0, seen.first - 1) if seen.first == seen.last else min(seen.first, last)
     span = measured.span(start, min(last, seen.last))
-    strong = seen.kind in ("splice", "cover-up", "loop", "reorder") and seen.score >= 0.75
+    # One support alone, such as motion that comes again, has too many harmless causes.
+    told = seen.kind in ("splice", "cover-up", "loop", "reorder") and len(seen.supports) > 1
+    strong = told and seen.score >= 0.75
     measures = {"first_frame": Quantity.exact(seen.first, "frame"),
                 "frames": Quantity.exact(seen.last - seen.first, "frames")}  # fmt: skip
     if seen.strength:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from forensics.model import Discontinuity, Span
 from forensics.video_cuts import same_place
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_fresh import codes_only, find_fresh, quiet_keys
@@ -19,9 +20,11 @@ from forensics.video_harmless import (
     find_left_out,
     no_larger,
     only_light,
+    passed_by,
     was_held,
     was_knocked,
 )
+from forensics.video_judge import Seen, observe
 from forensics.video_keyframes import Pick, _limit
 from forensics.video_light import middle, percentile, strongest, without_light
 from forensics.video_look import _lengths
@@ -188,6 +191,39 @@ def test_who_passes_before_the_lens_is_gone_again_and_who_was_cut_out_is_not() -
     stays = shown.copy()
     stays[40:, 4:14, 10:24] = 220
     assert not came_back(stays, 40, RATE)
+
+
+class Timed:
+    """Only what an observation needs of the measurements."""
+
+    def __len__(self) -> int:
+        return 500
+
+    def span(self, first: int, last: int) -> Span:
+        return Span.of(first / RATE, last / RATE)
+
+
+def test_one_support_alone_never_says_inconsistent() -> None:
+    def verdict(*supports: str) -> str:
+        seen = Seen("cover-up", 100, 150, 0.9, supports, (100, 150), (20, 70))
+        said = observe(seen, Timed(), RATE).what  # type: ignore[arg-type]
+        assert isinstance(said, Discontinuity)
+        return said.verdict
+
+    # Motion that comes again may be a machine's; the seams of a copy are another trace.
+    assert verdict("repeated motion") == "inconclusive"
+    assert verdict("repeated motion", "step") == "inconsistent"
+
+
+def test_what_crosses_the_lens_within_a_few_frames_has_passed_by() -> None:
+    shown = walk(120, 4)
+    moth = shown.copy()
+    for k in range(5):
+        moth[60 + k, 2 + 3 * k : 8 + 3 * k, 4 + 6 * k : 12 + 6 * k] = 220
+    # Neither picture of the step in the middle comes back; those before and after the moth agree.
+    assert not came_back(moth, 62, RATE) and passed_by(moth, 62, RATE)
+    cut = np.delete(shown, np.arange(60, 80), axis=0)
+    assert not passed_by(cut, 60, RATE)
 
 
 def smooth_room() -> NDArray[np.float64]:
