@@ -17,6 +17,7 @@ from forensics.model import Cut, Discontinuity, Examination, Keyframe, Uncalibra
 from forensics.provenance import artefact_bytes, check_replay, replay
 from forensics.video_cuts import find_shots, same_structure
 from forensics.video_freezes import find_doubles, find_freezes
+from forensics.video_keyframes import _every
 from forensics.video_measure import FrameRows, largest_around
 from forensics.video_repaired import DAMAGED
 from forensics.video_repeats import find_repeats
@@ -398,6 +399,12 @@ def test_the_examiner_may_ask_for_an_interval_or_a_number(moving: Path) -> None:
     assert len(keyframes(video.find_keyframes(clip, max_count=2))) <= 2
     with pytest.raises(ValueError, match="positive"):
         video.find_keyframes(clip, every_s=0)
+
+
+def test_one_wild_stamp_makes_no_more_marks_than_frames() -> None:
+    seconds = np.array([0.0, 0.4, 1.0, 1.4, 2.0, 1e13])
+    picks = _every(seconds, np.ones(6), 1.0)
+    assert [pick.row for pick in picks] == [0, 2, 4, 5]
 
 
 def test_key_frames_alone_make_a_quick_sheet(tmp_path: Path) -> None:
