@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from forensics.model import Discontinuity, DiscontinuityKind, Explanation, Observation, Quantity
+from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quantity
 from forensics.scan import give_back
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
+from forensics.video_explain import explain
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
 from forensics.video_harmless import came_back, came_in, find_left_out, no_larger, was_held
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from forensics.scan import Measurements
 
 __all__ = [
-    "Judged", "Seen", "explain", "is_remark", "judge_cadence", "judge_clip", "judge_frames",
+    "Judged", "Seen", "is_remark", "judge_cadence", "judge_clip", "judge_frames",
     "observe",
 ]  # fmt: skip
 
@@ -40,6 +41,9 @@ __all__ = [
 PERIODIC = "the same motion in three places or more, without a seam"
 #: What a bare step's supports say below `SLOW_HZ`.
 TOO_FEW = "too few pictures a second to foretell what moves"
+#: What doubled frames' supports say where they last a second and end though it moves on: so many
+#: frames beside them are left out, and it moves for so many seconds.
+IN_PART, LENGTHENED, LENGTHENED_MOVES_S = "in part of what moves", 12, 2.0
 #: A step of this score counts only together with something else: a copy's end, another order.
 WEAK = 0.15
 #: A bare step below this score counts only where it is larger than those beside it.
@@ -175,7 +179,7 @@ def judge_clip(
     for frame, score in bare:
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
-    found += _doubles(doubled, frozen)
+    found += _doubles(doubled, frozen, columns["diff"], rate_hz)
     if rate_hz < SLOW_HZ:
         found = [
             replace(seen, score=min(seen.score, 0.4), supports=(*seen.supports, TOO_FEW))
@@ -370,7 +374,9 @@ def _order(
     return found
 
 
-def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen]:
+def _doubles(
+    doubled: NDArray[np.int64], frozen: NDArray[np.bool_], diff: NDArray[np.float64], rate_hz: float
+) -> list[Seen]:
     import numpy as np
 
     doubles = doubled[~frozen[doubled]]
@@ -379,10 +385,15 @@ def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen
     gaps = np.diff(doubles)
     regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - middle(gaps)) <= 1)) > 0.6
     supports = ("doubled frame", "regular" if regular else "irregular")
-    return [
-        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1,
-             0.2 if regular else 0.3, supports, (), strength=float(len(doubles)))
-    ]  # fmt: skip
+    first, last = int(doubles[0]), int(doubles[-1]) + 1
+    score = 0.2 if regular else 0.3
+    # A conversion doubles frames wherever it moves; a stretch that somebody slowed down ends.
+    inside = diff[first:last]
+    outside = np.concatenate([diff[1 : max(1, first - LENGTHENED)], diff[last + LENGTHENED :]])
+    moving = int((outside >= 0.5 * middle(inside[inside > 0.03])).sum()) if regular else 0
+    if moving >= LENGTHENED_MOVES_S * rate_hz and last - first >= rate_hz:
+        score, supports = 0.45, (*supports, IN_PART)
+    return [Seen("doubled-frames", first, last, score, supports, (), strength=float(len(doubles)))]
 
 
 def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
@@ -410,59 +421,6 @@ def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
     return sorted(found, key=lambda one: (one.first, one.last))
 
 
-_BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
-    "deletion": (
-        ("frames removed", False, "frames between the two pictures were taken out"),
-        ("part replaced", False, "from here on part of the picture was replaced, or given back"),
-        ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
-        ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
-        ("sudden motion", True, "something moved within one frame interval"),
-        ("caption or lens", True, "writing was laid over the picture, or focus or zoom jumped"),
-    ),
-    "splice": (
-        ("foreign pictures inserted", False, "another view stands between two parts of one"),
-        ("camera switch", True, "a sequencer or a producer showed another camera"),
-        ("covered or lit lens", True, "something filled the picture for a moment"),
-    ),
-    "inserted-black": (
-        ("black inserted", False, "empty pictures replace what was seen"),
-        ("signal lost", True, "the recorder writes black when a camera fails"),
-    ),
-    "cover-up": (
-        ("stretch copied", False, "the same motion stands in two places of the recording"),
-        ("machine or loop in the scene", True, "something in view repeats its motion exactly"),
-        ("transmission repeat", True, "a link or a player sent a buffered stretch again"),
-    ),
-    "reorder": (
-        ("order changed", False, "two stretches fit better when they change places"),
-        ("late delivery", True, "a network recorder stored stretches as they arrived"),
-    ),
-    "freeze": (
-        ("picture held", False, "one picture stands while the view would have moved"),
-        ("recorder or link stalled", True, "the last picture is repeated when none arrives"),
-        ("everything stood still", True, "nothing in view moved for that time"),
-    ),
-    "doubled-frames": (
-        ("frame-rate conversion", True, "frames are doubled to reach another rate"),
-        ("recorder dropped frames", True, "the frame before is repeated for a lost one"),
-        ("frames inserted", False, "frames were doubled to lengthen a stretch"),
-    ),
-}  # fmt: skip
-_BENIGN["loop"] = _BENIGN["cover-up"]
-
-
-def explain(kind: str, *, regular: bool = False) -> tuple[Explanation, ...]:
-    """What can bring such a thing about, likeliest first as far as the pictures alone can tell."""
-    order = _BENIGN.get(kind, ())
-    if kind in ("freeze", "deletion", "inserted-black") or regular:
-        # Seen alone, the harmless cause is the commoner one.
-        order = tuple(sorted(order, key=lambda item: not item[1]))
-    return tuple(
-        Explanation(rank, name, benign, text)
-        for rank, (name, benign, text) in enumerate(order, start=1)
-    )
-
-
 def observe(seen: Seen, measured: Measurements) -> Observation:
     """One observation for the record, with exact times and what supports it."""
     last = len(measured) - 1
@@ -484,7 +442,10 @@ def observe(seen: Seen, measured: Measurements) -> Observation:
         measures["source_first_frame"] = Quantity.exact(seen.source[0], "frame")
     score, slow = seen.score, TOO_FEW in seen.supports
     strong &= not slow
-    reasons = explain(seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)))
+    reasons = explain(
+        seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)),
+        in_part=IN_PART in seen.supports,
+    )  # fmt: skip
     damage = explain_damage(measured, start, seen.last, reasons)
     if damage is not None:
         score, strong, reasons = min(score, MOST_SCORE), False, damage
