@@ -132,7 +132,7 @@ def measure_gop_of(table: SliceTable) -> GopMeasurement:
     if len(sizes) < LEAST_FRAMES:
         why = f"only {len(sizes)} pictures; an older GOP needs {LEAST_FRAMES} or more to show"
     elif predicted.mean() < 0.5:
-        why = "most pictures are key frames: their sizes carry no older rhythm"
+        why = "the container calls most pictures key frames: such sizes carry no older rhythm"
     elif not (table.kind == 2).any() and not (table.kind == 3).any():
         why = f"picture types of {table.codec} are not read; key frames alone cannot be left out"
     else:

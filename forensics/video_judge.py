@@ -15,6 +15,7 @@ from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quant
 from forensics.scan import give_back
 from forensics.video_causes import explain
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
+from forensics.video_explain import explain
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
 from forensics.video_harmless import (
@@ -48,6 +49,9 @@ __all__ = [
 PERIODIC = "the same motion in three places or more, without a seam"
 #: What a bare step's supports say below `SLOW_HZ`.
 TOO_FEW = "too few pictures a second to foretell what moves"
+#: What doubled frames' supports say where they last a second and end though it moves on: so many
+#: frames beside them are left out, and it moves for so many seconds.
+IN_PART, LENGTHENED, LENGTHENED_MOVES_S = "in part of what moves", 12, 2.0
 #: A step of this score counts only together with something else: a copy's end, another order.
 WEAK = 0.15
 #: A bare step below this score counts only where it is larger than those beside it.
@@ -184,7 +188,7 @@ def judge_clip(
     for frame, score in bare:
         if frame not in taken:
             found.append(Seen("deletion", frame, frame, score, ("step",), (frame,)))
-    found += _doubles(doubled, frozen)
+    found += _doubles(doubled, frozen, columns["diff"], rate_hz)
     if rate_hz < SLOW_HZ:
         found = [
             replace(seen, score=min(seen.score, 0.4), supports=(*seen.supports, TOO_FEW))
@@ -379,7 +383,9 @@ def _order(
     return found
 
 
-def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen]:
+def _doubles(
+    doubled: NDArray[np.int64], frozen: NDArray[np.bool_], diff: NDArray[np.float64], rate_hz: float
+) -> list[Seen]:
     import numpy as np
 
     doubles = doubled[~frozen[doubled]]
@@ -388,10 +394,15 @@ def _doubles(doubled: NDArray[np.int64], frozen: NDArray[np.bool_]) -> list[Seen
     gaps = np.diff(doubles)
     regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - middle(gaps)) <= 1)) > 0.6
     supports = ("doubled frame", "regular" if regular else "irregular")
-    return [
-        Seen("doubled-frames", int(doubles[0]), int(doubles[-1]) + 1,
-             0.2 if regular else 0.3, supports, (), strength=float(len(doubles)))
-    ]  # fmt: skip
+    first, last = int(doubles[0]), int(doubles[-1]) + 1
+    score = 0.2 if regular else 0.3
+    # A conversion doubles frames wherever it moves; a stretch that somebody slowed down ends.
+    inside = diff[first:last]
+    outside = np.concatenate([diff[1 : max(1, first - LENGTHENED)], diff[last + LENGTHENED :]])
+    moving = int((outside >= 0.5 * middle(inside[inside > 0.03])).sum()) if regular else 0
+    if moving >= LENGTHENED_MOVES_S * rate_hz and last - first >= rate_hz:
+        score, supports = 0.45, (*supports, IN_PART)
+    return [Seen("doubled-frames", first, last, score, supports, (), strength=float(len(doubles)))]
 
 
 def judge_cadence(seen: Sequence[Seen], shown: NDArray[np.bool_]) -> list[Seen]:
@@ -442,7 +453,10 @@ def observe(seen: Seen, measured: Measurements) -> Observation:
         measures["source_first_frame"] = Quantity.exact(seen.source[0], "frame")
     score, slow = seen.score, TOO_FEW in seen.supports
     strong &= not slow
-    reasons = explain(seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)))
+    reasons = explain(
+        seen.kind, regular=bool({"regular", PERIODIC} & set(seen.supports)),
+        in_part=IN_PART in seen.supports,
+    )  # fmt: skip
     damage = explain_damage(measured, start, seen.last, reasons)
     if damage is not None:
         score, strong, reasons = min(score, MOST_SCORE), False, damage

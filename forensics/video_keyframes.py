@@ -148,9 +148,9 @@ def _every(seconds: NDArray[np.float64], sharpness: NDArray[np.float64], every_s
     """One row for each `every_s` seconds: the first at or after each mark."""
     import numpy as np
 
-    marks = np.arange(seconds[0], seconds[-1] + 1e-9, every_s)
-    rows = np.unique(np.searchsorted(seconds, marks - 1e-9))
-    return [Pick(int(r), "interval", 0.5) for r in rows if r < len(seconds)]
+    # By frames, not by marks: one wild stamp makes more marks than memory holds.
+    _, rows = np.unique(np.floor((seconds - seconds[0] + 1e-9) / every_s), return_index=True)
+    return [Pick(int(row), "interval", 0.5) for row in rows]
 
 
 def _jpeg(picture: Picture, width_px: int | None) -> bytes:

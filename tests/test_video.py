@@ -17,6 +17,7 @@ from forensics.model import Cut, Discontinuity, Examination, Keyframe, Uncalibra
 from forensics.provenance import artefact_bytes, check_replay, replay
 from forensics.video_cuts import find_shots, same_structure
 from forensics.video_freezes import find_doubles, find_freezes
+from forensics.video_keyframes import _every
 from forensics.video_measure import FrameRows, largest_around
 from forensics.video_repaired import DAMAGED
 from forensics.video_repeats import find_repeats
@@ -243,6 +244,24 @@ def test_where_the_decoder_repaired_a_step_is_a_remark(
         assert [e.rank for e in seen.what.explanations] == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_a_stretch_slowed_down_is_no_conversion(
+    tmp_path: Path, view: NDArray[np.uint8]
+) -> None:
+    order = np.r_[:80, np.repeat(np.arange(80, 120), 2), 120 : len(view)]
+    write_clip(tmp_path / "a.mp4", view, order, Fraction(RATE))
+    exam = video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False))
+    [slowed] = [o for o in exam.observations if o.what.kind == "doubled-frames"]
+    assert isinstance(slowed.what, Discontinuity) and slowed.score < 0.5
+    assert slowed.what.explanations[0].name == "stretch slowed down"
+    assert abs(slowed.measures["first_frame"].value - 81) <= 2
+    assert abs(slowed.measures["frames"].value - 79) <= 3
+    write_clip(tmp_path / "b.mp4", view, np.repeat(np.arange(120), 2), Fraction(RATE))
+    exam = video.find_discontinuities(open_clip(tmp_path / "b.mp4", metadata=False))
+    [whole] = [o for o in exam.observations if o.what.kind == "doubled-frames"]
+    assert isinstance(whole.what, Discontinuity)
+    assert whole.what.explanations[0].name == "frame-rate conversion"
+
+
 def test_what_was_exchanged_is_put_back(tmp_path: Path, view: NDArray[np.uint8]) -> None:
     plan = make(tmp_path / "a.mp4", "reorder", frames=view, most=1)
     found = said(video.find_discontinuities(open_clip(tmp_path / "a.mp4", metadata=False)))
@@ -398,6 +417,12 @@ def test_the_examiner_may_ask_for_an_interval_or_a_number(moving: Path) -> None:
     assert len(keyframes(video.find_keyframes(clip, max_count=2))) <= 2
     with pytest.raises(ValueError, match="positive"):
         video.find_keyframes(clip, every_s=0)
+
+
+def test_one_wild_stamp_makes_no_more_marks_than_frames() -> None:
+    seconds = np.array([0.0, 0.4, 1.0, 1.4, 2.0, 1e13])
+    picks = _every(seconds, np.ones(6), 1.0)
+    assert [pick.row for pick in picks] == [0, 2, 4, 5]
 
 
 def test_key_frames_alone_make_a_quick_sheet(tmp_path: Path) -> None:
