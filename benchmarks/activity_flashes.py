@@ -63,7 +63,8 @@ def flashes(fetched: Path | None = None) -> dict[str, Any]:
                         out["by rise"][str(int(rise))] = [have[0] + hit, have[1] + 1]
             out["by source"][source] = row
             out["hits"], out["n"] = out["hits"] + row[0], out["n"] + row[1]
-            for name, (told, first) in _resembling(path, frames, fps, number).items():
+            made = _resembling(path, frames, fps, number) if number % 2 == 0 else {}
+            for name, (told, first) in made.items():
                 have = out["resembling"].setdefault(name, {"n": 0, "told": 0, "first": {}})
                 have["n"], have["told"] = have["n"] + 1, have["told"] + (told > 0)
                 for cause in first:

@@ -49,7 +49,7 @@ __all__ = [
 SEEN = (1, 2, 3, 4)
 UNSEEN = tuple(range(131, 141))
 #: With two who fall and three who go down otherwise; and in bright evening rain. Run once as well.
-FALLERS, RAIN = tuple(range(411, 419)), tuple(range(311, 314))
+FALLERS, RAIN = tuple(range(411, 417)), tuple(range(311, 314))
 #: Frames a second and seconds of a made view.
 RATE, LENGTH_S = 12, 40.0
 _LOOKS = ("civil-1", "civil-2", "civil-3", "civil-4", "civil-5", "civil-6", "dark-1", "dark-2")

@@ -33,6 +33,7 @@ from forensics.video_acts import SPEED_WITHIN, Event, find_events_of_trail, insi
 from forensics.video_control import Control, find_failed, measure_controls, try_figures
 from forensics.video_courses import SANK
 from forensics.video_falls import Descent, find_descents
+from forensics.video_lying import Lying, doubt_lying, find_lying
 from forensics.video_tracks import (
     FLOOD,
     Ground,
@@ -86,8 +87,8 @@ class _Small:
         self.controls: list[Control] = []
         self._turns, self._time_base = (rotation // 90) % 4, time_base
         self.descents: list[Descent] = []
+        self.lying: list[Lying] = []
         self.large: list[_Row] = []
-        self.seen: list[_Row] = []
         self._least = least_px
         self._frames: list[Bytes] = []
         self._times: list[float] = []
@@ -156,7 +157,6 @@ class _Small:
                 self.large += [(time, *box) for box in boxes if _is_large(box, heights)]
                 boxes = [part for box in boxes for part in part_figures(mask, box, heights)]
             self.tracker.add(time, boxes)
-            self.seen += [(time, *box) for box in boxes]
         if heights is not None:
             # A van that comes closer sinks too; without the size of figures it would fall.
             moving = {time: boxes for time, _, boxes in seen}
@@ -164,6 +164,8 @@ class _Small:
                 stack, self._times, [moving.get(time, []) for time in self._times],
                 heights=heights, least_px=_LEAST_FALLER_PX,
             )  # fmt: skip
+            self.lying += [one.scaled(1 / self.factor) for one in find_lying(
+                stack, self._times, heights=heights, least_px=_LEAST_FALLER_PX)]  # fmt: skip
             self._control(stack, ground, heights, max(4.0, least))
         self._frames, self._times = [], []
 
@@ -222,14 +224,13 @@ class _Small:
         at, slope = np.median(np.array(self.learned), axis=0)
         return float(at) / self.factor, float(slope)
 
-    def boxes(self) -> tuple[Floats, Floats]:
-        """(n, 5) times and boxes of what is larger than a figure, and of all, as displayed."""
+    def boxes(self) -> Floats:
+        """(n, 5) times and boxes of what is larger than a figure, as displayed."""
         import numpy as np
 
-        both = [np.array(rows, float).reshape(-1, 5) for rows in (self.large, self.seen)]
-        for rows in both:
-            rows[:, 1:] /= self.factor
-        return both[0], both[1]
+        rows = np.array(self.large, float).reshape(-1, 5)
+        rows[:, 1:] /= self.factor
+        return rows
 
     def trails(self) -> list[Trail]:
         """Every trail, in pixels of the displayed frame."""
@@ -335,11 +336,13 @@ def find_activity(
 
     It calls it wrongly when a shadow, a reflection or headlights move over a region as a whole;
     when somebody goes along a region's edge, closer to it than a foot can be placed (a seventh of
-    the height); "falls" when something sinks quickly behind a thing that was not declared
-    (misinterpretation). It misses who walks in a crowd, figures as light as the ground behind them,
-    what stands still for more than half of two minutes, and running straight towards the camera
-    (incompleteness). It says nothing about what is hidden, how far away something is, or who it is;
-    and nothing at all if the camera moves.
+    the height); "falls" when somebody sets down something as large as a body and is hidden at once,
+    or lies down within a second and a half (misinterpretation). It misses who walks in a crowd,
+    figures as light as the ground behind them, what stands still for more than half of two minutes,
+    running straight towards the camera, and falls of who goes on moving on the ground, lands behind
+    something or was in view for less than three seconds (incompleteness): what is only seen to sink
+    is listed as "falls: ...". It says nothing about what is hidden, how far away something is, or
+    who it is; and nothing at all if the camera moves.
     """
     stream = video_stream(clip)
     small = _Small(
@@ -364,13 +367,17 @@ def find_activity(
             heights=heights,
         )
         found.extend((event, trail) for event in events)
-    large, seen = small.boxes()
+    large = small.boxes()
     found = [
-        (with_doubt(event, trail, trails, occluders, large, seen), trail) for event, trail in found
+        (with_doubt(event, trail, trails, occluders, large), trail) for event, trail in found
     ]
     doubted = [event for event, _ in found if event.doubt]
     found = [item for item in found if not item[0].doubt]
+    fallen = _fallen(small, areas, occluders, large)
+    found += [item for item in fallen if not item[0].doubt]
     said = [event for event, _ in found if event.kind == "falls"]
+    doubted += [event for event, _ in fallen if event.doubt]
+    doubted = [event for event in doubted if not _told(event, said)]
     doubted += _sank(small, areas, trails, said)
     found.sort(key=lambda item: (item[0].start, item[0].region, item[0].kind))
     coverage = _cover(frames, areas, occluders, small, doubted)
@@ -411,6 +418,32 @@ def _travels(descent: Descent, trails: Sequence[Trail], factor: float) -> bool:
         if upright and (down > 0.6 * sank or abs(aside) > sank):
             return True
     return False
+
+
+def _fallen(
+    small: _Small, areas: Sequence[Region], occluders: Sequence[Region], large: Floats
+) -> list[tuple[Event, Trail]]:
+    """Who lies where somebody stood, in the regions where the foot was."""
+    import numpy as np
+
+    out = []
+    for one in small.lying:
+        x, y, w, h = one.stood
+        foot = np.array([x + w / 2]), np.array([min(y + h, small.size[1] - 1)])
+        doubt = doubt_lying(one, [screen.polygon for screen in occluders], large)
+        trail = Trail([one.start, max(one.end, one.start + 0.05)], [one.stood, one.box])
+        out += [
+            (Event("falls", area.name, one.start, one.end, 0.8, doubt=doubt), trail)
+            for area in areas if inside(area.polygon, *foot)[0]
+        ]  # fmt: skip
+    return out
+
+
+def _told(event: Event, said: Sequence[Event]) -> bool:
+    """Whether a doubtful fall is one that is said."""
+    return event.kind == "falls" and any(
+        other.region == event.region and abs(other.start - event.start) < 2.0 for other in said
+    )
 
 
 def _sank(

@@ -24,6 +24,8 @@ __all__ = ["SPEED_WITHIN", "Event", "edge_distance", "find_events_of_trail", "in
 
 #: What neither comes from an edge of the picture nor goes there must last this long.
 _SCRAP_S = 1.5
+#: A part of a run this long must be free of doubt if all of it is not.
+_CLEAR_S = 1.5
 #: How long what fell must be followed low.
 _LOW_S = 0.5
 #: The 95 % interval of a speed in own heights, as shares of it: heights come from boxes that are
@@ -208,15 +210,9 @@ def find_events_of_trail(
             part = slice(a, b + 1)
             for c, d in _runs(speed[part] >= run_heights):
                 if times[a + d] - times[a + c] >= 0.5:
-                    top = float(np.median(speed[a + c : a + d + 1]))
-                    score = min(1.0, 0.5 + 0.5 * (top / run_heights - 1))
-                    doubt = course.doubt_running(a + c, a + d, run_heights * tall)
-                    if not doubt and SPEED_WITHIN[0] * top < run_heights:
-                        doubt = WALKING
                     events.append(
-                        Event("runs", region.name, times[a + c], times[a + d], score, top,
-                              doubt=doubt)
-                    )  # fmt: skip
+                        _running(course, region.name, speed, a + c, a + d, run_heights, tall)
+                    )
             for c, d in _runs(speed[part] <= still_heights):
                 if times[a + d] - times[a + c] >= still_s:
                     rest = float(np.median(speed[a + c : a + d + 1]))
@@ -230,6 +226,46 @@ def find_events_of_trail(
                 for c, d, score in falls if a <= c <= b
             ]  # fmt: skip
     return sorted(events, key=lambda event: event.start)
+
+
+def _running(
+    course: Course, region: str, speed: Floats, first: int, last: int, run_heights: float,
+    tall: float,
+) -> Event:  # fmt: skip
+    """Something faster than a walk: in all of the time, or in the longest part free of doubt.
+
+    Who runs right across the view merges with this and that on the way; a second and a half seen
+    clearly is a run all the same.
+    """
+    import numpy as np
+
+    def event(low: int, high: int) -> Event:
+        top = float(np.median(speed[low : high + 1]))
+        score = min(1.0, 0.5 + 0.5 * (top / run_heights - 1))
+        doubt = course.doubt_running(low, high, run_heights * tall)
+        if not doubt and SPEED_WITHIN[0] * top < run_heights:
+            doubt = WALKING
+        start, end = float(course.times[low]), float(course.times[high])
+        return Event("runs", region, start, end, score, top, doubt=doubt)
+
+    whole = event(first, last)
+    times = course.times[first : last + 1]
+    if not whole.doubt or times[-1] - times[0] <= _CLEAR_S:
+        return whole
+    clear: list[list[int]] = []
+    for low in range(first, last, 2):
+        high = first + int(np.searchsorted(times, course.times[low] + _CLEAR_S))
+        if high > last:
+            break
+        if not event(low, high).doubt:
+            if clear and low <= clear[-1][1]:
+                clear[-1][1] = high
+            else:
+                clear.append([low, high])
+    for low, high in sorted(clear, key=lambda ends: ends[0] - ends[1]):
+        if not (part := event(low, high)).doubt:
+            return part
+    return whole
 
 
 def _appears(course: Course, region: str, time: float, narrow: str, *, first: bool) -> Event:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Boxes = Sequence[tuple[float, float, float, float]]
 
-__all__ = ["Descent", "find_descents", "lies_there"]
+__all__ = ["Descent", "find_descents"]
 
 #: Heights per second a patch must sink at its fastest, and while it is followed at all.
 _FAST = 0.75
@@ -98,43 +98,6 @@ def find_descents(
                 here.append(_Peak(float(times[i]), *at, peak[2], step, tall))
         peaks.append(here)
     return _string(peaks)
-
-
-def lies_there(
-    rows: Floats, time_s: float, box: tuple[float, float, float, float]
-) -> bool:
-    """Whether a box was not there before a time, and is there for most of two seconds after it.
-
-    Who falls lies where nothing lay. A bag, a parked van's wheel or somebody who fell earlier was
-    there before; what only looked low for a moment is not there after.
-
-    Parameters
-    ----------
-    rows
-        (n, 5) times and boxes (x, y, w, h) of everything that was seen, frame by frame.
-    time_s
-        When the box was first seen low.
-    box
-        As it was then.
-    """
-    import numpy as np
-
-    x, y, w, h = box
-    across = np.minimum(x + w, rows[:, 1] + rows[:, 3]) - np.maximum(x, rows[:, 1])
-    down = np.minimum(y + h, rows[:, 2] + rows[:, 4]) - np.maximum(y, rows[:, 2])
-    shared = np.maximum(across, 0) * np.maximum(down, 0)
-    same = shared > 0.4 * (w * h + rows[:, 3] * rows[:, 4] - shared)
-    # Who passes in front makes one box with it.
-    held = (shared > 0.7 * w * h) & (rows[:, 4] < 4 * h)
-    late = rows[:, 0] - time_s
-
-    def share(low_s: float, high_s: float, which: NDArray[np.bool_]) -> float:
-        near = (late >= low_s) & (late <= high_s)
-        count = len(np.unique(rows[near, 0]))
-        return len(np.unique(rows[near & which, 0])) / count if count > 3 else -1.0
-
-    after = share(0.0, 2.0, same), share(0.0, 2.0, same | held)
-    return after[0] > 0.3 and after[1] > 0.6 and share(-4.0, -1.6, same) < 0.15
 
 
 def _peak(engine: Any, pair: Bytes, tall: float, step: float) -> tuple[float, float, float] | None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from forensics.model import Coverage, NotTestable, Quantity, Region, Span
 from forensics.video_acts import Event, inside
 from forensics.video_courses import NOWHERE, SANK, WITHIN, too_narrow
-from forensics.video_falls import lies_there
 from forensics.video_trails import Trail
 
 if TYPE_CHECKING:
@@ -132,25 +131,22 @@ def measure_testable(areas: Sequence[Region], coverage: Coverage) -> Quantity:
 
 
 def with_doubt(
-    event: Event, trail: Trail, trails: Sequence[Trail], occluders: Sequence[Region],
-    large: Floats, seen: Floats,
-) -> Event:  # fmt: skip
+    event: Event, trail: Trail, trails: Sequence[Trail], occluders: Sequence[Region], large: Floats
+) -> Event:
     """Doubts who is first (or last) seen inside a region beside an occluder or another trail.
 
     From behind a tree one comes later than one went; and where one trail ends as another begins,
     one figure was lost and found again. What runs or falls must not be part of what is `large`
-    ((n, 5) times and boxes of things wider than a figure is tall), and what fell must lie where, by
-    all that was `seen`, nothing lay.
+    ((n, 5) times and boxes of things wider than a figure is tall); what only became low may have
+    fallen.
     """
     import numpy as np
 
     if event.kind in ("runs", "falls") and not event.doubt:
         doubt = WITHIN if _within(event, trail, large) else ""
         if event.kind == "falls" and not doubt:
-            times = np.array(trail.times)
-            k = int(np.argmin(np.abs(times - event.end)))
-            low = np.median(np.array(trail.boxes)[k : k + 4], axis=0)
-            doubt = "" if lies_there(seen, event.end, tuple(low.tolist())) else SANK
+            # A box that became low: whether a body lies there is for the pictures to say.
+            doubt = SANK
         return replace(event, doubt=doubt) if doubt else event
     if event.doubt or "seen inside" not in event.note:
         return event

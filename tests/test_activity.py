@@ -13,7 +13,7 @@ from forensics.model import Region, Span
 from forensics.video_activity import find_activity
 from forensics.video_acts import find_events_of_trail, inside
 from forensics.video_control import Control, find_failed, measure_controls, try_figures
-from forensics.video_falls import find_descents, lies_there
+from forensics.video_falls import find_descents
 from forensics.video_tracks import (
     blobs,
     evened,
@@ -393,19 +393,6 @@ def test_a_region_in_which_drawn_figures_are_lost_is_not_testable() -> None:
     assert none.reason.startswith("no control in region 'door'") and float(none.span.end) == 20.0
     assert 0.4 < measure_controls([lost, kept])["drawn figures found"].value < 0.6
     assert measure_controls([]) == {}
-
-
-def test_a_fall_is_of_what_did_not_lie_there_before() -> None:
-    def rows(low_from: float, low_to: float) -> np.ndarray:
-        times = np.arange(0.0, 12.0, 0.1)
-        near = (times >= low_from) & (times <= low_to)
-        return np.array([(t, 50.0, 80.0, 34.0, 16.0) for t in times[near]]
-                        + [(t, 200.0, 60.0, 14.0, 40.0) for t in times])  # fmt: skip
-
-    box = (50.0, 80.0, 34.0, 16.0)
-    assert lies_there(rows(6.0, 12.0), 6.0, box)
-    assert not lies_there(rows(0.0, 12.0), 6.0, box)  # it lay there all along
-    assert not lies_there(rows(6.0, 6.4), 6.0, box)  # it was low for a moment
 
 
 def test_noise_of_a_dark_sensor_does_not_hide_a_figure() -> None:
