@@ -236,6 +236,7 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "type",
                 "level",
                 "kind",
+                "reason",
                 "label",
                 "region",
                 "vehicle_type",
@@ -244,6 +245,8 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
             )
             if isinstance(fields.get(key), str)
         )
+        if isinstance(fields.get("ordinal"), int):
+            kind += f", frame {fields['ordinal']}"
         typer.echo(
             f"  {where}{kind}  score {seen.score:.2f}" + (f"  {seen.note}" if seen.note else "")
         )
