@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, TypeAlias
 
-__all__ = ["DateOrder", "TimeText", "is_clock_like", "read_time_text"]
+__all__ = ["DateOrder", "TimeText", "is_clock_like", "read_time_text", "to_the_second"]
 
 DateOrder: TypeAlias = Literal["", "ymd", "dmy", "mdy"]
 
@@ -184,3 +184,11 @@ def is_clock_like(text: str) -> bool:
     """Whether a line has the form of a running clock: hour, minute and second, with separators."""
     said = read_time_text(text)
     return said is not None and said.seconds is not None and said.colons >= 1
+
+
+_FRACTION = re.compile(r"(\d\d\s?[:.]\s?\d\d\s?[:.]\s?\d\d)\s?[:.,;]\s?\d{1,3}(?!\d)(?![:.])")
+
+
+def to_the_second(text: str) -> str:
+    """The line without fractions or frames of a second, which another frame of it does not show."""
+    return _FRACTION.sub(r"\1", text)

@@ -25,7 +25,7 @@ from forensics.clock_course import (
 )
 from forensics.clock_figures import learn_figures
 from forensics.clock_sure import Evidence, judge, steady_rate
-from forensics.clock_text import is_clock_like, read_time_text
+from forensics.clock_text import is_clock_like, read_time_text, to_the_second
 from forensics.clock_walk import find_breaks, fit_rate, unwrap
 from forensics.errors import RecordInvalid
 from forensics.model import Box
@@ -94,6 +94,13 @@ def test_grammar_reads_what_recorders_write(text: str, second: int, day: str | N
 )
 def test_grammar_refuses_what_is_no_clock(text: str) -> None:
     assert not is_clock_like(text)
+
+
+def test_a_fraction_is_not_quoted_for_another_frame() -> None:
+    assert to_the_second("00:00:07:29") == "00:00:07"
+    assert to_the_second("2021-10-14 21:46:40.123 Z") == "2021-10-14 21:46:40 Z"
+    for whole in ("21.46.40 14.10.2021", "14.10.21 21:46:40", "14.10.2021 21:46:40"):
+        assert to_the_second(whole) == whole
 
 
 def test_exchangeable_day_and_month_are_said_to_be_so() -> None:
