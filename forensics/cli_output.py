@@ -239,6 +239,7 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "type",
                 "level",
                 "kind",
+                "reason",
                 "label",
                 "region",
                 "vehicle_type",

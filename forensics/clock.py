@@ -48,7 +48,7 @@ __all__ = ["anchor", "find_clock_breaks", "read_clock"]
 
 
 @method(
-    "clock-read", version="6",
+    "clock-read", version="7",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def read_clock(
@@ -208,16 +208,23 @@ def _index_at(one: Followed, time_s: float) -> int:
     return int(np.clip(np.searchsorted(one.edges, time_s + 1e-6) - 1, 0, len(one.edges) - 1))
 
 
-def _offset(one: Followed) -> Quantity:
-    """Clock minus clip at the start, on the first even stretch."""
+def _offset(one: Followed, rate: Quantity | None) -> Quantity:
+    """Clock minus clip at the start, from the first even stretch of seconds read surely."""
     import numpy as np
 
-    cut = min((b.before_s for b in one.breaks), default=math.inf)
-    inner = [i for i in range(1, len(one.edges)) if one.edges[i] <= cut] or [0]
-    values = one.wall[inner] - one.edges[inner] * one.rate
+    surely = one.sure.nonzero()[0]
+    first = float(one.edges[surely[0]]) if len(surely) else 0.0
+    cut = min((b.before_s for b in one.breaks if b.before_s > first), default=math.inf)
+    # The first second began before the clip; what was not read surely may be another clock's.
+    inner = [int(i) for i in surely if i >= 1 and one.edges[i] <= cut]
+    index = inner or [int(i) for i in surely[:1]] or [0]
+    values = one.wall[index] - one.edges[index] * one.rate
     # A beat is seen at the first frame after it: on average half an interval late.
     middle = float(np.median(values)) + one.frame_s / 2
-    half = one.frame_s / 2 + 2 * one.jitter_s if inner != [0] else 0.5 + one.frame_s
+    half = one.frame_s / 2 + 2 * one.jitter_s if inner else 0.5 + one.frame_s
+    if rate is not None and rate.high is not None:
+        # How fast it runs is known only so well, and the stretch lies some way into the clip.
+        half += (rate.high - rate.value) * max(0.0, float(np.median(one.edges[index])))
     return Quantity(middle, "s", middle - half, middle + half)
 
 
@@ -229,7 +236,7 @@ def _surely(one: Followed) -> Quantity:
 
 def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
     measures = {
-        "offset": _offset(one),
+        "offset": _offset(one, rate),
         "jitter": Quantity(one.jitter_s, "s", note="standard deviation of the beat about its even "
                            "course: a spread, not an estimate"),
         "seconds_read": Quantity.exact(len(one.wall), "count"),
@@ -246,7 +253,7 @@ def _measures(one: Followed, rate: Quantity | None) -> dict[str, Quantity]:
 
 
 @method(
-    "clock-breaks", version="6",
+    "clock-breaks", version="7",
     references=("SWGDE 23-V-001 (best practices for digital video authentication)",),
 )  # fmt: skip
 def find_clock_breaks(
@@ -360,7 +367,8 @@ def anchor(
     -------
     Moment
         Its uncertainty is that of the reading (half a frame, the beat's jitter, the rate over the
-        time to the first reading), not that of the clock's own setting, which nobody knows.
+        time to the seconds read), not that of the clock's own setting, which nobody knows. Where
+        the clip begins with seconds that were not read surely, the source says from when on.
 
     Raises
     ------
@@ -392,6 +400,10 @@ def anchor(
     base = datetime.fromisoformat(stamp).replace(tzinfo=UTC)
     zone = utc_offset_h or 0.0
     note = "taken as UTC" if utc_offset_h is None else f"taken as UTC{zone:+g} h"
+    seen = examination.coverage.span
+    if seen is not None and first.pts - seen.start > 2:
+        note += (f", read surely from {float(first.pts):.1f} s of the clip on and taken to have "
+                 "run evenly until then")  # fmt: skip
     return Moment(
         base + timedelta(seconds=start - zone * 3600), float(offset.high - offset.value),
         f"burned-in clock, {note}; the clock's own error is not known",

@@ -15,7 +15,7 @@ from forensics.clip import check_unchanged
 from forensics.clock_find import ReaderName, find_by_text, find_by_tick, open_reader
 from forensics.clock_follow import Follower, Track, read_more, read_track
 from forensics.clock_sure import Evidence, judge, steady_rate
-from forensics.clock_text import TimeText
+from forensics.clock_text import TimeText, to_the_second
 from forensics.clock_walk import Break, find_breaks, fit_rate
 from forensics.errors import SignalTooShort
 from forensics.model import Box, Clip, Coverage, NotTestable, Progress, Quantity, Span
@@ -288,10 +288,12 @@ def frame_at(one: Followed, time_s: float) -> int:
 
 
 def text_at(one: Followed, index: int) -> str:
-    """The clock's line at a second: as recognised, or else as the figures read."""
+    """The clock's line at a second: as recognised in a frame of it, or else as the figures read."""
     said = one.texts.get(index)
     agrees = said is not None and said.seconds == int(one.wall[index]) % 86_400
-    return said.text if said is not None and agrees else wall_text(one, index).replace("T", " ")
+    if said is not None and agrees:
+        return to_the_second(said.text)
+    return wall_text(one, index).replace("T", " ")
 
 
 def crop_proofs(clip: Clip, one: Followed, ordinals: list[int], label: str) -> list[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forensics.clock_course import DAY_S, figures_of, support_of
+from forensics.clock_swaps import without_returns
 from forensics.clock_walk import Break
 
 if TYPE_CHECKING:
@@ -139,7 +140,23 @@ def _clear(
     clear &= ~other | (least > _CERTAIN)
     if evidence.read:
         clear &= ~_another_clock(wall, evidence.said)
+        clear &= ~_never_told(wall, evidence.said)
     return clear, plain, likely
+
+
+def _never_told(wall: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Seconds in which a recogniser reads something else each time, three times and more on end:
+    figures that were learned wrong from this very clip fit it.
+    """
+    import numpy as np
+
+    out = np.zeros(len(wall), bool)
+    told = np.flatnonzero(said >= 0)
+    agrees = np.flatnonzero(np.r_[True, said[told] == wall[told] % DAY_S, True])
+    for a, b in itertools.pairwise(agrees.tolist()):
+        if b - a - 1 >= _RUN_SAID:
+            out[told[a] : told[b - 2] + 1] = True
+    return out
 
 
 def _another_clock(wall: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -395,8 +412,7 @@ def judge(
     for item in (b for b in kept if b.kind != "frozen"):
         # Whether a second shown only inside a break was shown at all is as open as its place.
         sure &= (edges <= item.before_s + 1e-6) | (held >= item.after_s - 1e-6)
-    if evidence.alone:
-        kept = _without_returns(kept, tol, doubt)
+    kept = without_returns(kept, tol, doubt, sure, edges, alone=evidence.alone)
     doubt += [(float(edges[i]), float(held[i])) for i in np.flatnonzero(~sure)]
     return Judged(tuple(kept), sure, likely, tuple(_joined(doubt)))
 
@@ -436,27 +452,6 @@ def _told(
     for a, b in itertools.pairwise(bounds):
         agreed = int((evidence.said[a:b] == wall[a:b] % DAY_S).sum())
         out[a:b] = agreed >= min(_WITNESSES, 1 + (b - a) // 8)
-    return out
-
-
-def _without_returns(
-    kept: list[Break], tol: float, doubt: list[tuple[float, float]]
-) -> list[Break]:
-    """Without pairs that go away and come back, where only a recogniser vouches for the figures.
-
-    A recogniser that takes one figure for another does so for as long as the figure stands, so
-    there and back by the same whole number of seconds is how its errors look.
-    """
-    out: list[Break] = []
-    for item in kept:
-        last = out[-1] if out else None
-        if last is not None and "frozen" not in (last.kind, item.kind) and (
-            abs(last.step_s + item.step_s) <= 2 * tol and item.after_s - last.after_s <= 61.5
-        ):
-            out.pop()
-            doubt.append((last.before_s, item.after_s))
-        else:
-            out.append(item)
     return out
 
 

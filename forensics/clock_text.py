@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, TypeAlias
 
-__all__ = ["DateOrder", "TimeText", "is_clock_like", "read_time_text"]
+__all__ = ["DateOrder", "TimeText", "is_clock_like", "read_time_text", "to_the_second"]
 
 DateOrder: TypeAlias = Literal["", "ymd", "dmy", "mdy"]
 
@@ -35,6 +35,10 @@ _MERIDIEM = re.compile(r"(?<![^\W\d_])([AaPpАР])\.?\s?[MmМ]\b")
 _DATE_YMD = re.compile(
     r"(?<!\d)(?<!\d[-/.,_])(?P<y>(?:19|20)\d\d)\s?[-/.年_]\s?(?P<a>\d\d?)\s?[-/.月_]\s?(?P<b>\d\d?)"
 )
+# "2021:07:18-20:24:34": where the date has colons too, its end is not the hour.
+_DATE_COLONS = re.compile(
+    r"(?<![\d:])(?P<y>20\d\d):(?P<a>[01]\d):(?P<b>[0-3]\d)"
+)
 _DATE_XXY = re.compile(
     r"(?<!\d)(?P<a>\d\d?)\s?[-/.,_]\s?(?P<b>\d\d?)\s?[-/.,_]\s?"
     r"(?P<y>(?:19|20)\d\d|\d\d(?!\d{2}[-/.]))"
@@ -48,9 +52,16 @@ _MONTHS = {
     )
     for name in names.split()
 }  # fmt: skip
+_NAMED = rf"(?P<n>(?i:{'|'.join(_MONTHS)}))[a-zа-я]*\.?"
 _DATE_NAMED = re.compile(
-    r"(?<!\d)(?P<d>\d\d?)\s?[-/. ]?\s?(?P<n>[A-Za-zА-Яа-яі]{3})[a-zа-я]*\.?\s?[-/. ,]?\s?"
-    r"(?P<y>(?:19|20)\d\d)"
+    rf"(?<!\d)(?P<d>\d\d?)\s?[-/. ]?\s?{_NAMED}\s?[-/. ,]?\s?(?P<y>(?:19|20)\d\d)"
+)
+# "Oct 14, 2021", and "Thu Oct 14 21:46:40 2021" with the time in the middle.
+_DATE_MONTH_FIRST = re.compile(
+    rf"{_NAMED}\s?(?P<d>\d\d?)(?!\d)\s?,?\s?(?P<y>(?:19|20)\d\d)(?!\d)"
+)
+_DATE_AROUND = re.compile(
+    rf"{_NAMED}\s?(?P<d>[0-3]?\d)\s?(?P<time>[0-2]\d\D\d\d\D\d\d)\s?(?P<y>(?:19|20)\d\d)(?!\d)"
 )
 
 
@@ -80,17 +91,31 @@ def _day(year: int, month: int, day: int) -> date | None:
         return None
 
 
-def _find_date(text: str) -> tuple[date | None, DateOrder, bool, tuple[int, int]]:
-    nothing: tuple[date | None, DateOrder, bool, tuple[int, int]] = (None, "", False, (0, 0))
-    found = _DATE_YMD.search(text)
+def _cut(text: str, found: re.Match[str]) -> str:
+    return text[: found.start()] + " " + text[found.end() :]
+
+
+def _find_date(text: str) -> tuple[date | None, DateOrder, bool, str]:
+    """The day, the order it is written in, whether day and month may be exchanged, and the rest
+    of the line.
+    """
+    nothing: tuple[date | None, DateOrder, bool, str] = (None, "", False, text)
+    found = _DATE_YMD.search(text) or _DATE_COLONS.search(text)
     if found:
         # "2021-10-1421:46:40": two digits belong to the day, what follows to the hour.
         day = _day(int(found["y"]), int(found["a"]), int(found["b"]))
-        return (day, "ymd", False, found.span()) if day else nothing
-    named = _DATE_NAMED.search(text)
-    if named and named["n"].lower() in _MONTHS:
+        return (day, "ymd", False, _cut(text, found)) if day else nothing
+    for form in (_DATE_NAMED, _DATE_MONTH_FIRST, _DATE_AROUND):
+        named = form.search(text)
+        if named is None:
+            continue
         day = _day(int(named["y"]), _MONTHS[named["n"].lower()], int(named["d"]))
-        return (day, "dmy", False, named.span()) if day else nothing
+        if not day:
+            return nothing
+        order: DateOrder = "dmy" if form is _DATE_NAMED else "mdy"
+        # What is left of the line holds the time: here it stands inside the date.
+        rest = named["time"] if form is _DATE_AROUND else _cut(text, named)
+        return day, order, False, rest
     found = _DATE_XXY.search(text)
     if not found:
         return nothing
@@ -100,11 +125,11 @@ def _find_date(text: str) -> tuple[date | None, DateOrder, bool, tuple[int, int]
         # Slashes are American more often than not where AM/PM stands; both stay possible.
         month_first = "/" in found[0] and _MERIDIEM.search(text) is not None
         chosen: DateOrder = "mdy" if month_first else "dmy"
-        return second if month_first else first, chosen, a != b, found.span()
+        return second if month_first else first, chosen, a != b, _cut(text, found)
     if first:
-        return first, "dmy", False, found.span()
+        return first, "dmy", False, _cut(text, found)
     if second:
-        return second, "mdy", False, found.span()
+        return second, "mdy", False, _cut(text, found)
     return nothing
 
 
@@ -127,8 +152,7 @@ def read_time_text(text: str) -> TimeText | None:
     plain = "".join(
         c.translate(_LOOKALIKE) if _beside_digit(wide, i) else c for i, c in enumerate(wide)
     )
-    day, order, ambiguous, (start, end) = _find_date(plain)
-    rest = plain[:start] + " " + plain[end:] if day else plain
+    day, order, ambiguous, rest = _find_date(plain)
     found = _TIME.search(rest) or _TIGHT.search(rest)
     if found is None:
         return TimeText(text, None, day, order, ambiguous) if day else None
@@ -160,3 +184,11 @@ def is_clock_like(text: str) -> bool:
     """Whether a line has the form of a running clock: hour, minute and second, with separators."""
     said = read_time_text(text)
     return said is not None and said.seconds is not None and said.colons >= 1
+
+
+_FRACTION = re.compile(r"(\d\d\s?[:.]\s?\d\d\s?[:.]\s?\d\d)\s?[:.,;]\s?\d{1,3}(?!\d)(?![:.])")
+
+
+def to_the_second(text: str) -> str:
+    """The line without fractions or frames of a second, which another frame of it does not show."""
+    return _FRACTION.sub(r"\1", text)

@@ -10,6 +10,7 @@ from forensics.model import Clip, Examination, Keyframe, Observation, Progress, 
 from forensics.provenance import conclude, keep, method
 from forensics.scan import Measurements, Picture, one_thread, read_pictures, scan
 from forensics.video_cuts import find_shots
+from forensics.video_light import middle
 from forensics.video_measure import FrameRows, frame_rate_hz, measure_frames
 
 if TYPE_CHECKING:
@@ -25,15 +26,24 @@ Reason: TypeAlias = Literal["shot", "newcomer", "event", "interval", "sharpest"]
 NEW_LEVELS = 16.0
 #: Seconds from a picked frame within which something must be newer still to be picked.
 APART_S = 2.0
+#: A sudden event changes the light of the thumbnail by so much, or its strongest tenth.
+EVENT_LEVELS, EVENT_PART = 3.0, 8.0
+#: A thumbnail that spreads less (standard deviation, grey levels) shows next to nothing: what a
+#: limited choice can do without first.
+BLANK_LEVELS = 4.0
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A chosen row of the measurements, why, and how much it shows that no other does (0 to 1)."""
+    """A chosen row of the measurements, why, and how much it shows that no other does (0 to 1).
+
+    `visit` numbers the stretch in which the view was not empty, if it ever is; -1 where it is.
+    """
 
     row: int
     reason: Reason
     worth: float
+    visit: int = -1
 
 
 def _distance(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,17 +59,43 @@ def _distance(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.f
     return result
 
 
-def _sharpest(sharpness: NDArray[np.float64], low: int, high: int, still: NDArray[Any]) -> int:
-    """The sharpest row in a stretch, what moves least preferred among equals."""
+def _visits(thumbs: NDArray[np.uint8], rows: NDArray[np.int64], first: int
+            ) -> NDArray[np.int64]:  # fmt: skip
+    """Of each row the number, from `first` on, of the stretch in which something stands before the
+    empty view; -1 where nothing does. A view that is never empty, or moves, is one stretch.
+    """
     import numpy as np
 
-    window = sharpness[low:high] / (1 + 0.15 * still[low:high])
-    return low + int(np.argmax(window))
+    few = rows[:: max(1, len(rows) // 96)]
+    there = _distance(middle(np.moveaxis(thumbs[few], 0, -1)), thumbs[rows]) >= NEW_LEVELS
+    number = np.cumsum(np.diff(there.astype(int), prepend=0) == 1) - 1 + first
+    result: NDArray[np.int64] = np.where(there, number, -1)
+    return result
+
+
+def _tells(thumbs: NDArray[np.uint8], at: int, reach: int) -> bool:
+    """Whether a sudden event shows: in part of the picture, or as a change of light; what a coder
+    does at its own key frames does not.
+    """
+    import numpy as np
+
+    before = thumbs[max(0, at - reach) : at]
+    light = np.abs(before.mean(axis=(1, 2)) - thumbs[at].mean()).max(initial=0.0)
+    return bool(light >= EVENT_LEVELS or _distance(thumbs[at], before).max(initial=0) >= EVENT_PART)
+
+
+def _sharpest(
+    rows: NDArray[np.int64], sharpness: NDArray[np.float64], still: NDArray[Any]
+) -> int:  # fmt: skip
+    """The sharpest of some rows, what moves least preferred among equals."""
+    import numpy as np
+
+    return int(rows[np.argmax(sharpness[rows] / (1 + 0.15 * still[rows]))])
 
 
 def pick_frames(
     thumbs: NDArray[np.uint8], sharpness: NDArray[np.float64], diff: NDArray[np.float64],
-    bounds: list[int], rate_hz: float,
+    bounds: list[int], rate_hz: float, between: NDArray[np.bool_] | None = None,
 ) -> list[Pick]:  # fmt: skip
     """Choose rows: one a shot, one for everything new in it, one for every sudden event.
 
@@ -71,6 +107,9 @@ def pick_frames(
         First row of each shot but the first.
     rate_hz
         Rows a second.
+    between
+        Rows inside a fade or dissolve: blends of two shots, picked only where there is nothing
+        else.
 
     Returns
     -------
@@ -81,50 +120,54 @@ def pick_frames(
 
     reach = max(1, round(rate_hz * 0.5))
     count = len(thumbs)
+    blend = np.zeros(count, bool) if between is None else between
     picks: list[Pick] = []
     for start, end in zip([0, *bounds], [*bounds, count], strict=True):
         margin = min(2, max(0, (end - start - 1) // 2))
-        low, high = start + margin, max(start + margin + 1, end - margin)
+        whole = np.arange(start + margin, max(start + margin + 1, end - margin))
+        clean = whole[~blend[whole]] if not blend[whole].all() else whole
         # Nearer the beginning: the first look at a shot is what an examiner expects.
-        first = _sharpest(sharpness, low, min(high, low + 4 * reach), diff)
-        picks.append(Pick(first, "shot", 1.0))
+        first = _sharpest(clean[clean < clean[0] + 4 * reach], sharpness, diff)
+        blank = float(thumbs[first].std()) < BLANK_LEVELS
+        picks.append(Pick(first, "shot", 0.05 if blank else 1.0))
         # Farthest-point choice: always the frame least like everything chosen so far. Every
         # fourth of a second is tried, so a newcomer of half a second cannot slip through.
-        rows = np.arange(low, high, max(1, reach // 2))
+        rows = clean[:: max(1, reach // 2)]
         nearest = _distance(thumbs[first], thumbs[rows])
         away = np.abs(rows - first)
+        visits = _visits(thumbs, rows, 1 + max((p.visit for p in picks), default=-1))
         for _ in range(min(40, len(rows))):
             # Right beside a frame already picked, only something very different is news.
-            news = nearest * np.clip(away / (APART_S * rate_hz), 0.2, 1.0)
+            news = nearest * np.clip(away / (APART_S * rate_hz), 0.14, 1.0) ** 2
             best = int(np.argmax(news))
             if news[best] < NEW_LEVELS:
                 break
             worth = float(min(1.0, nearest[best] / 80))
             at = int(rows[best])
-            near_low, near_high = max(low, at - reach // 2), min(high, at + reach // 2 + 1)
-            chosen = _sharpest(sharpness, near_low, near_high, diff)
+            chosen = _sharpest(clean[np.abs(clean - at) <= reach // 2], sharpness, diff)
             # What makes the frame new must still be in the sharper one beside it.
             if _distance(thumbs[chosen], thumbs[at : at + 1])[0] > NEW_LEVELS:
                 chosen = at
-            picks.append(Pick(chosen, "newcomer", worth))
+            picks.append(Pick(chosen, "newcomer", worth, int(visits[best])))
             nearest = np.minimum(nearest, _distance(thumbs[chosen], thumbs[rows]))
             away = np.minimum(away, np.abs(rows - chosen))
             nearest[best] = 0
     usual = float(np.median(diff[diff > 0])) if (diff > 0).any() else 0.0
     spread = float(np.median(np.abs(diff - usual))) + 0.05
-    for row in np.flatnonzero(diff > usual + 12 * spread):
+    for row in np.flatnonzero((diff > usual + 12 * spread) & ~blend):
         at = int(row)
         before, after = diff[max(0, at - reach) : at], diff[at + 1 : at + 1 + reach]
         peak = diff[at] >= max(before.max(initial=0), after.max(initial=0))
         near = any(abs(p.row - at) <= reach for p in picks)
-        if peak and not near and at not in bounds:
+        if peak and not near and at not in bounds and _tells(thumbs, at, reach):
             picks.append(Pick(at, "event", min(1.0, float(diff[at] / 20))))
     unique = {p.row: p for p in sorted(picks, key=lambda p: p.worth)}
     return sorted(unique.values(), key=lambda p: p.row)
 
 
 def _limit(picks: list[Pick], most: int, count: int) -> list[Pick]:
-    """Shots first, then the worthiest, all spread over the clip; the sheet is in order of time.
+    """Shots first, then whoever comes into an empty view, then the worthiest, all spread over the
+    clip; the sheet is in order of time.
 
     Ten looks at one minute are worth less than one at each: what lies nearer to a frame already
     chosen than an even spread of `most` frames over `count` rows counts for less.
@@ -133,9 +176,11 @@ def _limit(picks: list[Pick], most: int, count: int) -> list[Pick]:
     chosen: list[Pick] = []
     left = list(picks)
     while left and len(chosen) < most:
-        def value(pick: Pick) -> tuple[bool, float, int]:
+        def value(pick: Pick) -> tuple[bool, bool, float, int]:
             gap = min((abs(pick.row - other.row) for other in chosen), default=count)
-            return (pick.reason == "shot", pick.worth * min(1.0, 0.2 + gap / apart), -pick.row)
+            shows = pick.reason == "shot" and pick.worth > 0.05
+            new = pick.visit >= 0 and all(pick.visit != other.visit for other in chosen)
+            return (shows, new, pick.worth * min(1.0, 0.2 + gap / apart), -pick.row)
 
         best = max(left, key=value)
         left.remove(best)
@@ -167,7 +212,7 @@ def _jpeg(picture: Picture, width_px: int | None) -> bytes:
     return buffer.getvalue()
 
 
-@method("video-keyframes", version="2")
+@method("video-keyframes", version="3")
 def find_keyframes(
     clip: Clip, *, max_count: int | None = None, every_s: float | None = None,
     key_frames_only: bool = False, width_px: int | None = None, progress: Progress | None = None,
@@ -175,7 +220,9 @@ def find_keyframes(
     """Pick the frames worth looking at: sharp, distinct, covering every shot, newcomer and event.
 
     Of each shot the sharpest early frame; then, as long as something in the shot is unlike all
-    frames picked so far, the frame that is least like them; then frames of sudden events. Each is
+    frames picked so far, the frame that is least like them; then frames of sudden events. Blends
+    (inside fades and dissolves) are left out, and a shot that shows next to nothing (a black one)
+    is the first to go where the number is limited. Each is
     identified by ordinal, exact time, byte position and the hash of its decoded pixels, so that
     another expert lands on the same picture.
 
@@ -245,6 +292,8 @@ def find_keyframes(
 
 
 def _choose(measured: Measurements, every_s: float | None) -> list[Pick]:
+    import numpy as np
+
     seconds = measured.seconds
     columns, thumbs = measured.columns, measured.planes["thumbs"]
     if every_s is not None:
@@ -252,7 +301,11 @@ def _choose(measured: Measurements, every_s: float | None) -> list[Pick]:
     rate = frame_rate_hz(seconds, measured.stream.frame_rate)
     shots = find_shots(thumbs, columns["level"], columns["chroma"], rate)
     bounds = sorted({b.first for b in shots if 0 < b.first < len(thumbs)})
-    return pick_frames(thumbs, columns["sharpness"], columns["diff"], bounds, rate)
+    between = np.zeros(len(thumbs), bool)
+    for one in shots:
+        if one.kind != "cut":
+            between[max(0, one.start) : one.end + 1] = True
+    return pick_frames(thumbs, columns["sharpness"], columns["diff"], bounds, rate, between)
 
 
 def _observe(

@@ -18,18 +18,34 @@ from typing import Any
 import numpy as np
 
 RUSSIAN_DAYS = ("Пн", "Вт", "Ср", "Чт", "Пт", "Сб", "Вс")
+RUSSIAN_MONTHS = tuple("янв фев мар апр май июн июл авг сен окт ноя дек".split())
 RUSSIAN_LONG = ("понедельник", "вторник", "среда", "четверг", "пятница", "суббота", "воскресенье")
 
 
 _INKS = {"yellow": (255, 230, 0), "green": (80, 255, 80), "orange": (255, 140, 0),
          "cyan": (0, 220, 255), "red": (255, 40, 40), "magenta": (255, 0, 255),
-         "blue": (90, 120, 255)}  # fmt: skip
+         "blue": (90, 120, 255), "amber": (255, 180, 60), "lime": (190, 255, 0)}  # fmt: skip
 
 
-def clock_text(moment: datetime, pattern: str) -> str:
-    """strftime without the C locale's say; %J is a short Russian day, %K a long one."""
+def clock_text(moment: datetime, pattern: str, fps: float = 25.0) -> str:
+    """strftime without the C locale's say; %J is a short Russian day, %K a long one.
+
+    In braces what else recorders write: {month} a short Russian one, {ms} milliseconds, {ff} the
+    frame of the second, {colon} one that blinks, {speed} and {place} of a vehicle.
+    """
     day = moment.weekday()
     pattern = pattern.replace("%J", RUSSIAN_DAYS[day]).replace("%K", RUSSIAN_LONG[day])
+    if "{" in pattern:
+        share = moment.microsecond / 1e6
+        along = moment.minute * 60 + moment.second
+        said = {
+            "month": RUSSIAN_MONTHS[moment.month - 1], "ms": f"{int(share * 1000):03d}",
+            "ff": f"{int(share * fps):02d}", "colon": ":" if share < 0.5 else " ",
+            "speed": f"{45 + 20 * np.sin(along / 9):03.0f}",
+            "place": f"N54.{7034 + along // 2:04d} E20.{5117 + along // 3:04d}",
+        }  # fmt: skip
+        for name, text in said.items():
+            pattern = pattern.replace(f"{{{name}}}", text)
     return moment.strftime(pattern)
 
 
@@ -40,9 +56,12 @@ class Style:
     pattern: str = "%d-%m-%Y %H:%M:%S"
     font: str = "DejaVuSansMono.ttf"  # matplotlib's, the system's, "hershey0".."5", "bitmap"
     size: int = 18
-    look: str = "outline"  # plain, outline, black, box, glass, turning, or one of _INKS
+    look: str = "outline"  # plain, outline, shadow, black, box, glass, paper, turning, or of _INKS
     x: float = 0.02
     y: float = 0.02
+    ahead_s: float = 0.0  # of the clip's clock: another zone, another device
+    stands: bool = False  # the time at which the recording began, from first to last
+    blown: bool = False  # the ground behind it blows out and comes back
 
 
 @dataclass
@@ -150,6 +169,12 @@ def draw_text(text: str, style: Style) -> tuple[np.ndarray, np.ndarray]:
         alpha = np.ones_like(alpha)
     elif look == "glass":
         alpha = np.maximum(alpha, 0.45)
+    elif look == "paper":
+        ink = 235.0 - 0.9 * ink
+        alpha = np.maximum(alpha, 0.6)
+    elif look == "shadow":
+        by = max(1, style.size // 12)
+        alpha[by:, by:] = np.maximum(alpha[by:, by:], 0.9 * alpha[:-by, :-by])
     return ink, alpha
 
 
@@ -216,19 +241,28 @@ def noise_frames(width: int = 320, height: int = 180, count: int = 40, seed: int
     return frames
 
 
+def blow_out(patch: np.ndarray, scene_s: float) -> None:
+    """Raise what stands behind the figures towards white and back, once in sixteen seconds."""
+    share = max(0.0, np.sin(2 * np.pi * scene_s / 16)) ** 0.5
+    patch[:] = patch + (244.0 - patch) * share
+
+
 def compose(
     out: Path, frames: Sequence[np.ndarray], frames_fps: float, line: Track, style: Style,
     start: datetime, *, codec: str = "libx264", options: dict[str, str] | None = None,
-    scale: float = 1.0,
+    scale: float = 1.0, beside: Sequence[Style] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Write the clip; returns the truth: box (x, y, w, h) and per-frame wall times."""
+    """Write the clip; returns the truth: box (x, y, w, h) and per-frame wall times; `boxes` holds
+    those of the lines `beside` as well.
+    """
     import av
     import cv2
 
     height, width = frames[0].shape[:2]
     out_w, out_h = (2 * round(v * scale / 2) for v in (width, height))
-    box: list[int] | None = None
-    cache: tuple[str, Any] = ("", None)
+    styles = [style, *beside]
+    boxes: list[list[int]] = [[] for _ in styles]
+    cache: list[tuple[str, Any]] = [("", None) for _ in styles]
     texts = []
     with av.open(str(out), "w") as container:
         stream = container.add_stream(codec, rate=line.fps)
@@ -237,27 +271,31 @@ def compose(
         if codec == "mpeg4":
             stream.bit_rate = out_w * out_h * 4
             stream.options = {}
-        for picture, wall in zip(
-            ping_pong(frames, frames_fps, line.scene_s), line.wall_s, strict=True
+        for picture, scene, wall in zip(
+            ping_pong(frames, frames_fps, line.scene_s), line.scene_s, line.wall_s, strict=True
         ):
-            # a hair late: 3.9999999 s must not be drawn as second 3
-            text = clock_text(start + timedelta(seconds=float(wall) + 1e-6), style.pattern)
-            texts.append(text)
-            if text != cache[0]:
-                cache = (text, draw_text(text, style))
-            ink, alpha = cache[1]
-            h, w = alpha.shape
-            x = min(max(0, round(style.x * width)), width - w)
-            y = min(max(0, round(style.y * height)), height - h)
-            grown = [x, y, x + w, y + h]
-            box = grown if box is None else [
-                min(box[0], x), min(box[1], y), max(box[2], x + w), max(box[3], y + h)
-            ]  # fmt: skip
             shown = picture.copy()
-            patch = shown[y : y + h, x : x + w]
-            if style.look == "turning":
-                ink = turned(text, style, patch, ink)
-            patch[:] = patch * (1 - alpha[..., None]) + ink * alpha[..., None] + 0.5
+            for k, one in enumerate(styles):
+                # a hair late: 3.9999999 s must not be drawn as second 3
+                after = 0.0 if one.stands else float(wall) + 1e-6
+                moment = start + timedelta(seconds=after + one.ahead_s)
+                text = clock_text(moment, one.pattern, float(line.fps))
+                if text != cache[k][0]:
+                    cache[k] = (text, draw_text(text, one))
+                ink, alpha = cache[k][1]
+                h, w = alpha.shape
+                x = min(max(0, round(one.x * width)), width - w)
+                y = min(max(0, round(one.y * height)), height - h)
+                box = boxes[k] or [x, y, x + w, y + h]
+                boxes[k] = [min(box[0], x), min(box[1], y), max(box[2], x + w), max(box[3], y + h)]
+                patch = shown[y : y + h, x : x + w]
+                if one.blown:
+                    blow_out(shown[max(0, y - h) : y + 2 * h], float(scene))
+                if one.look == "turning":
+                    ink = turned(text, one, patch, ink)
+                patch[:] = patch * (1 - alpha[..., None]) + ink * alpha[..., None] + 0.5
+                if k == 0:
+                    texts.append(text)
             if scale != 1.0:
                 kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
                 shown = cv2.resize(shown, (out_w, out_h), interpolation=kind)
@@ -266,7 +304,7 @@ def compose(
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-    assert box is not None
-    x0, y0, x1, y1 = (v * scale for v in box)
-    return {"box": (x0 + 3, y0 + 3, x1 - x0 - 6, y1 - y0 - 6), "texts": texts,
-            "wall": line.wall_s, "breaks": line.breaks}  # fmt: skip
+    scaled = [tuple(v * scale for v in box) for box in boxes]
+    placed = [(a + 3, b + 3, c - a - 6, d - b - 6) for a, b, c, d in scaled]
+    return {"box": placed[0], "boxes": placed, "texts": texts, "wall": line.wall_s,
+            "breaks": line.breaks}  # fmt: skip

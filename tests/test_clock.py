@@ -25,7 +25,7 @@ from forensics.clock_course import (
 )
 from forensics.clock_figures import learn_figures
 from forensics.clock_sure import Evidence, judge, steady_rate
-from forensics.clock_text import is_clock_like, read_time_text
+from forensics.clock_text import is_clock_like, read_time_text, to_the_second
 from forensics.clock_walk import find_breaks, fit_rate, unwrap
 from forensics.errors import RecordInvalid
 from forensics.model import Box
@@ -69,6 +69,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory):
         ("14.10.2021 Чт 21:46:40", 78400, "2021-10-14"),
         ("14 окт 2021 21:46:40", 78400, "2021-10-14"),
         ("14-Oct-2021 21:46:40", 78400, "2021-10-14"),
+        ("Oct 14, 2021 09:46:40 PM", 78400, "2021-10-14"),
+        ("Thu Oct 14 21:46:40 2021", 78400, "2021-10-14"),
+        ("ThuOct1421:46:402021", 78400, "2021-10-14"),
+        ("RTC[2021:10:14-21:46:40]", 78400, "2021-10-14"),
+        ("CAM 2012:13:14", 43994, None),
         ("CAM 02  21:46:40  14.10.2021", 78400, "2021-10-14"),
         ("CAM 02  12:13:14  14.10.2021", 43994, "2021-10-14"),
         ("CAM 0221:46:4014.10.2021", 78400, None),
@@ -84,9 +89,18 @@ def test_grammar_reads_what_recorders_write(text: str, second: int, day: str | N
     assert (said.day.isoformat() if said.day else None) == day
 
 
-@pytest.mark.parametrize("text", ["", "CAM 04", "25:61:00", "1920x1080", "12345", "ab:cd:ef"])
+@pytest.mark.parametrize(
+    "text", ["", "CAM 04", "2021:07:18", "25:61:00", "1920x1080", "12345", "ab:cd:ef"]
+)
 def test_grammar_refuses_what_is_no_clock(text: str) -> None:
     assert not is_clock_like(text)
+
+
+def test_a_fraction_is_not_quoted_for_another_frame() -> None:
+    assert to_the_second("00:00:07:29") == "00:00:07"
+    assert to_the_second("2021-10-14 21:46:40.123 Z") == "2021-10-14 21:46:40 Z"
+    for whole in ("21.46.40 14.10.2021", "14.10.21 21:46:40", "14.10.2021 21:46:40"):
+        assert to_the_second(whole) == whole
 
 
 def test_exchangeable_day_and_month_are_said_to_be_so() -> None:
@@ -276,6 +290,40 @@ def judged(edges: np.ndarray, wall: np.ndarray, proof: tuple, said=None, **more)
                         jitter_s=jitter)  # fmt: skip
 
 
+def test_figures_learned_wrong_are_not_sure_however_well_they_fit() -> None:
+    edges, wall = beats(60)
+    true = wall + 10 * (np.arange(60) >= 40)  # the recogniser saw it jump; the course did not
+    said = np.full(60, -1)
+    said[::2] = true[::2]
+    said[44], said[46] = said[46] + 7, 5
+    found, told = judged(edges, wall, looks(edges, wall), said)
+    assert not found and told.sure[:39].all() and not told.sure[40:59].any()
+
+
+def test_a_figure_taken_for_another_while_it_stands_is_no_pair_of_jumps() -> None:
+    edges, wall = beats(90)
+    away = wall.copy()
+    away[40:46] += 36_000  # a nought of the hours taken for a one
+    away[46:] += 2  # where it ends, two seconds were cut out
+    found, told = judged(edges, away, looks(edges, away), np.asarray(away, int) % 86_400)
+    assert len(found) == 2 and not told.breaks
+    assert not told.sure[40:46].any() and told.sure[:39].all() and told.sure[48:].all()
+    # A stretch of another time, whose units do not run on, is another matter.
+    away[40:46] += 3
+    found, told = judged(edges, away, looks(edges, away), np.asarray(away, int) % 86_400)
+    assert len(told.breaks) == 2
+
+
+def test_a_figure_that_comes_and_goes_makes_no_second_sure() -> None:
+    edges, wall = beats(120)
+    away = wall.copy()
+    for first in (30, 70):
+        away[first : first + 9] += 21_600  # a three of the hours taken for a nine on light ground
+    away[100:] += 21_600
+    found, told = judged(edges, away, looks(edges, away), np.asarray(away, int) % 86_400)
+    assert len(found) == 5 and not told.breaks and not told.sure.any()
+
+
 @pytest.mark.parametrize("step", [2, -5, 10, 61, 3600])
 def test_a_step_between_clear_seconds_stays(step: int) -> None:
     edges, wall = beats(60)
@@ -440,6 +488,28 @@ def test_without_a_clock_nothing_is_read_and_nothing_judged(tmp_path: Path) -> N
 def test_too_short_is_not_applicable(tmp_path: Path) -> None:
     clip, box, _ = make(tmp_path / "short.mp4", overlay.track(2, FPS))
     assert clock.read_clock(clip, box=box, reader="none").outcome == "not-applicable"
+
+
+def test_the_anchor_rests_on_seconds_read_surely_alone(whole: tuple) -> None:
+    from dataclasses import replace
+
+    clip, box, _ = whole
+    one = clock_gather.follow_clock(clip, box, "none", None)
+    assert not isinstance(one, str)
+    wall, sure = one.wall.copy(), one.sure.copy()
+    # The beginning was read a minute late, and not surely: the anchor must not know of it.
+    wall[:12] += 60
+    sure[:12], sure[12:] = False, True
+    key = (clip.digest, box, "none")
+    clock_gather._recent[key] = replace(one, wall=wall, sure=sure, read=True, breaks=())
+    try:
+        exam = clock.read_clock(clip, box=box, reader="none")
+    finally:
+        clock_gather._recent.clear()
+    offset = exam.measures["offset"]
+    assert offset.value == pytest.approx(float(wall[15] - one.edges[15]) + one.frame_s / 2, abs=0.1)
+    said = clock.anchor(exam, day="2021-10-14")
+    assert "read surely from" in said.source
 
 
 def test_anchor_needs_a_day_and_states_its_zone(whole: tuple) -> None:

@@ -49,7 +49,7 @@ def test_only_the_step_to_one_oclock_is_the_twelve_hours() -> None:
 def test_a_countdown_is_no_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = datetime(2021, 10, 14, tzinfo=UTC)
 
-    def left(moment: datetime, pattern: str) -> str:
+    def left(moment: datetime, pattern: str, fps: float) -> str:
         s = 7200 - int((moment - start).total_seconds() + 0.3)
         return f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}"
 

@@ -382,6 +382,38 @@ def test_every_shot_and_every_newcomer_has_a_keyframe(tmp_path: Path) -> None:
     assert any(75 <= n < 100 for n in at)
 
 
+def test_blends_and_black_are_no_keyframes_while_there_is_anything_else(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    one, other = (np.kron(rng.integers(20, 235, (9, 16)), np.ones((20, 20))) for _ in range(2))
+    blend = [one * (1 - k / 21) + other * k / 21 for k in range(1, 21)]
+    frames = [np.full((180, 320), 16.0)] * 40 + [one] * 50 + blend + [other] * 50
+    clip = open_clip(
+        write_video(tmp_path / "a.mp4", [np.repeat(f.astype(np.uint8)[..., None], 3, 2)
+                                         for f in frames]), metadata=False,
+    )
+    at = [k.ordinal for k in keyframes(video.find_keyframes(clip))]
+    assert len(at) == 3 and at[0] < 40 <= at[1] < 90 and at[2] >= 109
+    few = [k.ordinal for k in keyframes(video.find_keyframes(clip, max_count=2))]
+    assert few == at[1:]
+
+
+def test_a_limited_choice_shows_every_visitor_of_an_empty_view_once() -> None:
+    from forensics.video_keyframes import _limit, pick_frames
+
+    rng = np.random.default_rng(6)
+    thumbs = rng.normal(90, 1.0, (3000, 22, 40)) + np.linspace(-30, 30, 40)
+    visits = [(400, 460), (1500, 1515), (1700, 2900)]
+    for k, (first, last) in enumerate(visits):
+        for n in range(first, last):
+            across = 2 + (n - first) // 3 % 30
+            thumbs[n, 6:16, across : across + 6] += (40, 40, 120)[k]
+    series = np.clip(thumbs, 0, 255).astype(np.uint8)
+    flat = np.ones(3000)
+    picks = pick_frames(series, flat, flat * 0.0, [], 25.0)
+    few = [p.row for p in _limit(picks, 4, 3000)]
+    assert all(any(a <= row < b for row in few) for a, b in visits)
+
+
 def test_a_blurred_frame_is_not_picked(tmp_path: Path) -> None:
     import cv2
 
