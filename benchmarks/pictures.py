@@ -18,10 +18,11 @@ is grown on any of them, and each is judged without the recording that its view 
 alarm in them counts, at a known nuisance or not.
 
 The scenes of take 500 were unseen for version 5 (results/pictures_take_500.json); two of the rules
-of version 6 were made looking at their alarms. A missed edit is the worse where the clip's own map says that a deletion could have been seen there:
-what was found is counted apart where all of an edit's boundaries lie in stretches *not testable*.
-For freezes these hold the standstills that are not called one, so that a freeze is found or said to
-be possible, or is lost where the picture did not even stand still.
+of version 6 were made looking at their alarms. A missed edit is the worse where the clip's own map
+says that a deletion could have been seen there: what was found is counted apart where all of an
+edit's boundaries lie in stretches *not testable*. For freezes these hold the standstills that are
+not called one, so that a freeze is found or said to be possible, or is lost where the picture did
+not even stand still.
 """
 
 from __future__ import annotations
