@@ -493,8 +493,9 @@ def rates(copy: dict[str, Any], phase: dict[str, Any], sound: dict[str, Any]) ->
         begun = [r for r in crows if r["edit"] == "pre-roll"]
         wrong = [any(r["alarms"] for r in [*clean, *begun] if r["source"] == s) for s in sources]
         note += "; false: any alarm on an untouched file or an encoder's pre-roll of 1 to 4 frames"
-        made += [make("edit-list", hits, wrong, _digest(trims), note, method)
-                 for method in ("container-discontinuities", "container-hidden-frames")]
+        made += [make("edit-list", hits, wrong, _digest(trims), note, *method)
+                 for method in (("container-discontinuities", "3"),
+                                ("container-hidden-frames", "2"))]
     sizes = "container-discontinuities"
     for stratum, recipes, method, version, prefix in (
         ("no B-frames", ("x264 crf 23, no B", "x264 crf 28, no B", "mpeg4 q5", "openh264"), sizes,

@@ -29,7 +29,7 @@ from forensics.video_keyframes import find_keyframes
 from forensics.video_measure import frame_rate_hz, measure_frames
 from forensics.video_repaired import map_repaired
 from forensics.video_spikes import shipped_model
-from forensics.video_testable import INSIDE, map_not_testable, map_repeats
+from forensics.video_testable import INSIDE, map_not_testable, map_repeats, map_standstills
 
 __all__ = [
     "find_activity",
@@ -123,16 +123,17 @@ def find_discontinuities(
     """Find where the pictures of a continuous view do not continue: removed, copied, frozen.
 
     Steps are held against every other step within a second, in the picture, in its cells, against
-    what motion predicts and against who stood in the view before and after; what light, a fresh
-    key picture (of this or an older encoding), a knock, somebody at the edge or a conversion that
+    what motion predicts and against who stood in the view before and after; what light, a fresh key
+    picture (of this or an older encoding), a knock, somebody at the edge or a conversion that
     leaves out a picture evenly explains is no step; nor, unless it is plain, is one beside which
     more moves within three frames. Copied stretches are found by the seam at which pictures begin
     to agree with others, and by their motion at a lag; freezes by a standstill that begins and ends
     at once inside a moving view, or within the four frames that B-frames blend. Where a conversion
     of the frame rate repeats pictures evenly, the distinct pictures are measured by themselves (a
     second decode) and the repeats are one finding. Stretches where a deletion could not have been
-    seen, or a copy could not be told because the same motion comes in three places or more, are
-    listed in ``coverage.not_testable``.
+    seen, or a copy could not be told because the same motion comes in three places or more, and
+    standstills of which it cannot be told whether the picture was held, are listed in
+    ``coverage.not_testable``.
 
     Parameters
     ----------
@@ -194,16 +195,16 @@ def find_discontinuities(
         distinct = measure_distinct(clip, measured, cadence, progress=progress)
         rate = cadence.rate_hz(rate)
     with one_thread():
-        seen, no_copies = judge_clip(distinct, rate, least_score=least_score)
+        seen, no_copies, no_freezes = judge_clip(distinct, rate, least_score=least_score)
     if cadence is not None:
         seen = judge_cadence(seen, cadence.shown)
     lost = map_not_testable(distinct, rate, removed_s=removed_s)
     covered = measured.coverage()
-    blind_to_copies = map_repeats(distinct, no_copies)
+    copies = map_repeats(distinct, no_copies)
+    freezes = map_standstills(distinct, no_freezes, lost)
     inside = (NotTestable(covered.span, INSIDE),) if covered.span is not None else ()
-    repaired = map_repaired(measured)
     coverage = msgspec.structs.replace(
-        covered, not_testable=(*lost, *blind_to_copies, *repaired, *inside)
+        covered, not_testable=(*lost, *copies, *freezes, *map_repaired(measured), *inside)
     )
     whole = float(covered.span.length) if covered.span else 0.0
     blind = sum(float(part.span.length) for part in lost)

@@ -6,13 +6,14 @@ from forensics.model import Explanation
 
 __all__ = ["explain"]
 
-_BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
+_CAUSES: dict[str, tuple[tuple[str, bool, str], ...]] = {
     "deletion": (
         ("frames removed", False, "frames between the two pictures were taken out"),
         ("part replaced", False, "from here on part of the picture was replaced, or given back"),
         ("recorder dropped frames", True, "a busy camera or a bad link lost frames here"),
         ("motion-triggered pause", True, "the recorder stopped while nothing moved"),
-        ("sudden motion", True, "something moved within one frame interval"),
+        ("sudden motion", True, "something moved within one frame interval, or the camera did"),
+        ("sudden light", True, "a lamp, or the camera's gain, changed within one frame interval"),
         ("caption or lens", True, "writing was laid over the picture, or focus or zoom jumped"),
     ),
     "splice": (
@@ -44,7 +45,7 @@ _BENIGN: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("frames inserted", False, "frames were doubled to lengthen a stretch"),
     ),
 }  # fmt: skip
-_BENIGN["loop"] = _BENIGN["cover-up"]
+_CAUSES["loop"] = _CAUSES["cover-up"]
 
 
 #: Where frames are doubled evenly, but only for a while.
@@ -69,7 +70,7 @@ def explain(
     in_part
         Frames are doubled, evenly, in a part of what moves alone.
     """
-    order = _IN_PART if in_part else _BENIGN.get(kind, ())
+    order = _IN_PART if in_part else _CAUSES.get(kind, ())
     if not in_part and (kind in ("freeze", "deletion", "inserted-black") or regular):
         # Seen alone, the harmless cause is the commoner one.
         order = tuple(sorted(order, key=lambda item: not item[1]))

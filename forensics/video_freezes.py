@@ -111,8 +111,8 @@ def find_freezes(
             )  # fmt: skip
         if contrast:
             freezes.append(Freeze(core[0] - 1, core[1], contrast))
-        elif high - low >= least - 1:
-            still.append((int(low), int(high)))
+        else:
+            still.append(wide)
     return freezes, still
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quantity
 from forensics.scan import give_back
-from forensics.video_causes import explain
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_explain import explain
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
@@ -81,10 +80,11 @@ def is_remark(seen: Seen) -> bool:
 
 
 class Judged(NamedTuple):
-    """What was seen, and (first, last) of the stretches in which no copy could have been told."""
+    """What was seen, and (first, last) of stretches in which no copy, no freeze could be told."""
 
     seen: list[Seen]
     no_copies: list[tuple[int, int]]
+    no_freezes: list[tuple[int, int]]
 
 
 def judge_frames(
@@ -132,13 +132,10 @@ def judge_clip(
     taken = {b for seen in found for b in seen.boundaries}
     # A still picture that somebody put in is already named, and is no freeze of this view.
     foreign = [(seen.first, seen.last) for seen in found]
-    freezes = [
-        f for f in find_freezes(
-            columns["diff"], rate_hz, fresh=fresh, peak=columns["peak"],
-            cells=measured.planes["cells"],
-        )[0]
-        if not any(low - 2 <= f.first and f.last <= high + 2 for low, high in foreign)
-    ]  # fmt: skip
+    held, still = find_freezes(
+        columns["diff"], rate_hz, fresh=fresh, peak=columns["peak"], cells=measured.planes["cells"]
+    )
+    freezes = [f for f in held if not any(a - 2 <= f.first and f.last <= b + 2 for a, b in foreign)]
     found += [_freeze(f, odds) for f in freezes]
     # A picture that stands still repeats itself at every lag.
     frozen = np.zeros(count, dtype=bool)
@@ -195,7 +192,7 @@ def judge_clip(
             if seen.kind in ("deletion", "reorder") else seen for seen in found
         ]  # fmt: skip
     found.sort(key=lambda seen: (seen.first, seen.last))
-    return Judged(found, moving.everywhere if seamed.finished else seamed.everywhere)
+    return Judged(found, moving.everywhere if seamed.finished else seamed.everywhere, still)
 
 
 def _around(frames: Iterable[int], reach: int, count: int) -> NDArray[np.bool_]:

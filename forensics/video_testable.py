@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from forensics.model import NotTestable
+from forensics.model import NotTestable, Span
 from forensics.video_measure import largest_around, window_frames
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from forensics.scan import Measurements
 
-__all__ = ["INSIDE", "SLOW_HZ", "hypothetical_steps", "map_not_testable", "map_repeats"]
+__all__ = [
+    "INSIDE", "SLOW_HZ", "hypothetical_steps", "map_not_testable", "map_repeats", "map_standstills",
+]  # fmt: skip
 
 #: A step weaker than this (grey levels, strongest twentieth of the thumbnail) is lost in coding.
 LEAST_STEP = 4.0
@@ -43,6 +45,7 @@ INSIDE = (
     "over is not looked for, nor a clock that was written anew"
 )
 SLOW = "so few pictures a second that a deletion looks like what moves from one to the next"
+STANDS = "the picture stands still: whether it was held or nothing moved cannot be told"
 REPEATS = "the same motion comes again and again: a copy of it could not be told from it"
 
 
@@ -140,3 +143,25 @@ def map_repeats(
     last = len(measured) - 1
     spans = (measured.span(low, min(high, last)) for low, high in stretches)
     return tuple(NotTestable(span, REPEATS) for span in spans if span.length >= least_s)
+
+
+def map_standstills(
+    measured: Measurements, stretches: Sequence[tuple[int, int]], lost: Sequence[NotTestable],
+    *, apart_s: float = 0.5,
+) -> tuple[NotTestable, ...]:  # fmt: skip
+    """Standstills, as (first, last) frames, of which it cannot be told whether they were held.
+
+    Those less than `apart_s` seconds apart are one; what lies in a stretch already `lost`, because
+    nothing moves or nothing is shown there, is not said twice.
+    """
+    said = [part.span for part in lost if part.reason in (STILL, EMPTY)]
+    last = len(measured) - 1
+    spans: list[Span] = []
+    for low, high in stretches:
+        span = measured.span(max(0, low - 1), min(high, last))
+        if any(one.start <= span.start and span.end <= one.end for one in said):
+            continue
+        if spans and float(span.start - spans[-1].end) < apart_s:
+            span = Span(spans.pop().start, span.end)
+        spans.append(span)
+    return tuple(NotTestable(span, STANDS) for span in spans)
