@@ -130,8 +130,8 @@ class FrameRows:
     columns = _COLUMNS
 
     def __init__(self, rate_hz: float = 25.0, *, look: bool = True) -> None:
+        self._rate, self._look = rate_hz, look
         self._window = window_frames(rate_hz)
-        self._look = look
         self._previous: tuple[Any, ...] | None = None
         self._level: float | None = None
         self._thumbs, self._cells = Kept(), Kept()
@@ -151,6 +151,10 @@ class FrameRows:
         self._grey: NDArray[np.uint8] | None = None
         self._around: NDArray[np.float32] | None = None
         self._deep: NDArray[np.int16] | None = None
+
+    def afresh(self) -> FrameRows:
+        """One that measures the same and has measured nothing yet."""
+        return FrameRows(self._rate, look=self._look)
 
     def measure(self, view: View) -> Sequence[float]:
         """The numbers of one frame."""
