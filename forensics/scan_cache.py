@@ -132,7 +132,7 @@ class _Hashed:
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.digest = stream, hashlib.sha256()
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         data = self.stream.read(size)
         self.digest.update(data)
         return data
