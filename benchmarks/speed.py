@@ -5,10 +5,10 @@
 Clips: one real one as it is, and longer ones of several real clips shown one after another, scaled
 to one size and encoded anew (1080p is an upscale); the cost of start-up is measured and shown
 apart. Every command runs alone in a child process, in turns; figures are medians of user + system
-CPU seconds and of wall seconds, divided by `ffmpeg -i X -an -f null -`. Peak memory is that
-of an hour of 1080p and of two hours of 432p (packets copied), and the search for copies
-is timed on motion of several lengths, made at random with one copy in it, and all periodic. PEERS
-names a Python with scenedetect; without it the peer is reported as not run.
+CPU seconds and of wall seconds, divided by `ffmpeg -i X -an -f null -`.
+Peak memory is that of an hour of 1080p and of two hours of 432p (packets copied). The search for
+copies is timed on motion of several lengths, made at random with one copy in it, and all periodic.
+PEERS names a Python with scenedetect; without it the peer is reported as not run.
 On a loaded machine trust the CPU column; `load` is what the machine was doing besides.
 """
 

@@ -1,8 +1,9 @@
 """One pass over the pictures: what every question of `video` and `edits` is answered from.
 
 `FrameRows` measures each frame against the one before it on the 160-pixel grey view, keeps a
-40-pixel thumbnail and a grid of differences of each (about 1.2 kB a frame), and takes a second,
-dearer look with optical flow only where a frame stands out from the second around it.
+40-pixel thumbnail and a grid of differences of each (about 1.2 kB a frame; of a long clip in a
+file without a name), and takes a second, dearer look with optical flow only where a frame stands
+out from the second around it.
 """
 
 from __future__ import annotations
