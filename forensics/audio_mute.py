@@ -41,6 +41,9 @@ class _Movement:
     def __init__(self) -> None:
         self._last: NDArray[np.int16] | None = None
 
+    def afresh(self) -> _Movement:
+        return _Movement()
+
     def measure(self, view: View) -> Sequence[float]:
         import numpy as np
 

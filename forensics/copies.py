@@ -65,6 +65,9 @@ class _Blocks:
 
     columns = (*(f"block_{n}" for n in range(COLUMNS * ROWS)), "detail")
 
+    def afresh(self) -> _Blocks:
+        return _Blocks()
+
     def measure(self, view: scan.View) -> Sequence[float]:
         import cv2
         import numpy as np

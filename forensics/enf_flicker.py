@@ -41,6 +41,10 @@ class RowLight:
 
     columns = tuple(f"rows {k:02d}" for k in range(BANDS))
 
+    def afresh(self) -> RowLight:
+        """Another one, as nothing is kept of a frame."""
+        return RowLight()
+
     def measure(self, view: View) -> Sequence[float]:
         """Mean of each band of one frame, 0 to 255."""
         import numpy as np

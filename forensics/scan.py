@@ -119,9 +119,10 @@ class View:
 class Detector(Protocol):
     """Measures one row of numbers a frame; keeps whatever look-back it needs by itself.
 
-    A detector may also have ``finish() -> None``, called after the last frame, ``late()``, columns
-    known only afterwards (a second look needs what follows), and ``planes()``, small pictures or
-    grids it kept of every frame as one array of n rows.
+    A detector may also have ``afresh()``, another one like it that has measured nothing (several
+    threads may then decode for it), ``finish() -> None``, called after the last frame, ``late()``,
+    columns known only afterwards (a second look needs what follows), and ``planes()``, small
+    pictures or grids it kept of every frame as one array of n rows.
     """
 
     @property
@@ -227,14 +228,32 @@ def scan(
     ------------
     A damaged stretch is concealed by the decoder as well as it can (ASTM E3016: inaccuracy,
     corruption): `decode_failures` counts what it refused, `repaired` marks what it says it filled
-    in; pictures built on these are not marked.
+    in; pictures built on these are not marked. What several threads conceal differs from one time
+    to the next: at the first damage the scan begins again with one.
     """
+    check_unchanged(clip)
+    stream = video_stream(clip)
+    afresh = [make for d in detectors if (make := getattr(d, "afresh", None)) is not None]
+    several = stream.width * stream.height > SMALL and not keys_only
+    if several and len(afresh) == len(detectors):
+        with contextlib.suppress(_Damaged):
+            return _scan(clip, stream, detectors, max_frames, keys_only, progress, several=True)
+        detectors = [make() for make in afresh]
+    return _scan(clip, stream, detectors, max_frames, keys_only, progress, several=False)
+
+
+class _Damaged(Exception):
+    """Several threads decode, and the clip is damaged."""
+
+
+def _scan(
+    clip: Clip, stream: VideoStream, detectors: Sequence[Detector], max_frames: int,
+    keys_only: bool, progress: Progress | None, *, several: bool,
+) -> Measurements:  # fmt: skip
     import gc
 
     import numpy as np
 
-    check_unchanged(clip)
-    stream = video_stream(clip)
     names = [name for detector in detectors for name in detector.columns]
     if len(set(names)) != len(names):
         raise ValueError(f"two detectors measure the same column: {sorted(names)}")
@@ -244,8 +263,7 @@ def scan(
     measures = [detector.measure for detector in detectors]
     length = float(clip.duration or stream.duration or 0) or None
     with open_container(clip.path) as container:
-        large = stream.width * stream.height > SMALL
-        decoder = Decoder(container, stream, threads=large or keys_only, keys_only=keys_only)
+        decoder = Decoder(container, stream, threads=several, keys_only=keys_only)
         view._shrink = _reformatter(stream)
         last = (0, 0)
         most = min(8, max(2, AHEAD_PIXELS // max(1, stream.width * stream.height)))
@@ -254,6 +272,8 @@ def scan(
                 if ordinal >= max_frames:
                     text = f"{clip.name} has more than {max_frames} frames"
                     raise ClipRefused(text, path=clip.path)
+                if several and (frame.is_corrupt or decoder.failed):
+                    raise _Damaged
                 pts, row = frame.pts, frame.opaque
                 view.frame, view.ordinal, view.pts = frame, ordinal, pts
                 view._grey = view._luma = None
@@ -273,6 +293,8 @@ def scan(
                         progress(min(1.0, max(0.0, done)), "decoding")
         log, failed, failures = decoder.log, decoder.failed, decoder.failures
         unstamped, restarts = decoder.unstamped, tuple(decoder.restarts)
+        if several and failed:
+            raise _Damaged
     # The decoder's own pictures go before the tables are made: at 1080p they are half of all.
     frame = view.frame = view._grey = view._luma = None
     del decoder

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["disk_cache", "forget", "measurements"]
 
 #: Version of what `scan` itself records of each frame (2: stamps of AVI in order of showing;
-#: 3: those of bare streams, what the decoder repaired, and damage in small pictures as one thread
-#: conceals it).
-RECORDED = "3"
+#: 3: those of bare streams, what the decoder repaired; 4: damage as one thread conceals it).
+RECORDED = "4"
 #: Bytes of measurements kept in memory: about an hour of video at 25 frames a second.
 MEMORY_BYTES = 128 << 20
 #: Rows written and bytes read at a time.
@@ -133,7 +132,7 @@ class _Hashed:
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.digest = stream, hashlib.sha256()
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         data = self.stream.read(size)
         self.digest.update(data)
         return data

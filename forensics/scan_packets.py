@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -169,7 +169,7 @@ class Decoder:
             text = getattr(error, "strerror", None) or str(error)
             self.failures.append(f"packet {len(self.log) - 1}: {text}")
 
-    def frames(self) -> Iterator[Any]:
+    def frames(self) -> Generator[Any, None, None]:
         """All frames, in order of showing; to be closed, or left to the collector, at any time."""
         try:
             for frame in self._frames():

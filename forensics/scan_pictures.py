@@ -141,20 +141,28 @@ def read_pictures(
         at = bisect.bisect_right(keys, pts)
         groups.setdefault(keys[at - 1] if at else None, {})[pts] = ordinal
     found: dict[int, Picture] = {}
-    # Threads that read ahead are of no use where nothing but key frames is wanted.
+    # Threads that read ahead are of no use where nothing but key frames is wanted, and what several
+    # conceal of a damaged clip differs from one time to the next.
     alone = all(set(targets) == {key} for key, targets in groups.items())
-    with open_container(clip.path) as container:
-        decoder = Decoder(container, stream, threads=not alone)
-        for key, targets in groups.items():
-            if key is not None:
-                _collect(decoder, stream, key, targets, found)
-            if progress is not None:
-                progress(len(found) / max(1, len(stamps)), "reading pictures")
+    for several in (False,) if alone else (True, False):
+        whole = True
+        found.clear()
+        with open_container(clip.path) as container:
+            decoder = Decoder(container, stream, threads=several)
+            for key, targets in groups.items():
+                if key is not None:
+                    whole &= _collect(decoder, stream, key, targets, found)
+                if several and (decoder.failed or not whole):
+                    break
+                if progress is not None:
+                    progress(len(found) / max(1, len(stamps)), "reading pictures")
+            else:
+                break
     missing = set(stamps) - set(found)
     if missing:
         # Seeking is a service of the container, and some have none; a stamp may stand twice.
         with open_container(clip.path) as container:
-            _count(Decoder(container, stream), stream, missing, found)
+            _count(Decoder(container, stream, threads=False), stream, missing, found)
     lost = sorted(missing - set(found))
     if lost:
         raise ClipUnreadable(f"frame {lost[0]} of {clip.name} cannot be decoded", path=clip.path)
@@ -185,11 +193,12 @@ def _count(
 def _collect(
     decoder: Decoder, stream: VideoStream, key: int, targets: dict[int, int],
     found: dict[int, Picture],
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
+    """Add the pictures wanted to those found; whether none on the way was damaged."""
     if not decoder.seek(key):
-        return
+        return True
     pending = dict(targets)
-    started = False
+    started, whole = False, True
     frames: Iterable[Any] = decoder.frames()
     if set(targets) == {key}:
         # A key frame needs no other, and need not wait for those that follow it; of fields, which
@@ -202,11 +211,13 @@ def _collect(
     for frame in frames:
         # What a seek leaves in front of the key frame may refer to pictures never read.
         started = started or frame.pts == key
+        whole &= not (started and frame.is_corrupt)
         if started and frame.pts in pending:
             ordinal = pending.pop(frame.pts)
             found[ordinal] = _picture(frame, ordinal, stream, decoder.log, frame.pts)
         if not pending:
-            return
+            break
+    return whole
 
 
 def read_stretch(

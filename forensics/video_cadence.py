@@ -127,6 +127,9 @@ class _Distinct:
         self.columns = rows.columns
         self._none = (0.0,) * len(self.columns)
 
+    def afresh(self) -> _Distinct:
+        return _Distinct(self._rows.afresh(), self._shown)
+
     def measure(self, view: View) -> Sequence[float]:
         return self._rows.measure(view) if self._shown[view.ordinal] else self._none
 

@@ -1,8 +1,9 @@
 """One pass over the pictures: what every question of `video` and `edits` is answered from.
 
 `FrameRows` measures each frame against the one before it on the 160-pixel grey view, keeps a
-40-pixel thumbnail and a grid of differences of each (about 1.2 kB a frame), and takes a second,
-dearer look with optical flow only where a frame stands out from the second around it.
+40-pixel thumbnail and a grid of differences of each (about 1.2 kB a frame; of a long clip in a
+file without a name), and takes a second, dearer look with optical flow only where a frame stands
+out from the second around it.
 """
 
 from __future__ import annotations
@@ -130,8 +131,8 @@ class FrameRows:
     columns = _COLUMNS
 
     def __init__(self, rate_hz: float = 25.0, *, look: bool = True) -> None:
+        self._rate, self._look = rate_hz, look
         self._window = window_frames(rate_hz)
-        self._look = look
         self._previous: tuple[Any, ...] | None = None
         self._level: float | None = None
         self._thumbs, self._cells = Kept(), Kept()
@@ -151,6 +152,10 @@ class FrameRows:
         self._grey: NDArray[np.uint8] | None = None
         self._around: NDArray[np.float32] | None = None
         self._deep: NDArray[np.int16] | None = None
+
+    def afresh(self) -> FrameRows:
+        """One that measures the same and has measured nothing yet."""
+        return FrameRows(self._rate, look=self._look)
 
     def measure(self, view: View) -> Sequence[float]:
         """The numbers of one frame."""

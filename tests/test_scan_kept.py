@@ -10,13 +10,14 @@ import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from making import moving_square, write_video
 from numpy.typing import NDArray
 
-from forensics import open_clip, scan, scan_kept, video
+from forensics import open_clip, scan, scan_kept, scan_packets, video
 from forensics.errors import ClipRefused
 from forensics.scan_ahead import work_ahead
 from forensics.scan_kept import Kept
@@ -178,3 +179,30 @@ def test_a_quick_sheet_of_many_key_frames(tmp_path: Path) -> None:
     measured = scan.scan(opened, [FrameRows(look=False)], keys_only=True)
     assert len(measured) == 300 and np.isnan(measured.columns["flow_ahead"]).all()
     assert video.find_keyframes(opened, key_frames_only=True).findings
+
+
+def test_damage_is_concealed_in_the_same_way_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two threads that decode conceal it in another way each time.
+    frames = np.random.default_rng(5).integers(0, 256, (24, 18, 32, 3), dtype=np.uint8)
+    large = [np.kron(frame, np.ones((40, 40, 1), np.uint8)) for frame in frames]
+    path = write_video(tmp_path / "a.mp4", large, options={"g": "12", "bf": "2", "crf": "30"})
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(1)
+    for at in rng.integers(len(data) // 8, len(data) // 2, 40).tolist():
+        data[at] ^= 4
+    path.write_bytes(data)
+    opened = open_clip(path, metadata=False)
+    assert opened.video is not None and opened.video.width * opened.video.height > scan.SMALL
+    usual = scan_packets.Decoder
+    seen: list[bool] = []
+
+    def watched(*args: Any, threads: bool, **more: Any) -> scan_packets.Decoder:
+        seen.append(threads)
+        return usual(*args, threads=threads, **more)
+
+    monkeypatch.setattr(scan, "Decoder", watched)
+    found = [scan.scan(opened, [FrameRows()]).planes["thumbs"] for _ in range(2)]
+    assert seen == [True, False] * 2
+    assert all(np.array_equal(found[0], other) for other in found)
