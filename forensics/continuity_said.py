@@ -96,7 +96,8 @@ def repeat_observations(found: Gathered) -> list[Observation]:
                     found.start + Fraction(round(repeat.second_s * 1000), 1000),
                     found.start + Fraction(round((repeat.second_s + repeat.length_s) * 1000), 1000),
                 ),
-                min(1.0, repeat.likeness), note=note, table="loop" if many else None if exact else "resemblance",
+                min(1.0, repeat.likeness), note=note,
+                table="loop" if many else None if exact else "resemblance",
                 measures={
                     "source": Quantity(
                         float(found.start) + repeat.first_s, "s",

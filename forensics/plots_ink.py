@@ -6,16 +6,18 @@ do not tell red from green, and on paper printed in black and white.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from forensics.model import Clip, clock_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = [
     "BASIS_INK", "CLAIM_INK", "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS",
-    "plain", "short_name", "time_axis",
+    "outcome_keys", "plain", "short_name", "time_axis",
 ]  # fmt: skip
 
 #: Dark, light and in between: their greys are 35, 68 and 48 of 100.
@@ -35,6 +37,17 @@ NOT_TESTABLE = {"facecolor": "#e6e6e6", "edgecolor": "#b5b5b5", "hatch": "////",
 
 #: Seconds between two ticks of a time axis; the first that leaves no more than nine is taken.
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+
+
+def outcome_keys(found: Collection[str]) -> list[Line2D]:
+    """Legend entries of the outcomes that are among `found`."""
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=ink, linewidth=4, label=OUTCOME_WORDS[verdict])
+        for verdict, ink in OUTCOME_INK.items()
+        if verdict in found
+    ]
 
 
 def plain(text: str) -> str:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.edits_merge import LEVELS
 from forensics.model import Clip, Discontinuity, Examination, Observation, clock_text
-from forensics.plots_ink import NOT_TESTABLE, OUTCOME_INK, OUTCOME_LINE, OUTCOME_WORDS, plain
+from forensics.plots_ink import (
+    NOT_TESTABLE,
+    OUTCOME_INK,
+    OUTCOME_LINE,
+    OUTCOME_WORDS,
+    outcome_keys,
+    plain,
+)
 from forensics.plots_sound import one_trace
 
 if TYPE_CHECKING:
@@ -258,15 +265,10 @@ def _when(seen: Observation) -> str:
 
 def draw_legend(axes: Axes, seen: Sequence[Observation]) -> None:
     """The three outcomes and the hatching, below the figure."""
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     found = {o.what.verdict for o in seen if isinstance(o.what, Discontinuity)}
-    handles = [
-        Line2D([], [], color=ink, linewidth=4, label=OUTCOME_WORDS[verdict])
-        for verdict, ink in OUTCOME_INK.items()
-        if verdict != "consistent" or verdict in found
-    ]
+    handles = outcome_keys(found | {"inconsistent", "inconclusive"})
     blind = Patch(label="hatched: not testable, an edit here would not have been seen",
                   **NOT_TESTABLE)  # fmt: skip
     figure: Any = axes.figure
