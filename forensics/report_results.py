@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from forensics.edits_merge import MERGED
 from forensics.model import (
     Alignment,
+    Finding,
     Keyframe,
     PairEvidence,
     Quantity,
     Sighting,
+    Uncalibrated,
     VehicleSighting,
 )
 from forensics.report_document import (
@@ -99,11 +102,18 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
             Cell(describe(observed.what, t, record.names), "quote"),
             Cell(f"{spoken_values(observed, t)}.{note}\n{t('a10.alternatives')}: "
                  f"{alternatives(observed.what, t)}", "quote"),
-            Cell(short_rate(finding.error_rate, t),
-                 link=rate_anchor(origin.method, origin.version, condition)),
+            Cell(_rate(finding, t), link=rate_anchor(origin.method, origin.version, condition)),
             _review(record, identity, t),
         ))  # fmt: skip
     return rows
+
+
+def _rate(finding: Finding, t: Words) -> str:
+    """The finding's error rate; of what several levels show together, that of each of them."""
+    known = finding.error_rate
+    if isinstance(known, Uncalibrated) and finding.observation.stratum == MERGED:
+        return known.reason
+    return short_rate(known, t)
 
 
 def _results(record: RunRecord, t: Words, prints: Prints) -> Section:
