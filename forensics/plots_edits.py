@@ -143,10 +143,8 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
     heights = [*([1.95] if heard else [_fitting(clip)[1] + 0.1, 0.8]), 0.42 * len(levels) + 0.3]
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(12, sum(heights) + listed + 1.2), layout="constrained")
-        if listed:
-            upper, lower = figure.subfigures(2, 1, height_ratios=[sum(heights) + 0.9, listed])
-        else:
-            (upper,) = figure.subfigures(1, 1, squeeze=False)[0]
+        parts = [sum(heights) + 0.9, *([listed] if listed else [])]
+        upper, *lower = figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0]
         *shown, table = upper.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         try:
             if heard:
@@ -165,8 +163,8 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
         draw_levels(table, clip, seen, levels, examination)
         table.set_xlabel("time in the clip (h:mm:ss)")
         draw_legend(table, seen)
-        if listed:
-            draw_list(lower.subplots(), seen, examination)
+        if lower:
+            draw_list(lower[0].subplots(), seen, examination)
         sure = sum(isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent"
                    for o in seen)  # fmt: skip
         figure.suptitle(

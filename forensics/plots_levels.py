@@ -57,7 +57,7 @@ _COLUMNS = ((0.028, 29), (0.215, 29), (0.375, 26), (0.525, 29), (0.705, 52))
 
 def levels_of(seen: Sequence[Observation], examination: Examination) -> list[str]:
     """The levels that were asked or have something to show, in the order of the floors."""
-    named = {o.what.level for o in seen if isinstance(o.what, Discontinuity)}
+    named: set[str] = {o.what.level for o in seen if isinstance(o.what, Discontinuity)}
     # Each level's own examination is kept beside the merged one, whatever it found.
     kept = re.compile(r"examination of the (\w+) level")
     named |= {m[1] for a in examination.artefacts if (m := kept.fullmatch(a.label or ""))}
