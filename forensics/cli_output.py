@@ -19,6 +19,7 @@ from forensics.clip import open_clip
 from forensics.errors import ClipNotFound, ForensicsError, ToolError, printable
 from forensics.model import (
     Clip,
+    Discontinuity,
     ErrorRate,
     Examination,
     Uncalibrated,
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 Together = TypeVar("Together")
+
 
 def fail(error: ForensicsError) -> int:
     """Tell what went wrong and what to do; returns the exit code."""
@@ -227,6 +229,14 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
             typer.echo(line)
             return
     typer.echo(f"{name}: {exam}" if name else str(exam))
+    verdicts = [o.what.verdict for o in exam.observations if isinstance(o.what, Discontinuity)]
+    if verdicts:
+        typer.echo("  " + "; ".join(
+            f"{verdicts.count(verdict)} {words}" for verdict, words in (
+                ("inconsistent", "inconsistent with an original"), ("inconclusive", "inconclusive"),
+                ("consistent", "consistent with an original"),
+            ) if verdict in verdicts or verdict == "inconsistent"
+        ))  # fmt: skip
     # What holds for all of them is said once.
     rates = {str(finding.error_rate) for finding in exam}
     for finding in exam:

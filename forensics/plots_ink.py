@@ -33,7 +33,9 @@ CLAIM_INK = {"supported": "#2a6db0", "contradicted": "#9c1a1a", "undecided": "#7
 BASIS_INK = {"reference": "#1f4e79", "sound": "#2f75b5", "clock": "#b8860b", "flash": "#c26a1b",
              "motion": "#7b5ea7", "examiner": "#5a6b5a"}  # fmt: skip
 #: How a stretch is drawn in which looking was in vain.
-NOT_TESTABLE: dict[str, Any] = {"facecolor": "#e6e6e6", "edgecolor": "#b5b5b5", "hatch": "////", "linewidth": 0}
+NOT_TESTABLE: dict[str, Any] = {
+    "facecolor": "#e6e6e6", "edgecolor": "#b5b5b5", "hatch": "////", "linewidth": 0,
+}  # fmt: skip
 
 #: Seconds between two ticks of a time axis; the first that leaves no more than nine is taken.
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
