@@ -57,7 +57,8 @@ app = typer.Typer(
 
 Clips = Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Files, or folders of files.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where to write.")]
+Out = Annotated[Path | None, typer.Option(
+    "-o", "--out", metavar="OUT", help="Where to write; the suffix decides, see above.")]
 
 
 def _no_figure(out: Path | None) -> Path | None:
@@ -69,7 +70,7 @@ def _no_figure(out: Path | None) -> Path | None:
 
 Record = Annotated[Path | None, typer.Option(
     "-o", "--out", metavar="OUT", callback=_no_figure,
-    help="A file to add the record to, as JSON Lines.")]  # fmt: skip
+    help="A file to add the record to, as JSON Lines; for others see above.")]  # fmt: skip
 
 
 def _version(wanted: bool) -> None:
