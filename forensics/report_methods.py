@@ -160,7 +160,7 @@ def _rates(record: RunRecord, t: Words) -> Section:
     unmet = [k for k, v in sorted(record.rates.items()) if not isinstance(v, ErrorRate)]
     blocks.append(Heading(t("a8.not-validated")))
     if unmet:
-        blocks.append(Bullets(tuple(Cell(key, "quote") for key in unmet)))
+        blocks.append(Bullets(tuple(Cell(key.removesuffix(" []"), "quote") for key in unmet)))
     else:
         blocks.append(Paragraph(cell(t("a8.all-validated"))))
     shown = {key for key, known in record.rates.items() if isinstance(known, ErrorRate)}

@@ -75,7 +75,15 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
     seen = str(coverage.span) if coverage.span is not None else t("a10.no-coverage")
     looked = t("a10.coverage", span=seen, n=coverage.units_seen, unit=t.of("unit", coverage.unit),
                failures=coverage.decode_failures)  # fmt: skip
-    holes = "; ".join(f"{h.span}: {h.reason}" for h in coverage.not_testable)
+    # A level that could not look at all is named in the reason; here it would stand twice.
+    named = [
+        "{} level not examined ({})".format(*h.reason.split(": ", 1)) if ": " in h.reason else ""
+        for h in coverage.not_testable
+    ]
+    holes = "; ".join(
+        f"{h.span}: {h.reason}" for h, said in zip(coverage.not_testable, named, strict=True)
+        if not said or said not in exam.reason
+    )  # fmt: skip
     measured = "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in exam.measures.items())
     outcome = t.of("outcome", exam.outcome)
     if exam.findings:
