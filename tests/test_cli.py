@@ -107,6 +107,20 @@ def test_a_place_that_cannot_be_written_is_an_error_not_a_traceback(
         assert "Traceback" not in done.stderr
 
 
+def test_a_record_is_not_written_into_a_picture(moving: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    for command in ("cuts", "events", "copies"):
+        done = _run(command, moving, "-o", picture)
+        assert done.returncode == 2 and "draws no .png" in done.stderr
+        assert not picture.exists()
+
+
+def test_what_holds_for_every_finding_is_said_once(moving: Path) -> None:
+    told = _run("keyframes", moving, "--every", "1").stdout
+    assert told.count("error rate: not known") == 1 and "each of these" in told
+    assert told.count(", frame ") == 4
+
+
 def test_markers_for_other_programs_and_a_file_for_each_clip(
     moving: Path, tone: Path, tmp_path: Path
 ) -> None:
