@@ -118,6 +118,8 @@ def keyframes(
     from forensics import plots, video
 
     written: set[Path] = set()
+    if out is not None and out.suffix.lower() == ".png" and not archive:
+        plots.check_drawing()
 
     def write(clip: Any, exam: Any) -> None:
         if out is not None:
@@ -148,6 +150,8 @@ def edits_command(
     from forensics import edits, plots
 
     written: set[Path] = set()
+    if out is not None and out.suffix.lower() not in MARKERS:
+        plots.check_drawing()
 
     def write(clip: Any, exam: Any) -> None:
         if out is not None and out.suffix.lower() in MARKERS:
@@ -185,9 +189,12 @@ def clock_command(
 ) -> None:  # fmt: skip
     """The burned-in clock: find it, read it, check that it runs evenly; -o FIGURE.png draws it."""
     from forensics import clock
+    from forensics.plots_ink import check_drawing
 
     where = _box(box) if box else None
     drawn = out is not None and out.suffix.lower() in FIGURES
+    if drawn:
+        check_drawing()
     record = None if drawn else out
     readings: dict[str, Examination] = {}
     written: set[Path] = set()
@@ -265,8 +272,11 @@ def listen(
     """Write a levelled, noise-reduced copy of the sound for a person to hear; never examine it."""
     from forensics import continuity
     from forensics.clip import open_clip
+    from forensics.plots_ink import check_drawing
 
     beside = [out.with_suffix(s) for s in (".vtt", ".txt", ".png")] if labels else []
+    if labels:
+        check_drawing()
     for place in beside:
         if place.exists():
             raise PolicyError(f"{place.name} exists already", hint="give another OUT.wav")

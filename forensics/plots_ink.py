@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from forensics.errors import ExtraMissing
 from forensics.model import Clip, clock_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BASIS_INK", "CLAIM_INK", "NOT_TESTABLE", "OUTCOME_INK", "OUTCOME_LINE", "OUTCOME_WORDS",
-    "outcome_keys", "plain", "short_name", "time_axis",
+    "check_drawing", "outcome_keys", "plain", "short_name", "time_axis",
 ]  # fmt: skip
 
 #: Dark, light and in between: their greys are 35, 68 and 48 of 100.
@@ -39,6 +40,20 @@ NOT_TESTABLE: dict[str, Any] = {
 
 #: Seconds between two ticks of a time axis; the first that leaves no more than nine is taken.
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+
+
+def check_drawing() -> None:
+    """That figures can be drawn at all: asked before an examination that takes minutes.
+
+    Raises
+    ------
+    ExtraMissing
+        matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401 - asked for, not used
+    except ImportError:
+        raise ExtraMissing("figures are drawn by matplotlib", extra="notebook") from None
 
 
 def outcome_keys(found: Collection[str]) -> list[Line2D]:
