@@ -229,7 +229,9 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
             typer.echo(line)
             return
     typer.echo(f"{name}: {exam}" if name else str(exam))
-    verdicts = [o.what.verdict for o in exam.observations if isinstance(o.what, Discontinuity)]
+    verdicts: list[str] = [
+        o.what.verdict for o in exam.observations if isinstance(o.what, Discontinuity)
+    ]
     if verdicts:
         typer.echo("  " + "; ".join(
             f"{verdicts.count(verdict)} {words}" for verdict, words in (
