@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from forensics.clip import open_clip
-from forensics.errors import ClipNotFound, ForensicsError, ToolError, printable
+from forensics.errors import ClipNotFound, ExtraMissing, ForensicsError, ToolError, printable
 from forensics.model import (
     Clip,
     Discontinuity,
@@ -366,7 +366,11 @@ def diagnose() -> list[dict[str, Any]]:
         try:
             rows.append({"what": package, "state": metadata.version(package), "advice": ""})
         except metadata.PackageNotFoundError:
-            rows.append({"what": package, "state": "missing", "advice": f"pip install {package}"})
+            # What rapidocr asks for would overwrite OpenCV: its extra says how it is put in.
+            advice = ExtraMissing("", extra="ocr").hint if package == "rapidocr" else (
+                f"install it with: pip install {package}"
+            )
+            rows.append({"what": package, "state": "missing", "advice": advice})
     for tool in ("exiftool", "ffmpeg", "tesseract", "ssh-keygen", "openssl"):
         try:
             found = find_tool(tool)

@@ -380,7 +380,7 @@ def _methods(used: Iterable[tuple[str, str]]) -> Iterable[MethodRecord]:
 
 
 def _principle(spec: provenance.Method) -> str:
-    """What the docstring says between its first line and its first heading."""
+    """What the docstring says between its first line and its first heading; else its module's."""
     import inspect
 
     text = inspect.getdoc(spec.function) or ""
@@ -391,7 +391,8 @@ def _principle(spec: provenance.Method) -> str:
                 kept.pop()
             break
         kept.append(line)
-    return "\n".join(kept).strip()
+    own = "\n".join(kept).strip()
+    return own or (inspect.getdoc(inspect.getmodule(spec.function)) or "")
 
 
 def stratum_of(known: ErrorRate | Uncalibrated, named: str = "") -> str:

@@ -345,3 +345,14 @@ def test_a_rate_names_whose_it_is_its_counts_and_the_version_it_was_measured_wit
     later = told(structs.replace(row, true_positives=19, false_negatives=1))
     assert "the table has changed since; a data set; n = 30" in later
     assert "TP 18" not in later and "measured for level" not in later
+
+
+def test_no_methods_principle_is_its_source_code() -> None:
+    from forensics import provenance
+    from forensics.report_record import _methods, load_methods
+
+    load_methods()
+    used = {(name, spec.version) for name, spec in provenance.methods().items()
+            if spec.function.__module__.startswith("forensics.")}  # fmt: skip
+    bare = [m.name for m in _methods(used) if len(m.principle) < 60]
+    assert len(used) > 25 and not bare
