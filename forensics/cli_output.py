@@ -257,7 +257,6 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "vehicle_type",
                 "verdict",
                 "text",
-                "reason",
             )
             if isinstance(fields.get(key), str)
         )
