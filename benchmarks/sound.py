@@ -149,7 +149,7 @@ def grid(bench: Bench, rates: list) -> dict:
     first = table["WAV"]
     rates.append(
         calibration.Row(
-            "sound-continuity", "3", "AAC grid", first["exact"], first["n"] - first["exact"],
+            "sound-continuity", "4", "AAC grid", first["exact"], first["n"] - first["exact"],
             alarms, round(hours, 4), True,
             f"media folder, {len(sources())} sources, AAC at 1.5 to 3.6 bits a sample, as WAV",
             digest(sources()), len(sources()), TODAY, "benchmarks/sound.py",
@@ -200,7 +200,7 @@ def mp3(bench: Bench, rates: list) -> dict:
     exact, n = sum(c["exact"] for c in first), sum(c["n"] for c in first)
     rates.append(
         calibration.Row(
-            "sound-continuity", "3", "MP3 grid", exact, n - exact, int(alarms), round(hours, 4),
+            "sound-continuity", "4", "MP3 grid", exact, n - exact, int(alarms), round(hours, 4),
             True, f"media folder, {len(sources())} sources, MP3 as WAV", digest(sources()),
             len(sources()), TODAY, "benchmarks/sound.py", "negatives: uncut through MP3",
         )
@@ -299,7 +299,7 @@ def copies(bench: Bench, rates: list) -> dict:
     first = made["WAV"]
     rates.append(
         calibration.Row(
-            "sound-continuity", "3", "copy-move", first["found"], first["n"] - first["found"],
+            "sound-continuity", "4", "copy-move", first["found"], first["n"] - first["found"],
             int(alarms), round(hours, 4), True,
             f"media folder, {len(sources())} sources, copies of 0.6-1.8 s", digest(sources()),
             first["n"], TODAY, "benchmarks/sound.py",
@@ -340,7 +340,7 @@ def stereo(bench: Bench, rates: list) -> dict:
                     hours += len(left) / RATE / 3600
     rates.append(
         calibration.Row(
-            "sound-continuity", "3", "AAC grid, one channel", cell["exact"],
+            "sound-continuity", "4", "AAC grid, one channel", cell["exact"],
             cell["n"] - cell["exact"], alarms, round(hours, 4), True,
             f"media folder, {len(names)} sources in pairs, AAC 128k stereo, as WAV",
             digest(names), len(names), TODAY, "benchmarks/sound.py", "negatives: uncut",

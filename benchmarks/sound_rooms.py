@@ -218,7 +218,7 @@ def main() -> None:
     if not args.tune:
         (RESULTS / "sound_rooms.json").write_text(text + "\n")
         row = calibration.Row(
-            "sound-continuity", "3", "reverberation", hits, n - hits, alarms, round(hours, 4),
+            "sound-continuity", "4", "reverberation", hits, n - hits, alarms, round(hours, 4),
             True, "3 speakers of Debian's asterisk prompts in simulated rooms, RT 0.2 to 1.2 s",
             digest(list(VOICES["test"])), 3, TODAY, "benchmarks/sound_rooms.py",
             "found within 3 s; negatives: one room, somebody moves, noise, gain, two voices, real",

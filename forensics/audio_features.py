@@ -14,7 +14,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from forensics.errors import ClipRefused, SignalTooShort
 from forensics.model import Clip, Progress
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FRAME_S", "RATE_HZ", "Heard", "clear_cache", "hear", "measure_features", "median",
+    "FRAME_S", "RATE_HZ", "Heard", "clear_cache", "hear", "measure_features",
 ]  # fmt: skip
 
 RATE_HZ = 16_000
@@ -151,16 +151,6 @@ def measure_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:
     median = float(np.median(norms)) or 1.0
     rows *= (np.minimum(1, median / np.maximum(norms, 1e-9)) / median)[:, None]
     return np.asarray(rows, np.float16)
-
-
-def median(values: NDArray[np.floating[Any]]) -> float:
-    """The median of finite values; a tenth of what `numpy.median` takes, which looks for more."""
-    import numpy as np
-
-    half = values.size // 2
-    parts = np.partition(values, half, axis=None)
-    upper = float(parts[half])
-    return upper if values.size % 2 else (float(parts[:half].max()) + upper) / 2
 
 
 def hear(clip: Clip, *, progress: Progress | None = None) -> Heard:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forensics.audio_features import FRAME_S, median
+from forensics.audio_features import FRAME_S
+from forensics.scan_order import middle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,8 +81,8 @@ def _peaks(
     )
     scores = scores * _weights(first, second, frame_s)
     some = scores[:: max(1, len(scores) // 2000)]
-    middle = median(some)
-    spread = median(np.abs(some - np.float32(middle))) * 1.4826 or 1.0
+    centre = float(middle(some))
+    spread = float(middle(np.abs(some - np.float32(centre)))) * 1.4826 or 1.0
     apart = int(_APART_S / frame_s)
     lags, heights = [], []
     work = scores
@@ -96,7 +97,7 @@ def _peaks(
             bend = left - 2 * height + right
             shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
         lags.append((low + at + max(-0.5, min(0.5, shift))) * frame_s)
-        heights.append((height - middle) / spread)
+        heights.append((height - centre) / spread)
         if number + 1 < keep:
             if work is scores:
                 work = scores.copy()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forensics.audio_features import median
+from forensics.scan_order import middle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -190,14 +190,14 @@ def _fit(
     import numpy as np
 
     stacked, drifts = _stack(table, at, rate_hz)
-    spread = median(np.abs(stacked[:: max(1, len(drifts) // 16)])) * 1.4826 or 1e-9
+    spread = float(middle(np.abs(stacked[:: max(1, len(drifts) // 16)]).ravel())) * 1.4826 or 1e-9
     best = np.unravel_index(int(np.argmax(stacked)), stacked.shape)
     score = float(stacked[best]) / spread
     centre, drift = float(best[1] - reach), float(drifts[best[0]])
-    middle = float(at.mean())
+    mean_s = float(at.mean())
     # Each window's own peak within 1.5 ms of the line, to a fraction of a sample.
     near = int(0.0015 * rate_hz)
-    expected = centre + drift * 1e-6 * (at - middle) * rate_hz
+    expected = centre + drift * 1e-6 * (at - mean_s) * rate_hz
     peaks, heights = np.full(len(table), np.nan), np.zeros(len(table))
     for number, row in enumerate(table):
         base = round(float(expected[number])) + reach
@@ -210,19 +210,19 @@ def _fit(
         bend = left - 2 * mid + right
         peaks[number] = top - reach + (0.5 * (left - right) / bend if bend < 0 else 0.0)
         heights[number] = mid
-    noise = median(np.abs(table)) * 1.4826 or 1e-9
+    noise = float(middle(np.abs(table).ravel())) * 1.4826 or 1e-9
     good = np.isfinite(peaks) & (heights > 4.5 * noise)
     lag, slope, lag_error, slope_error, scatter = _line(
-        at - middle, peaks, np.where(good, heights, 0.0), centre, drift * 1e-6 * rate_hz, rate_hz
+        at - mean_s, peaks, np.where(good, heights, 0.0), centre, drift * 1e-6 * rate_hz, rate_hz
     )
     profile = stacked[best[0]]
     strong = np.flatnonzero(profile > max(LEAST_SCORE * spread, 0.35 * float(profile.max())))
-    rest = np.abs(peaks - lag - slope * (at - middle))
+    rest = np.abs(peaks - lag - slope * (at - mean_s))
     on_line = at[good & (rest < max(3 * scatter, 0.25))]
     agreeing = int(np.count_nonzero(good & (np.abs(peaks - expected) < 0.001 * rate_hz)))
     return PhaseFit(
         score=score, usable=score >= LEAST_SCORE and agreeing >= min(3, len(table)),
-        lag_s=lag_s + lag / rate_hz, at_s=middle, lag_error_s=lag_error / rate_hz,
+        lag_s=lag_s + lag / rate_hz, at_s=mean_s, lag_error_s=lag_error / rate_hz,
         drift_ppm=slope / rate_hz * 1e6, drift_error_ppm=slope_error / rate_hz * 1e6,
         windows=len(table), agreeing=agreeing,
         coherence=float(np.median(np.nan_to_num(heights))), scatter_s=scatter / rate_hz,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forensics.audio_features import FRAME_S, median
+from forensics.audio_features import FRAME_S
+from forensics.scan_order import middle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,6 +82,6 @@ def score_left(
             total += np.lib.stride_tricks.as_strided(
                 every, (stop - start, len(total)), (down + along, along), writeable=False
             ).sum(axis=0)
-    total -= median(total)
-    spread = max(1.4826 * median(np.abs(total)), 1e-9)
+    total -= middle(total)
+    spread = max(1.4826 * float(middle(np.abs(total))), 1e-9)
     return float(total[_COMMON - _NEAR : _COMMON + _NEAR + 1].max()) / spread

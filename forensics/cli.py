@@ -57,7 +57,8 @@ app = typer.Typer(
 
 Clips = Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Files, or folders of files.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Where to write.")]
+Out = Annotated[Path | None, typer.Option(
+    "-o", "--out", metavar="OUT", help="Where to write; the suffix decides, see above.")]
 
 
 def _no_figure(out: Path | None) -> Path | None:
@@ -69,7 +70,7 @@ def _no_figure(out: Path | None) -> Path | None:
 
 Record = Annotated[Path | None, typer.Option(
     "-o", "--out", metavar="OUT", callback=_no_figure,
-    help="A file to add the record to, as JSON Lines.")]  # fmt: skip
+    help="A file to add the record to, as JSON Lines; for others see above.")]  # fmt: skip
 
 
 def _version(wanted: bool) -> None:
@@ -117,6 +118,8 @@ def keyframes(
     from forensics import plots, video
 
     written: set[Path] = set()
+    if out is not None and out.suffix.lower() == ".png" and not archive:
+        plots.check_drawing()
 
     def write(clip: Any, exam: Any) -> None:
         if out is not None:
@@ -147,6 +150,8 @@ def edits_command(
     from forensics import edits, plots
 
     written: set[Path] = set()
+    if out is not None and out.suffix.lower() not in MARKERS:
+        plots.check_drawing()
 
     def write(clip: Any, exam: Any) -> None:
         if out is not None and out.suffix.lower() in MARKERS:
@@ -184,9 +189,12 @@ def clock_command(
 ) -> None:  # fmt: skip
     """The burned-in clock: find it, read it, check that it runs evenly; -o FIGURE.png draws it."""
     from forensics import clock
+    from forensics.plots_ink import check_drawing
 
     where = _box(box) if box else None
     drawn = out is not None and out.suffix.lower() in FIGURES
+    if drawn:
+        check_drawing()
     record = None if drawn else out
     readings: dict[str, Examination] = {}
     written: set[Path] = set()
@@ -264,8 +272,11 @@ def listen(
     """Write a levelled, noise-reduced copy of the sound for a person to hear; never examine it."""
     from forensics import continuity
     from forensics.clip import open_clip
+    from forensics.plots_ink import check_drawing
 
     beside = [out.with_suffix(s) for s in (".vtt", ".txt", ".png")] if labels else []
+    if labels:
+        check_drawing()
     for place in beside:
         if place.exists():
             raise PolicyError(f"{place.name} exists already", hint="give another OUT.wav")

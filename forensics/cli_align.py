@@ -13,6 +13,7 @@ import typer
 from forensics.cli_output import with_progress
 from forensics.errors import PolicyError, RecordInvalid
 from forensics.model import Alignment, Clip, Examination, canonical_json, to_builtins
+from forensics.plots_ink import check_drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,6 +69,8 @@ def check_picture(picture: Picture) -> None:
     ------
     RecordInvalid
         An unknown suffix, or an option that does not go with it.
+    ExtraMissing
+        A figure, and matplotlib is not installed.
     PolicyError
         `out` exists; moving pictures that nobody allowed to leave uncovered.
     """
@@ -78,6 +81,8 @@ def check_picture(picture: Picture) -> None:
     suffix = picture.out.suffix.lower()
     if suffix not in (*_DRAWN, *_PLAYED, *_FILMED, *_SAID):
         raise RecordInvalid(f"cannot write clips on one clock as {suffix!r}", hint=PICTURED)
+    if suffix in _DRAWN:
+        check_drawing()
     if picture.at_s is not None and suffix not in _DRAWN:
         raise RecordInvalid("--at goes with a picture", hint="-o sheet.png")
     if suffix not in (*_PLAYED, *_FILMED):

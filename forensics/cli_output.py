@@ -16,9 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from forensics.clip import open_clip
-from forensics.errors import ClipNotFound, ForensicsError, ToolError, printable
+from forensics.errors import ClipNotFound, ExtraMissing, ForensicsError, ToolError, printable
 from forensics.model import (
     Clip,
+    Discontinuity,
     ErrorRate,
     Examination,
     Uncalibrated,
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 Together = TypeVar("Together")
+
 
 def fail(error: ForensicsError) -> int:
     """Tell what went wrong and what to do; returns the exit code."""
@@ -227,6 +229,16 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
             typer.echo(line)
             return
     typer.echo(f"{name}: {exam}" if name else str(exam))
+    verdicts: list[str] = [
+        o.what.verdict for o in exam.observations if isinstance(o.what, Discontinuity)
+    ]
+    if verdicts:
+        typer.echo("  " + "; ".join(
+            f"{verdicts.count(verdict)} {words}" for verdict, words in (
+                ("inconsistent", "inconsistent with an original"), ("inconclusive", "inconclusive"),
+                ("consistent", "consistent with an original"),
+            ) if verdict in verdicts or verdict == "inconsistent"
+        ))  # fmt: skip
     # What holds for all of them is said once.
     rates = {str(finding.error_rate) for finding in exam}
     for finding in exam:
@@ -245,7 +257,6 @@ def show(clip: Clip | None, exam: Examination, *, json: bool, out: Path | None =
                 "vehicle_type",
                 "verdict",
                 "text",
-                "reason",
             )
             if isinstance(fields.get(key), str)
         )
@@ -354,7 +365,11 @@ def diagnose() -> list[dict[str, Any]]:
         try:
             rows.append({"what": package, "state": metadata.version(package), "advice": ""})
         except metadata.PackageNotFoundError:
-            rows.append({"what": package, "state": "missing", "advice": f"pip install {package}"})
+            # What rapidocr asks for would overwrite OpenCV: its extra says how it is put in.
+            advice = ExtraMissing("", extra="ocr").hint if package == "rapidocr" else (
+                f"install it with: pip install {package}"
+            )
+            rows.append({"what": package, "state": "missing", "advice": advice})
     for tool in ("exiftool", "ffmpeg", "tesseract", "ssh-keygen", "openssl"):
         try:
             found = find_tool(tool)

@@ -212,7 +212,7 @@ def _measures(found: Gathered) -> dict[str, Quantity]:
 
 @method(
     "sound-continuity",
-    version="3",
+    version="4",
     references=(
         "Yang, Qu, Huang: Detecting digital audio forgeries by checking frame offsets, MM&Sec 2008",
         "SWGDE Best Practices for Digital Audio, 17-A-001, 2017",

@@ -20,14 +20,22 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("copy", False, "a stretch was copied over or inserted elsewhere in the same recording"),
         ("played-sound", True, "a jingle, ring tone, loop or announcement was played twice"),
         ("machine", True, "a machine or tone that repeats itself exactly"),
+        ("stored-sound", True, "an electronic instrument played one stored sound again"),
+    ),
+    "resemblance": (
+        ("stored-sound", True, "an electronic instrument played one stored sound again"),
+        ("played-sound", True, "a jingle, ring tone, loop or announcement was played twice"),
+        ("machine", True, "a machine or tone that repeats itself almost exactly"),
+        ("copy", False, "a stretch was copied elsewhere, and mixed or changed afterwards"),
     ),
     "loop": (
         ("loop", True, "the sound itself is a loop, a ring tone, a machine or a test signal"),
         ("played-sound", True, "a jingle, ring tone or announcement was played again and again"),
+        ("stored-sound", True, "an electronic instrument played its stored sounds again and again"),
         ("copy", False, "a stretch was copied many times over"),
     ),
     "noise-floor-step": (
-        ("environment", True, "a door, an engine, a fan, the wind; somebody moved"),
+        ("environment", True, "a door, an engine, a fan, music, the wind; somebody moved"),
         ("gain-control", True, "automatic gain, noise suppression or a voice gate acted"),
         ("microphone-change", True, "the phone changed or covered its microphone"),
         ("cut", False, "the parts before and after were not recorded in one go"),
@@ -39,6 +47,7 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
     ),
     "reverberation-change": (
         ("moved", True, "the speaker or the phone moved, turned, or somebody farther off spoke"),
+        ("source", True, "what sounds dies away otherwise: held notes, strings, bells, engines"),
         ("environment", True, "a door was opened or closed; the recorder went into another room"),
         ("gain-control", True, "noise suppression or a voice gate began to cut the pauses short"),
         ("cut", False, "the parts before and after were recorded in different rooms"),
@@ -49,6 +58,7 @@ _TABLE: dict[str, tuple[tuple[str, bool, str], ...]] = {
         ("cut", False, "the parts before and after come from different sources"),
     ),
     "bandwidth-change": (
+        ("source", True, "what sounds reaches other heights now: music, voices, machines, birds"),
         ("codec-adapts", True, "the coder or the network call changed its rate"),
         ("microphone-change", True, "the phone changed or covered its microphone, or a headset"),
         ("cut", False, "the parts before and after come from different sources"),

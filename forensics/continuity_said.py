@@ -81,11 +81,12 @@ def repeat_observations(found: Gathered) -> list[Observation]:
     for repeat in sorted(repeats, key=lambda r: r.second_s):
         lag_s = repeat.second_s - repeat.first_s
         many = looped or (lag_s < _BEAT_S and lag_s < repeat.length_s)
-        clear = repeat.likeness >= 0.8 and repeat.length_s >= 0.4 and not many
-        note = (
-            f"{repeat.length_s:.2f} s from {repeat.first_s:.3f} s are heard again here, sample by "
-            "sample; which of the two is the copy this cannot tell"
-        )
+        exact = repeat.likeness >= 0.8
+        clear = exact and repeat.length_s >= 0.4 and not many
+        note = f"{repeat.length_s:.2f} s from {repeat.first_s:.3f} s are heard again here, " + (
+            "sample by sample; which of the two is the copy this cannot tell" if exact else
+            f"alike to {repeat.likeness:.2f} of 1, not sample by sample"
+        )  # fmt: skip
         if many:
             note += "; sound that repeats so much is a loop, a machine or made by a computer"
         said.append(
@@ -95,7 +96,8 @@ def repeat_observations(found: Gathered) -> list[Observation]:
                     found.start + Fraction(round(repeat.second_s * 1000), 1000),
                     found.start + Fraction(round((repeat.second_s + repeat.length_s) * 1000), 1000),
                 ),
-                min(1.0, repeat.likeness), note=note, table="loop" if many else None,
+                min(1.0, repeat.likeness), note=note,
+                table="loop" if many else None if exact else "resemblance",
                 measures={
                     "source": Quantity(
                         float(found.start) + repeat.first_s, "s",

@@ -135,7 +135,8 @@ def _run(level: _Level, clip: Clip, progress: Progress | None) -> tuple[Examinat
     if examination is None:
         examination = function(clip, progress=progress)
     if examination.outcome in ("not-applicable", "failed"):
-        return examination, f"{examination.outcome.replace('-', ' ')}: {examination.reason}"
+        reason = examination.reason.removeprefix("not testable: ")
+        return examination, f"{examination.outcome.replace('-', ' ')}: {reason}"
     return examination, ""
 
 

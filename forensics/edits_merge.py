@@ -21,7 +21,7 @@ from forensics.model import (
 )
 
 __all__ = [
-    "LEVELS", "coincide", "merge_levels", "rank_explanations",
+    "LEVELS", "MERGED", "coincide", "merge_levels", "rank_explanations",
     "repeats_pictures", "whole_span",
 ]  # fmt: skip
 
@@ -30,6 +30,9 @@ LEVELS = (
     "container", "timestamps", "bitstream", "compression", "frame", "audio", "hum", "clock",
     "comparison",
 )  # fmt: skip
+
+#: The condition under which what several levels show together stands in the record.
+MERGED = "merged"
 
 #: Which kind names a merged finding: the one that says most about what was done.
 _TELLING = (
@@ -213,7 +216,7 @@ def _merge(group: list[_Member]) -> Observation:
     )  # fmt: skip
     notes = "; ".join(m.seen.note for m in group if m.seen.note)
     return Observation(
-        said, span, min(0.999, 1 - miss), tuple(artefacts), measures, notes, "merged"
+        said, span, min(0.999, 1 - miss), tuple(artefacts), measures, notes, MERGED
     )
 
 

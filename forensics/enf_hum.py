@@ -81,7 +81,7 @@ class Family:
     def why(self) -> str:
         """Why this is not called hum; empty where it is."""
         if self.score < LEAST_FACTOR * self.decoy or self.deviations < LEAST_DEVIATIONS:
-            return "the harmonics of 50 and 60 Hz stand no higher than what is heard beside them"
+            return "the harmonics of 50 and 60 Hz stand no higher than what lies beside them"
         alone = len(self.harmonics) == 1
         if max(self.lifts, default=0.0) < (_ALONE if alone else _LEAST_LIFT):
             return "no harmonic of 50 or 60 Hz is steady enough to follow"

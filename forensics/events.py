@@ -37,6 +37,7 @@ from forensics.model import (
     Clip,
     Coverage,
     Examination,
+    Flash,
     NotTestable,
     Observation,
     Progress,
@@ -45,7 +46,7 @@ from forensics.model import (
     Span,
     seconds,
 )
-from forensics.provenance import conclude, keep, method
+from forensics.provenance import conclude, keep, method, methods
 from forensics.scan_sound import Sound, iter_sound
 
 if TYPE_CHECKING:
@@ -213,8 +214,14 @@ def _only_flashes(
     looked = flash_note.startswith("flashes looked for")
     return conclude(
         seen, coverage=coverage, outcome=None if looked else "not-applicable",
-        reason=f"{why}, so impulses are not applicable; {flash_note}",
+        reason=f"{why}, so impulses are not applicable; {flash_note}", measured_as=_measured_as,
     )  # fmt: skip
+
+
+def _measured_as(seen: Observation) -> tuple[str, str] | None:
+    """A flash is handed on from the method that sees flashes, and so is that one's error rate."""
+    flash = isinstance(seen.what, Flash)
+    return ("flashes-seen", methods()["flashes-seen"].version) if flash else None
 
 
 @method(
@@ -369,6 +376,7 @@ def find_events(
         reason=f"{len(observations)} impulses; {flash_note}", stratum="10 dB over the background",
         measures=measures,
         artefacts=(keep(table.encode(), media_type="text/csv", label="hearing level"),),
+        measured_as=_measured_as,
     )  # fmt: skip
 
 

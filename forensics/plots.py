@@ -12,7 +12,7 @@ from forensics.plots_clock import draw_clock
 from forensics.plots_container import draw_packets
 from forensics.plots_edits import draw_edits, draw_keyframes, draw_strip, write_keyframes
 from forensics.plots_incident import draw_reconstruction
-from forensics.plots_ink import plain
+from forensics.plots_ink import check_drawing, plain
 from forensics.plots_markings import draw_comparison, draw_contact_sheet, draw_palette
 from forensics.plots_sound import draw_sound, draw_spectrogram
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "check_drawing",
     "draw_cameras_at",
     "draw_clock",
     "draw_comparison",

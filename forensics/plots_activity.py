@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from forensics.model import Activity, Examination, Region
+from forensics.plots_ink import NOT_TESTABLE, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_activity", "draw_trajectories"]
 
 _MARK = {"enters": (">", "#1f4e79"), "leaves": ("<", "#5b8db8"), "falls": ("v", "#b3261e"),
-         "runs": ("D", "#b8860b"), "stands-still": ("s", "#3a6b35")}  # fmt: skip
+         "runs": ("D", "#dd9a10"), "stands-still": ("s", "#444444")}  # fmt: skip
 
 
 def draw_activity(examination: Examination, *, axes: Axes | None = None) -> Axes:
@@ -42,7 +43,7 @@ def draw_activity(examination: Examination, *, axes: Axes | None = None) -> Axes
         low, high = float(blind.span.start), float(blind.span.end)
         concerned = [n for n in names if f"{n!r}" in blind.reason] or names
         for name in concerned:
-            axes.barh(row[name], high - low, left=low, height=0.8, color="#bbbbbb", alpha=0.5)
+            axes.broken_barh([(low, high - low)], (row[name] - 0.4, 0.8), zorder=0, **NOT_TESTABLE)
     shown: set[str] = set()
     for what, span in said:
         mark, colour = _MARK[what.kind]
@@ -54,7 +55,7 @@ def draw_activity(examination: Examination, *, axes: Axes | None = None) -> Axes
             axes.plot([float(span.start), float(span.end)], [y, y], color=colour, linewidth=2)
     axes.set_yticks(list(row.values()), list(row))
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlabel("clip time (s); grey: partly or wholly not testable")
+    axes.set_xlabel("time in the clip (s); hatched: partly or wholly not testable")
     if said:
         axes.legend(fontsize=7, ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.25))
     return axes
@@ -88,13 +89,17 @@ def draw_trajectories(
     for region in regions:
         outline: list[Any] = [*region.polygon, region.polygon[0]]
         axes.plot([p[0] for p in outline], [p[1] for p in outline], color="#ffd54f", linewidth=1.5)
-        axes.annotate(region.name, region.polygon[0], color="#ffd54f", fontsize=8)
+        axes.annotate(
+            plain(region.name), region.polygon[0], xytext=(2, 4), textcoords="offset points",
+            color="white", fontsize=8, bbox={"facecolor": "black", "alpha": 0.55, "pad": 1.2,
+                                             "linewidth": 0},
+        )  # fmt: skip
     for seen in examination.observations:
         if isinstance(seen.what, Activity) and seen.what.track:
             _, colour = _MARK[seen.what.kind]
             xs = [p.box.x + p.box.width / 2 for p in seen.what.track]
             ys = [p.box.y + p.box.height for p in seen.what.track]
             axes.plot(xs, ys, color=colour, linewidth=1, alpha=0.8)
-    axes.set_xlabel("px")
-    axes.set_ylabel("px")
+    axes.set_xlabel("from the left of the picture (px)")
+    axes.set_ylabel("from its top (px)")
     return axes

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_edits", "draw_keyframes", "draw_strip", "write_keyframes"]
 
+#: Why a keyframe was picked, for somebody who has not met these words.
+_REASONS = {
+    "shot": "the sharpest picture of its shot", "newcomer": "something new in a still view",
+    "event": "a sudden change", "interval": "its time was asked for",
+    "sharpest": "the sharpest picture there is",
+}  # fmt: skip
+
 #: Inches of the figure that its time axis is wide, and that its pictures are high at the most.
 _AXIS_IN, _STRIP_IN = 8.2, 1.15
 
@@ -143,10 +150,8 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
     heights = [*([1.95] if heard else [_fitting(clip)[1] + 0.1, 0.8]), 0.42 * len(levels) + 0.3]
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(12, sum(heights) + listed + 1.2), layout="constrained")
-        if listed:
-            upper, lower = figure.subfigures(2, 1, height_ratios=[sum(heights) + 0.9, listed])
-        else:
-            (upper,) = figure.subfigures(1, 1, squeeze=False)[0]
+        parts = [sum(heights) + 0.9, *([listed] if listed else [])]
+        upper, *lower = figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0]
         *shown, table = upper.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         try:
             if heard:
@@ -165,8 +170,8 @@ def draw_edits(clip: Clip, examination: Examination) -> Figure:
         draw_levels(table, clip, seen, levels, examination)
         table.set_xlabel("time in the clip (h:mm:ss)")
         draw_legend(table, seen)
-        if listed:
-            draw_list(lower.subplots(), seen, examination)
+        if lower:
+            draw_list(lower[0].subplots(), seen, examination)
         sure = sum(isinstance(o.what, Discontinuity) and o.what.verdict == "inconsistent"
                    for o in seen)  # fmt: skip
         figure.suptitle(
@@ -277,9 +282,16 @@ def draw_keyframes(
             axes.set_title(_caption(key), fontsize=8, loc="left", pad=2)
     figure.suptitle(f"{plain(clip.name)}: {_counted(len(pairs))}", x=0.01, ha="left", fontsize=11,
                     fontweight="bold")  # fmt: skip
-    figure.supxlabel(UNREDACTED if unredacted else say_what_is_covered(), x=0.01, ha="left",
-                     fontsize=8)  # fmt: skip
+    covered = UNREDACTED if unredacted else say_what_is_covered()
+    figure.supxlabel(f"{_why_picked(pairs)}\n{covered}", x=0.01, ha="left", fontsize=8)
     return figure
+
+
+def _why_picked(pairs: Sequence[tuple[Keyframe, Artefact]]) -> str:
+    """The reasons that stand over the pictures, in words."""
+    named = {key.reason for key, _ in pairs}
+    told = "; ".join(f"{reason}: {text}" for reason, text in _REASONS.items() if reason in named)
+    return f"Why it was picked: {told}."
 
 
 def _size(content: bytes) -> tuple[int, int]:
@@ -384,6 +396,7 @@ def _page(
         f"<p><small>clip SHA-256</small> <code>{clip.digest}</code><br>"
         "<small>Under each picture: the SHA-256 of its decoded pixels, as "
         "<code>ffmpeg -noautorotate -f framehash -hash sha256</code> prints it.</small></p>"
+        f"<p>{_why_picked(pairs)}</p>"
         f"<p>{UNREDACTED if unredacted else say_what_is_covered()}</p>"
         f'<div class="grid">{"".join(figures)}</div></html>\n'
     )

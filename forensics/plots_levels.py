@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.edits_merge import LEVELS
 from forensics.model import Clip, Discontinuity, Examination, Observation, clock_text
-from forensics.plots_ink import NOT_TESTABLE, OUTCOME_INK, OUTCOME_LINE, OUTCOME_WORDS, plain
+from forensics.plots_ink import (
+    NOT_TESTABLE,
+    OUTCOME_INK,
+    OUTCOME_LINE,
+    OUTCOME_WORDS,
+    outcome_keys,
+    plain,
+)
 from forensics.plots_sound import one_trace
 
 if TYPE_CHECKING:
@@ -50,7 +57,7 @@ _COLUMNS = ((0.028, 29), (0.215, 29), (0.375, 26), (0.525, 29), (0.705, 52))
 
 def levels_of(seen: Sequence[Observation], examination: Examination) -> list[str]:
     """The levels that were asked or have something to show, in the order of the floors."""
-    named = {o.what.level for o in seen if isinstance(o.what, Discontinuity)}
+    named: set[str] = {o.what.level for o in seen if isinstance(o.what, Discontinuity)}
     # Each level's own examination is kept beside the merged one, whatever it found.
     kept = re.compile(r"examination of the (\w+) level")
     named |= {m[1] for a in examination.artefacts if (m := kept.fullmatch(a.label or ""))}
@@ -258,15 +265,10 @@ def _when(seen: Observation) -> str:
 
 def draw_legend(axes: Axes, seen: Sequence[Observation]) -> None:
     """The three outcomes and the hatching, below the figure."""
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     found = {o.what.verdict for o in seen if isinstance(o.what, Discontinuity)}
-    handles = [
-        Line2D([], [], color=ink, linewidth=4, label=OUTCOME_WORDS[verdict])
-        for verdict, ink in OUTCOME_INK.items()
-        if verdict != "consistent" or verdict in found
-    ]
+    handles = outcome_keys(found | {"inconsistent", "inconclusive"})
     blind = Patch(label="hatched: not testable, an edit here would not have been seen",
                   **NOT_TESTABLE)  # fmt: skip
     figure: Any = axes.figure

@@ -15,7 +15,7 @@ from forensics.model import (
     Observation,
     SoundEvent,
 )
-from forensics.plots_ink import OUTCOME_INK, plain
+from forensics.plots_ink import OUTCOME_INK, outcome_keys, plain
 from forensics.scan_sound import iter_sound
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _TRACES = (
     "inside a picture",
 )  # fmt: skip
 
+#: What was heard, as a class of sound: no outcome.
+_HEARD = "#1f5aa6"
 _RATE_HZ = 16000
 _COLUMNS = 1600
 #: Height of the lane of one trace, where the findings of the row take 1.
@@ -129,6 +131,7 @@ def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
     the finding's own span is what counts (misinterpretation).
     """
     from matplotlib.figure import Figure as NewFigure
+    from matplotlib.lines import Line2D
 
     tall = [0.55 * (1 + _LANE * len(set(_lanes(exam)) - {""})) for exam in examinations]
     figure = NewFigure(figsize=(12, 3.2 + sum(tall)), layout="constrained")
@@ -143,6 +146,12 @@ def draw_sound(clip: Clip, examinations: Sequence[Examination]) -> Figure:
         "seconds of the clip (grey: could not be tested; hatched: that one trace could not)"
     )
     axes[0].set_xlim(low, high)
+    told = [o.what for exam in examinations for o in exam.observations]
+    keys = outcome_keys({w.verdict for w in told if isinstance(w, Discontinuity)})
+    if any(isinstance(w, SoundEvent) for w in told):
+        keys.append(Line2D([], [], color=_HEARD, linewidth=4, label="a class of sound"))
+    if keys:
+        figure.legend(handles=keys, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return figure
 
 
@@ -177,9 +186,9 @@ def _draw_row(axes: Axes, exam: Examination, low: float, high: float) -> None:
         # The same word twice in one place cannot be read; the bars themselves are all drawn.
         line = next((y for y, end in reached.items() if start > end), None)
         if line is not None and start - written.get(text, -high) > 0.05 * (high - low):
-            axes.text(start, line, text, fontsize=5.5, rotation=0, clip_on=True)
+            axes.text(start, line, text, fontsize=6.5, rotation=0, clip_on=True)
             written[text] = start
-            reached[line] = start + 0.0048 * len(text) * (high - low)
+            reached[line] = start + 0.0056 * len(text) * (high - low)
 
 
 def _draw_lane(axes: Axes, parts: Sequence[NotTestable], bottom: float, low: float) -> None:
@@ -200,7 +209,7 @@ def _draw_lane(axes: Axes, parts: Sequence[NotTestable], bottom: float, low: flo
 def _colour(seen: Observation) -> str:
     if isinstance(seen.what, Discontinuity):
         return OUTCOME_INK[seen.what.verdict]
-    return "#1f5aa6" if isinstance(seen.what, SoundEvent) else "#7a4fa3"
+    return _HEARD if isinstance(seen.what, SoundEvent) else "#7a4fa3"
 
 
 def _text(seen: Observation) -> str:

@@ -6,8 +6,9 @@ import hashlib
 import re
 from typing import Any
 
-from forensics.calibration import Row, judge_applicability
-from forensics.model import ErrorRate, canonical_json
+from forensics.calibration import Row, judge_applicability, measure_row
+from forensics.edits_merge import MERGED
+from forensics.model import ErrorRate, Uncalibrated, canonical_json
 from forensics.report_document import (
     Block,
     Bullets,
@@ -143,16 +144,15 @@ def _rates(record: RunRecord, t: Words) -> Section:
         name = Cell(f"{method} {version}", "strong", link=method_anchor(method, version),
                     anchor=anchor)  # fmt: skip
         if isinstance(known, ErrorRate):
-            counts = _counts(record.rows, method, version, stratum, t)
             rows.append((
                 name, Cell(stratum or "–", "quote"),
                 cell(rate_text(known.false_positive, t)), cell(rate_text(known.miss, t)),
-                Cell(f"{counts}; {known.dataset}; n = {known.independent}; {known.measured}; "
-                     f"SHA-256 {known.dataset_digest[:16]}…", "quote"),
+                Cell(_basis(record.rows, method, version, known, t), "quote"),
             ))  # fmt: skip
         else:
             rows.append((name, Cell(stratum or "–", "quote"), cell(t("rate.unknown")),
-                         cell(t("rate.unknown")), Cell(known.reason, "quote")))  # fmt: skip
+                         cell(t("rate.unknown")),
+                         Cell(_why_unknown(known, stratum), "quote")))  # fmt: skip
     columns: tuple[str, ...]
     columns = (t("a8.method"), t("a8.stratum"), t("a8.false-positive"), t("a8.miss"), t("a8.basis"))
     if rows:
@@ -160,7 +160,7 @@ def _rates(record: RunRecord, t: Words) -> Section:
     unmet = [k for k, v in sorted(record.rates.items()) if not isinstance(v, ErrorRate)]
     blocks.append(Heading(t("a8.not-validated")))
     if unmet:
-        blocks.append(Bullets(tuple(Cell(key, "quote") for key in unmet)))
+        blocks.append(Bullets(tuple(Cell(key.removesuffix(" []"), "quote") for key in unmet)))
     else:
         blocks.append(Paragraph(cell(t("a8.all-validated"))))
     shown = {key for key, known in record.rates.items() if isinstance(known, ErrorRate)}
@@ -169,12 +169,17 @@ def _rates(record: RunRecord, t: Words) -> Section:
         more = tuple(
             (Cell(f"{r.method} {r.version}", "quote"), Cell(r.stratum or "–", "quote"),
              cell(f"TP {r.true_positives}, FN {r.false_negatives}, FP {r.false_positives}"),
-             Cell(f"{r.dataset}; {r.measured}", "quote"))
+             Cell("; ".join(filter(None, (r.dataset, r.measured, r.note))), "quote"))
             for r in others
         )  # fmt: skip
         columns = (t("a8.method"), t("a8.stratum"), t("a8.counts"), t("a8.basis"))
         blocks.append(Table(t("a8.others"), columns, more))
     return Section("A8", t("title.a8"), "O", tuple(blocks), wide=True)
+
+
+def _why_unknown(known: Uncalibrated, stratum: str) -> str:
+    """Why there is no rate; what each finding's several levels are known for stands beside it."""
+    return known.reason.partition(": ")[0] if stratum == MERGED else known.reason
 
 
 def _split(key: str) -> tuple[str, str, str]:
@@ -183,13 +188,26 @@ def _split(key: str) -> tuple[str, str, str]:
     return method, version, stratum[:-1]
 
 
-def _counts(rows: tuple[Row, ...], method: str, version: str, stratum: str, t: Words) -> str:
-    for row in rows:
-        if (row.method, row.version, row.stratum) == (method, version, stratum):
-            negatives = f"{row.negatives:g} h" if row.per_hour else f"{row.negatives:g}"
-            return t("a8.row", tp=row.true_positives, fn=row.false_negatives,
-                     fp=row.false_positives, negatives=negatives)  # fmt: skip
-    return t("a8.row-gone")
+def _basis(
+    rows: tuple[Row, ...], method: str, version: str, known: ErrorRate, t: Words
+) -> str:
+    """The counts behind a rate, whose they are, and what was remarked about them.
+
+    A row counts only if it gives this very rate: what the table says today may be another one.
+    """
+    same = [row for row in rows if measure_row(row) == known]
+    same.sort(key=lambda row: (row.method, row.version) != (method, version))
+    told = [t("a8.row-gone")]
+    if same:
+        row = same[0]
+        negatives = f"{row.negatives:g} h" if row.per_hour else f"{row.negatives:g}"
+        told = [t("a8.row", tp=row.true_positives, fn=row.false_negatives,
+                  fp=row.false_positives, negatives=negatives)]  # fmt: skip
+        if (row.method, row.version) != (method, version):
+            told.insert(0, t("a8.row-of", method=row.method, version=row.version))
+    told += [known.dataset, f"n = {known.independent}", known.measured]
+    told += [row.note for row in same[:1] if row.note]
+    return "; ".join([*told, f"SHA-256 {known.dataset_digest[:16]}…"])
 
 
 def _weaknesses(record: RunRecord, t: Words) -> Section:
@@ -201,7 +219,7 @@ def _weaknesses(record: RunRecord, t: Words) -> Section:
                          cell("–"), cell("–")))  # fmt: skip
         for part in _sentences(method.weaknesses):
             classes = "; ".join(c.strip() for c in _CLASS.findall(part)) or t("a9.no-class")
-            text = _CLASS.sub("", part).replace("  ", " ").strip()
+            text = re.sub(r"\s+([.,;:])", r"\1", " ".join(_CLASS.sub("", part).split()))
             rows.append((Cell(method.name, link=link), Cell(text, "quote"), cell(classes),
                          cell(t("a9.residual"))))  # fmt: skip
     columns: tuple[str, ...]

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from forensics import provenance
-from forensics.calibration import Row, error_rate, read_table
+from forensics.calibration import Row, error_rate, measure_row, read_table
 from forensics.clip import open_container
 from forensics.errors import ClipChanged, ClipError
 from forensics.model import (
@@ -201,6 +201,7 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
     used = {(x.examination.origin.method, x.examination.origin.version) for x in examinations}
     used |= {(a.origin.method, a.origin.version) for a in alignments}
     verdicts = {e.said.claim.name: e.said for e in entries if isinstance(e.said, Verdict)}
+    rates = _rates(examinations, alignments)
     tell(0.9, "describing the machine")
     return RunRecord(
         schema="forensics-run-record-1",
@@ -209,8 +210,8 @@ def gather(incident: IncidentLike, *, progress: Progress | None = None) -> RunRe
         torn_bytes=len(incident.ledger.torn),
         plan_sha256=_sha256(plan_file) if plan_file.is_file() else "",
         engagement=engagement, environment=read_environment(), items=tuple(items),
-        methods=tuple(_methods(used)), rates=_rates(examinations, alignments),
-        rows=tuple(r for r in read_table() if r.method in {m for m, _ in used}),
+        methods=tuple(_methods(used)), rates=rates,
+        rows=_rows({name for name, _ in used}, rates),
         examinations=tuple(examinations), alignments=tuple(alignments[-1:]),
         verdicts=tuple(verdicts.values()), lines=tuple(lines),
         plan=msgspec.to_builtins(incident.plan) if isinstance(incident.plan, msgspec.Struct)
@@ -379,7 +380,7 @@ def _methods(used: Iterable[tuple[str, str]]) -> Iterable[MethodRecord]:
 
 
 def _principle(spec: provenance.Method) -> str:
-    """What the docstring says between its first line and its first heading."""
+    """What the docstring says between its first line and its first heading; else its module's."""
     import inspect
 
     text = inspect.getdoc(spec.function) or ""
@@ -390,7 +391,8 @@ def _principle(spec: provenance.Method) -> str:
                 kept.pop()
             break
         kept.append(line)
-    return "\n".join(kept).strip()
+    own = "\n".join(kept).strip()
+    return own or (inspect.getdoc(inspect.getmodule(spec.function)) or "")
 
 
 def stratum_of(known: ErrorRate | Uncalibrated, named: str = "") -> str:
@@ -424,6 +426,12 @@ def _rates(
             known = error_rate(method, version)
         found.setdefault(rate_key(method, version, stratum), known)
     return found
+
+
+def _rows(methods: set[str], rates: dict[str, ErrorRate | Uncalibrated]) -> tuple[Row, ...]:
+    """Rows of the table for these methods, and those whose rate a method handed on."""
+    handed_on = list(rates.values())
+    return tuple(r for r in read_table() if r.method in methods or measure_row(r) in handed_on)
 
 
 def _seal(folder: Path) -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from forensics.edits_merge import MERGED
 from forensics.model import (
     Alignment,
+    Finding,
     Keyframe,
     PairEvidence,
     Quantity,
     Sighting,
+    Uncalibrated,
     VehicleSighting,
 )
 from forensics.report_document import (
@@ -72,7 +75,15 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
     seen = str(coverage.span) if coverage.span is not None else t("a10.no-coverage")
     looked = t("a10.coverage", span=seen, n=coverage.units_seen, unit=t.of("unit", coverage.unit),
                failures=coverage.decode_failures)  # fmt: skip
-    holes = "; ".join(f"{h.span}: {h.reason}" for h in coverage.not_testable)
+    # A level that could not look at all is named in the reason; here it would stand twice.
+    named = [
+        "{} level not examined ({})".format(*h.reason.split(": ", 1)) if ": " in h.reason else ""
+        for h in coverage.not_testable
+    ]
+    holes = "; ".join(
+        f"{h.span}: {h.reason}" for h, said in zip(coverage.not_testable, named, strict=True)
+        if not said or said not in exam.reason
+    )  # fmt: skip
     measured = "; ".join(f"{k.replace('_', ' ')}: {v}" for k, v in exam.measures.items())
     outcome = t.of("outcome", exam.outcome)
     if exam.findings:
@@ -99,11 +110,18 @@ def _rows(record: RunRecord, known: ExaminationRecord, t: Words) -> list[tuple[C
             Cell(describe(observed.what, t, record.names), "quote"),
             Cell(f"{spoken_values(observed, t)}.{note}\n{t('a10.alternatives')}: "
                  f"{alternatives(observed.what, t)}", "quote"),
-            Cell(short_rate(finding.error_rate, t),
-                 link=rate_anchor(origin.method, origin.version, condition)),
+            Cell(_rate(finding, t), link=rate_anchor(origin.method, origin.version, condition)),
             _review(record, identity, t),
         ))  # fmt: skip
     return rows
+
+
+def _rate(finding: Finding, t: Words) -> str:
+    """The finding's error rate; of what several levels show together, that of each of them."""
+    known = finding.error_rate
+    if isinstance(known, Uncalibrated) and finding.observation.stratum == MERGED:
+        return known.reason
+    return short_rate(known, t)
 
 
 def _results(record: RunRecord, t: Words, prints: Prints) -> Section:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from forensics.video_light import middle
+from forensics.scan_order import middle
 from forensics.video_measure import largest_around
 
 if TYPE_CHECKING:

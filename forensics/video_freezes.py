@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forensics.video_light import middle, percentile
+from forensics.scan_order import middle, percentile
 from forensics.video_measure import largest_around
 
 if TYPE_CHECKING:

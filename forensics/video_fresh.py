@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forensics.video_light import middle
+from forensics.scan_order import middle
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forensics.video_light import middle, percentile, strongest, without_light
+from forensics.scan_order import middle, percentile
+from forensics.video_light import strongest, without_light
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quantity
 from forensics.scan import give_back
+from forensics.scan_order import middle
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_explain import explain
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
@@ -25,7 +26,6 @@ from forensics.video_harmless import (
     passed_by,
     was_held,
 )  # fmt: skip
-from forensics.video_light import middle
 from forensics.video_measure import window_frames
 from forensics.video_repaired import MOST_SCORE, explain_damage
 from forensics.video_repeats import Repeat, find_repeats

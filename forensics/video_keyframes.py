@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from forensics.model import Clip, Examination, Keyframe, Observation, Progress, Quantity, Span
 from forensics.provenance import conclude, keep, method
 from forensics.scan import Measurements, Picture, one_thread, read_pictures, scan
+from forensics.scan_order import middle
 from forensics.video_cuts import find_shots
-from forensics.video_light import middle
 from forensics.video_measure import FrameRows, frame_rate_hz, measure_frames
 
 if TYPE_CHECKING:

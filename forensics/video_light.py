@@ -7,13 +7,13 @@ part of a row. Pure functions of thumbnails.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["middle", "percentile", "strongest", "without_light"]
+__all__ = ["strongest", "without_light"]
 
 #: Pictures worked on at a time: what is needed in between is ten times as large.
 CHUNK = 64
@@ -76,36 +76,6 @@ def _without_light(
     level *= np.minimum(light, 0)
     np.maximum(share, level, out=share)
     np.subtract(change, share, out=rest)
-
-
-def middle(rows: NDArray[Any]) -> NDArray[Any]:
-    """The median along the last axis, to the last bit NumPy's own, of numbers none of which is NaN.
-
-    Without what NumPy does around it: that costs ten times as much where rows are short, and loads
-    masked arrays.
-    """
-    import numpy as np
-
-    half, odd = divmod(rows.shape[-1], 2)
-    # For one place at a time NumPy has a quick way: what is below it holds the other.
-    part = np.partition(rows, half, axis=-1)
-    upper: NDArray[Any] = part[..., half]
-    if upper.dtype.kind != "f":
-        upper = upper.astype(np.float64)
-    return upper if odd else (part[..., :half].max(axis=-1) + upper) / 2
-
-
-def percentile(values: NDArray[np.float64], percent: float) -> float:
-    """NumPy's own, to the last bit, of a row of numbers none of which is NaN; see `middle`."""
-    import numpy as np
-
-    place = percent / 100 * (len(values) - 1)
-    low = int(place)
-    rest = place - low
-    order = np.sort(values)
-    one, other = float(order[low]), float(order[min(low + 1, len(order) - 1)])
-    way = other - one
-    return one + way * rest if rest < 0.5 else other - way * (1 - rest)
 
 
 def strongest(change: NDArray[np.float32], part: int = 40) -> NDArray[np.float32]:

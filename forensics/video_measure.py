@@ -25,8 +25,8 @@ from forensics.scan import (
     scan,
     video_stream,
 )
+from forensics.scan_order import middle
 from forensics.video_fresh import quiet_keys
-from forensics.video_light import middle
 from forensics.video_look import (
     CELLS_WIDE,
     SECOND_LOOK,

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from forensics.video_light import middle, without_light
+from forensics.scan_order import middle
+from forensics.video_light import without_light
 
 if TYPE_CHECKING:
     from typing import Any

@@ -15,7 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from forensics.video_light import middle, strongest, without_light
+from forensics.scan_order import middle
+from forensics.video_light import strongest, without_light
 from forensics.video_repeats import CHUNK, COMPONENTS, Effort, Repeat, Repeats
 
 if TYPE_CHECKING:

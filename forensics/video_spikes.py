@@ -18,9 +18,9 @@ import msgspec
 
 from forensics.errors import RecordInvalid
 from forensics.model import from_json
+from forensics.scan_order import middle
 from forensics.video_fresh import codes_only, find_fresh
 from forensics.video_harmless import at_the_edge, only_light, was_knocked
-from forensics.video_light import middle
 from forensics.video_measure import SECOND_LOOK, largest_around, window_frames
 
 if TYPE_CHECKING:

@@ -236,7 +236,7 @@ harmless = ", ".join(why.name for why in said.explanations if why.benign)
 control = "; ".join(f"{n} {q.note}" for n, q in power.measures.items() if n.startswith("found"))
 print(f"""\\
 The file {clip.name} (SHA-256 {clip.digest}) was examined with the
-method {found.origin.method}, version {found.origin.version}. Between {span} of its running time
+method {found.origin.method}, version {found.origin.version}. From {span} of its running time
 the recording does not continue as one recording would ({said.kind}).
 In this respect the file is: {outcome}.
 Causes without any editing: {harmless}.

@@ -107,6 +107,37 @@ def test_a_place_that_cannot_be_written_is_an_error_not_a_traceback(
         assert "Traceback" not in done.stderr
 
 
+def test_a_record_is_not_written_into_a_picture(moving: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    for command in ("cuts", "events", "copies"):
+        done = _run(command, moving, "-o", picture)
+        assert done.returncode == 2 and "draws no .png" in done.stderr
+        assert not picture.exists()
+
+
+def test_without_matplotlib_a_figure_is_refused_before_anything_is_examined(
+    moving: Path, tmp_path: Path
+) -> None:
+    hidden = (
+        "import sys; sys.modules['matplotlib'] = None; from forensics.cli import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    for command in ("edits", "keyframes", "clock", "align"):
+        done = subprocess.run(
+            [sys.executable, "-c", hidden, command, str(moving), "-o", str(tmp_path / "a.png")],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1, command
+        assert "pip install 'forensics[notebook]'" in done.stderr and not done.stdout, command
+        assert "Traceback" not in done.stderr
+
+
+def test_what_holds_for_every_finding_is_said_once(moving: Path) -> None:
+    told = _run("keyframes", moving, "--every", "1").stdout
+    assert told.count("error rate not known") == 1 and "each of these" in told
+    assert told.count("keyframe interval, frame ") == 4
+
+
 def test_markers_for_other_programs_and_a_file_for_each_clip(
     moving: Path, tone: Path, tmp_path: Path
 ) -> None:

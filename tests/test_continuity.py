@@ -21,7 +21,7 @@ from forensics import (
 )
 from forensics.continuity_control import encode_sound
 from forensics.errors import PolicyError
-from forensics.model import Clip, Discontinuity, Examination, Observation
+from forensics.model import Clip, Discontinuity, Examination, Observation, Span
 from forensics.provenance import check_replay, replay
 from forensics.scan_sound import read_sound
 from forensics.tools import run_tool
@@ -349,3 +349,27 @@ def test_the_listening_copy_keeps_the_clock(tmp_path: Path) -> None:
     assert int(np.argmax(np.abs(heard) > 0.5 * np.abs(heard).max())) / 16000 == pytest.approx(
         3.0, abs=0.02
     )
+
+
+def test_a_likeness_is_not_said_to_be_a_copy_sample_by_sample() -> None:
+    from fractions import Fraction
+    from types import SimpleNamespace
+
+    from forensics.continuity_copies import Repeat
+    from forensics.continuity_said import repeat_observations
+
+    def said(likeness: float) -> Observation:
+        repeat = Repeat(first_s=2.0, second_s=20.0, length_s=1.4, likeness=likeness, z=9.0)
+        found = SimpleNamespace(
+            repeats=SimpleNamespace(repeats=[repeat]), span=Span.of(0, 60), start=Fraction(0)
+        )
+        [seen] = repeat_observations(found)  # type: ignore[arg-type]
+        return seen
+
+    exact, alike = said(0.95), said(0.55)
+    assert "sample by sample;" in exact.note and exact.what.verdict == "inconsistent"  # type: ignore[union-attr]
+    assert "alike to 0.55 of 1, not sample by sample" in alike.note
+    # An instrument that plays its stored sounds is the first thing to be asked about there.
+    first = alike.what.explanations[0]  # type: ignore[union-attr]
+    assert first.benign and first.name == "stored-sound"
+    assert any(e.name == "stored-sound" for e in exact.what.explanations)  # type: ignore[union-attr]

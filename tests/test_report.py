@@ -317,3 +317,42 @@ def test_hostile_text_survives_every_format(
 )
 def test_a_quantity_is_printed_as_finely_as_it_is_known(value: Quantity, said: str) -> None:
     assert quantity(value, read_words("en")) == said
+
+
+def test_a_rate_names_whose_it_is_its_counts_and_the_version_it_was_measured_with(
+    case: Case,
+) -> None:
+    from msgspec import structs
+
+    from forensics import calibration
+    from forensics.report_methods import method_sections
+    from forensics.report_record import gather, rate_key
+
+    row = calibration.Row(
+        "level", "4", "some condition", 18, 2, 1, 40, False, "a data set", "ab" * 32, 30,
+        "2026-11-22", "x.py", "measured on version 3, whose answers differ elsewhere",
+    )  # fmt: skip
+    handed_on = {rate_key("edits", "9", row.stratum): calibration.measure_row(row)}
+
+    def told(*rows: calibration.Row) -> str:
+        record = structs.replace(gather(case), rates=handed_on, rows=rows)
+        return str(method_sections(record, read_words("en")))
+
+    said = told(row)
+    assert "measured for level 4; TP 18, FN 2, FP 1, untouched 40; a data set; n = 30" in said
+    assert "measured on version 3, whose answers differ elsewhere" in said
+    # Today's counts are not those of a rate that stood when the finding was made.
+    later = told(structs.replace(row, true_positives=19, false_negatives=1))
+    assert "the table has changed since; a data set; n = 30" in later
+    assert "TP 18" not in later and "measured for level" not in later
+
+
+def test_no_methods_principle_is_its_source_code() -> None:
+    from forensics import provenance
+    from forensics.report_record import _methods, load_methods
+
+    load_methods()
+    used = {(name, spec.version) for name, spec in provenance.methods().items()
+            if spec.function.__module__.startswith("forensics.")}  # fmt: skip
+    bare = [m.name for m in _methods(used) if len(m.principle) < 60]
+    assert len(used) > 25 and not bare

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from forensics.model import Discontinuity, Span
+from forensics.scan_order import middle, percentile
 from forensics.video_cuts import same_place
 from forensics.video_freezes import find_doubles, find_freezes
 from forensics.video_fresh import codes_only, find_fresh, quiet_keys
@@ -26,7 +27,7 @@ from forensics.video_harmless import (
 )
 from forensics.video_judge import Seen, observe
 from forensics.video_keyframes import Pick, _limit
-from forensics.video_light import middle, percentile, strongest, without_light
+from forensics.video_light import strongest, without_light
 from forensics.video_look import _lengths
 from forensics.video_repeats import find_repeats
 from forensics.video_seams import find_seamed
