@@ -48,10 +48,30 @@ _CAUSES: dict[str, tuple[tuple[str, bool, str], ...]] = {
 _CAUSES["loop"] = _CAUSES["cover-up"]
 
 
-def explain(kind: str, *, regular: bool = False) -> tuple[Explanation, ...]:
-    """What can bring such a thing about, likeliest first as far as the pictures alone can tell."""
-    order = _CAUSES.get(kind, ())
-    if kind in ("freeze", "deletion", "inserted-black") or regular:
+#: Where frames are doubled evenly, but only for a while.
+_IN_PART = (
+    ("stretch slowed down", False, "every frame of a stretch is shown twice: it lasts longer here"),
+    ("stretch of another rate", True, "a recorder or a link fell to a lower rate for a while"),
+    ("put together", False, "a stretch of another recording, of a lower rate, stands here"),
+)
+
+
+def explain(
+    kind: str, *, regular: bool = False, in_part: bool = False
+) -> tuple[Explanation, ...]:
+    """What can bring such a thing about, likeliest first as far as the pictures alone can tell.
+
+    Parameters
+    ----------
+    kind
+        The kind of discontinuity.
+    regular
+        What is seen comes again evenly, as no single act does.
+    in_part
+        Frames are doubled, evenly, in a part of what moves alone.
+    """
+    order = _IN_PART if in_part else _CAUSES.get(kind, ())
+    if not in_part and (kind in ("freeze", "deletion", "inserted-black") or regular):
         # Seen alone, the harmless cause is the commoner one.
         order = tuple(sorted(order, key=lambda item: not item[1]))
     return tuple(

@@ -15,7 +15,6 @@ from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quant
 from forensics.scan import give_back
 from forensics.video_causes import explain
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
-from forensics.video_explain import explain
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
 from forensics.video_harmless import (
