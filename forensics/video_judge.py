@@ -392,7 +392,7 @@ def _doubles(
         return []
     gaps = np.diff(doubles)
     regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - middle(gaps)) <= 1)) > 0.6
-    supports = ("doubled frame", "regular" if regular else "irregular")
+    supports: tuple[str, ...] = ("doubled frame", "regular" if regular else "irregular")
     first, last = int(doubles[0]), int(doubles[-1]) + 1
     score = 0.2 if regular else 0.3
     # A conversion doubles frames wherever it moves; a stretch that somebody slowed down ends.
