@@ -163,24 +163,24 @@ def find_discontinuities(
     ------------
     Calls it wrongly when a recorder drops frames or stalls, an insect crosses the lens, a coarse
     re-encoding leaps at its key pictures while something moves, something large comes in or crosses
-    the view within one frame interval, or a caption appears, or the focus changes, from one frame
-    to the next: these are real steps of another cause (ASTM E3016: misinterpretation). Motion that
-    stands in three places without a seam is a remark of its own (score 0.4 at most), as a machine's
-    would be. Where the decoder filled in what it could not read, up to the next key picture,
-    whatever is found is a remark: damage looks like any edit. Misses a deletion when nothing moves
-    at that place (see the not-testable map), when few frames are removed, in the first and last six
-    frames of a file, at a regular key picture, at the edge of the view alone, behind constant fast
-    motion, within three frames of a larger natural step, below 5 pictures a second (there a bare
-    step is a remark without an error rate), or where a conversion of the rate left pictures out; a
-    freeze that ends as gently as a view fills again; whatever is over within 0.6 seconds, which it
-    takes for a flash or an insect; a copy when less than 0.3 s of it moves (0.8 s where no step
-    shows at its ends), or when it was mirrored or slowed down; a joint under a dissolve or under
-    pictures made up from both sides, frames taken out evenly and a stretch re-timed by blending
-    (incompleteness). Says nothing about edits inside a picture: a part of it that is replaced by an
-    earlier or a clean view, frozen, blurred, painted over or filled in leaves every frame in its
-    place, and most of a fixed view stands still to the last grey level anyway (in 29 published
-    views noise lived in an eighth of the view, and in 2 to 4 % once they were encoded again). Nor
-    does it say who cut or why.
+    the view within one frame interval, or a caption appears, the focus jumps or a page of a
+    recorded screen turns from one frame to the next: these are real steps of another cause (ASTM
+    E3016: misinterpretation). Motion that stands in three places without a seam is a remark of its
+    own (score 0.4 at most), as a machine's would be. Where the decoder filled in what it could not
+    read, up to the next key picture, whatever is found is a remark: damage looks like any edit.
+    Misses a deletion when nothing moves at that place (see the not-testable map), when few frames
+    are removed, in the first and last six frames of a file, at a regular key picture, at the edge
+    of the view alone, behind constant fast motion, within three frames of a larger natural step,
+    below 5 pictures a second (there a bare step is a remark without an error rate), or where a
+    conversion of the rate left pictures out; a freeze that ends as gently as a view fills again;
+    whatever is over within 0.6 seconds, which it takes for a flash or an insect; a copy when less
+    than 0.3 s of it moves (0.8 s where no step shows at its ends), or when it was mirrored or
+    slowed down; a joint under a dissolve or under pictures made up from both sides, frames taken
+    out evenly and a stretch re-timed by blending (incompleteness). Says nothing about edits inside
+    a picture: a part of it that is replaced by an earlier or a clean view, frozen, blurred, painted
+    over or filled in leaves every frame in its place, and most of a fixed view stands still to the
+    last grey level anyway (in 29 published views noise lived in an eighth of the view, and in 2 to
+    4 % once they were encoded again). Nor does it say who cut or why.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)

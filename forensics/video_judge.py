@@ -15,7 +15,6 @@ from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quant
 from forensics.scan import give_back
 from forensics.scan_order import middle
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
-from forensics.video_explain import explain
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
 from forensics.video_harmless import (
@@ -390,7 +389,7 @@ def _doubles(
         return []
     gaps = np.diff(doubles)
     regular = len(gaps) >= 4 and float(np.mean(np.abs(gaps - middle(gaps)) <= 1)) > 0.6
-    supports = ("doubled frame", "regular" if regular else "irregular")
+    supports: tuple[str, ...] = ("doubled frame", "regular" if regular else "irregular")
     first, last = int(doubles[0]), int(doubles[-1]) + 1
     score = 0.2 if regular else 0.3
     # A conversion doubles frames wherever it moves; a stretch that somebody slowed down ends.

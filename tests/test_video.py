@@ -241,7 +241,8 @@ def test_where_the_decoder_repaired_a_step_is_a_remark(
     for seen in exam.observations:
         assert isinstance(seen.what, Discontinuity)
         assert seen.what.explanations[0].name == "damaged-data"
-        assert [e.rank for e in seen.what.explanations] == [1, 2, 3, 4, 5, 6, 7]
+        ranks = [e.rank for e in seen.what.explanations]
+        assert len(ranks) > 3 and ranks == list(range(1, len(ranks) + 1))
 
 
 def test_a_stretch_slowed_down_is_no_conversion(
