@@ -266,6 +266,26 @@ def test_what_was_assumed_in_a_group_is_not_said() -> None:
     assert "hidden" in enters.doubt
 
 
+def test_the_part_of_a_run_that_is_seen_clearly_is_said() -> None:
+    clear = [(-40 + 8.0 * i, 60.0, 14.0, 40.0) for i in range(44)]
+    # It merges with something on the way, for a second or all the time.
+    merged = [(x - 30, y, w + 60, h) if 8 <= i < 18 else (x, y, w, h)
+              for i, (x, y, w, h) in enumerate(clear)]  # fmt: skip
+    throughout = [(x - 30, y, w + 60, h) if i % 6 < 3 else (x, y, w, h)
+                  for i, (x, y, w, h) in enumerate(clear)]  # fmt: skip
+    place = [Region("street", ((-100, 0), (500, 0), (500, 200), (-100, 200)))]
+    said = []
+    for boxes in (clear, merged, throughout):
+        trail = Trail([i / RATE for i in range(len(boxes))], boxes, own=len(boxes))
+        events = find_events_of_trail(
+            trail, place, clip_start_s=0, clip_end_s=20, frame_size=(400, 180), heights=(40.0, 0.0)
+        )
+        said.append([e for e in events if e.kind == "runs" and not e.doubt])
+    [whole], [part], none = said
+    assert whole.start < 0.5 and part.start > 1.4 and part.end > 3.5 and none == []
+    assert part.speed == pytest.approx(2.0, abs=0.2)
+
+
 def test_a_part_of_a_figure_neither_enters_nor_runs() -> None:
     events = crossing([(40 + 6.0 * i, 90, 6, 10) for i in range(25)])
     assert events and all(e.doubt for e in events)
