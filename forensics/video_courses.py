@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["FEET", "NOWHERE", "SANK", "WITHIN", "Course", "at_border", "too_narrow"]
+__all__ = [
+    "EDGE", "FEET", "NOWHERE", "PARTS", "SANK", "WITHIN", "Course", "at_border", "too_narrow",
+]  # fmt: skip
 
 #: Seconds looked at on either side of a moment, and left out right beside it.
 _BESIDE_S = 0.9
@@ -51,6 +53,7 @@ HIDDEN = "what crossed there was hidden in a group"
 SCRAP = "what crossed there is smaller than a figure: part of one, a shadow, a light"
 NOWHERE = "something came out of or went into what hides it, or was lost there"
 FEET = "where its feet stood is not sure there: by its head they stood on another side of the edge"
+EDGE = "something stood or went along its edge, closer to it than a foot can be placed"
 NARROW = "the region is narrower than a foot can be placed"
 UNKNOWN = "something moved quickly; how tall figures are here is not known"
 SMALL = "something moved quickly that is too small to say how"
