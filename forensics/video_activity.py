@@ -199,8 +199,9 @@ class _Small:
                 lost.append(time)
                 continue
             boxes = blobs(mask, least_px=least_px)
-            now = evened(frame, ground) if boxes else mask
-            boxes = [b for b in boxes if not is_ghost(now, ground, mask, b)]
+            if boxes:
+                now = evened(frame, ground)
+                boxes = [b for b in boxes if not is_ghost(now, ground, mask, b)]
             seen.append((time, np.packbits(mask), boxes))
         return seen, lost
 
