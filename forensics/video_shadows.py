@@ -97,4 +97,5 @@ def _open_edged(dark: NDArray[np.bool_], sharp: NDArray[np.bool_]) -> NDArray[np
     hard = np.bincount(around[ring & sharp], minlength=count)
     stays = hard <= _SHARP_EDGE * whole
     stays[0] = False
-    return stays[labels]
+    out: NDArray[np.bool_] = stays[labels]
+    return out
