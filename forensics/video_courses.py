@@ -34,6 +34,8 @@ _LEAP = 0.45
 _ALIKE = 0.3
 #: Below this share of a figure's height a thing is a part of one, or none.
 _SCRAP_HEIGHTS = 0.4
+#: What is upright and taller than this many figures is two, one behind the other.
+_TWO_HEIGHTS = 1.3
 #: Smaller than this share of the picture, a figure's speed in its own heights says little.
 _LEAST_RUNNER = 0.08
 #: So many times the speed that counts as running it must reach: heights are known to a quarter.
@@ -190,6 +192,10 @@ class Course:
         near = np.abs(self.times - time) <= 0.5
         if self.seen[near].mean() < 0.6:
             return HIDDEN
+        if self.tall is not None:
+            wide, high = self.raw[near, 2], self.raw[near, 3]
+            if (high > np.maximum(_TWO_HEIGHTS * self.tall[near], 1.2 * wide)).any():
+                return PARTS
         if self.at_border(time, _BESIDE_S):
             # Coming into the picture, an outline must grow.
             return ""
