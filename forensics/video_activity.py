@@ -199,8 +199,9 @@ class _Small:
                 lost.append(time)
                 continue
             boxes = blobs(mask, least_px=least_px)
-            now = evened(frame, ground) if boxes else mask
-            boxes = [b for b in boxes if not is_ghost(now, ground, mask, b)]
+            if boxes:
+                now = evened(frame, ground)
+                boxes = [b for b in boxes if not is_ghost(now, ground, mask, b)]
             seen.append((time, np.packbits(mask), boxes))
         return seen, lost
 
@@ -290,7 +291,7 @@ def _observation(event: Event, trail: Trail, occluders: Sequence[Region]) -> Obs
     )  # fmt: skip
 
 
-@method("video-activity", version="5")
+@method("video-activity", version="6")
 def find_activity(
     clip: Clip, regions: tuple[Region, ...] = (), *, occluders: tuple[Region, ...] = (),
     figure_px: float | None = None, progress: Progress | None = None,
@@ -328,15 +329,17 @@ def find_activity(
     When it errs
     ------------
     It says only what moved as a whole: a crossing of an outline that merged, parted, leapt, was
-    assumed inside a group or is smaller than a figure, and what is first seen beside an occluder or
-    where another trail ends, is *not testable* there and then, and listed so with the region and
-    the reason ("runs: ...", "falls: ..." concern that kind alone). The measure "crossings testable"
-    is the share of region and time free of such doubt. It runs and falls only where the height of
-    figures was learned from the view.
+    assumed inside a group or is smaller than a figure, whose foot an occluder hides or which the
+    head denies (by its height the feet stood on the other side), what is first seen beside an
+    occluder or where another trail ends, and what goes along an edge, closer to it than a foot can
+    be placed, is *not testable* there and then, and listed so with the region and the reason
+    ("runs: ...", "falls: ..." concern that kind alone). The measure "crossings testable" is the
+    share of region and time free of such doubt. It runs and falls only where the height of figures
+    was learned from the view.
 
-    It calls it wrongly when a shadow, a reflection or headlights move over a region as a whole;
-    when somebody goes along a region's edge, closer to it than a foot can be placed (a seventh of
-    the height); "falls" when somebody sets down something as large as a body and is hidden at once,
+    It calls it wrongly when a reflection, headlights or a shadow with a sharp rim move over a
+    region as a whole; when a foot is placed more than a seventh of the height from where it is;
+    "falls" when somebody sets down something as large as a body and is hidden at once,
     or lies down within a second and a half (misinterpretation). It misses who walks in a crowd,
     figures as light as the ground behind them, what stands still for more than half of two minutes,
     running straight towards the camera, and falls of who goes on moving on the ground, lands behind

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from forensics.model import Region
-from forensics.video_courses import WALKING, Course, at_border, too_narrow
+from forensics.video_courses import EDGE, WALKING, Course, at_border, too_narrow
 from forensics.video_trails import Trail, smoothed
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ __all__ = ["SPEED_WITHIN", "Event", "edge_distance", "find_events_of_trail", "in
 _SCRAP_S = 1.5
 #: A part of a run this long must be free of doubt if all of it is not.
 _CLEAR_S = 1.5
+#: No wider a margin than this share of a region's smaller side.
+_MARGIN_SHARE = 0.2
+#: What goes back and forth at an edge this soon (s) about a crossing is that crossing.
+_ALONG_S = 1.0
 #: How long what fell must be followed low.
 _LOW_S = 0.5
 #: The 95 % interval of a speed in own heights, as shares of it: heights come from boxes that are
@@ -149,7 +153,7 @@ def find_events_of_trail(
         How long something must stay on one side before it counts.
     edge_heights
         How far beyond the edge, in own heights, it must come before it counts as across; no more
-        than a tenth of the region's smaller side. A foot is placed no better than that.
+        than a fifth of the region's smaller side. A foot is placed no better than that.
     run_heights, still_heights
         Speed in own heights per second from which it runs, up to which it stands still.
     still_s
@@ -181,13 +185,14 @@ def find_events_of_trail(
         away = edge_distance(region.polygon, foot_x, foot)
         # A narrow region leaves no room for a wide margin.
         across = min(np.ptp([x for x, _ in region.polygon]), np.ptp([y for _, y in region.polygon]))
-        least_px = max(1.5, min(edge_heights * tall, 0.1 * float(across)))
+        least_px = max(1.5, min(edge_heights * tall, _MARGIN_SHARE * float(across)))
         narrow = too_narrow(region.polygon, frame_size[1], heights)
         by_head = np.where(
             np.isnan(course.feet), np.nan,
             edge_distance(region.polygon, foot_x, np.nan_to_num(course.feet)),
         )  # fmt: skip
         within = _settled(_crossed(away, least_px), times, hold_s)
+        events += _along(away, within, times, region.name, hold_s)
         for a, b in _runs(within):
             if times[b] - times[a] < hold_s:
                 continue
@@ -266,6 +271,22 @@ def _running(
         if not (part := event(low, high)).doubt:
             return part
     return whole
+
+
+def _along(
+    away: Floats, within: NDArray[np.bool_], times: Floats, region: str, hold_s: float
+) -> list[Event]:
+    """Where a foot changes sides without going far enough to be said to: at the edge."""
+    import numpy as np
+
+    said = times[np.flatnonzero(np.diff(within.astype(np.int8)))]
+    bare = _settled(away > 0, times, hold_s)
+    found = []
+    for k in np.flatnonzero(np.diff(bare.astype(np.int8))).tolist():
+        if not (np.abs(said - times[k]) <= _ALONG_S).any():
+            kind: Kind = "leaves" if bare[k] else "enters"
+            found.append(Event(kind, region, times[k], times[k + 1], 0.0, doubt=EDGE))
+    return found
 
 
 def _appears(course: Course, region: str, time: float, narrow: str, *, first: bool) -> Event:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["FEET", "NOWHERE", "SANK", "WITHIN", "Course", "at_border", "too_narrow"]
+__all__ = [
+    "EDGE", "FEET", "NOWHERE", "PARTS", "SANK", "WITHIN", "Course", "at_border", "too_narrow",
+]  # fmt: skip
 
 #: Seconds looked at on either side of a moment, and left out right beside it.
 _BESIDE_S = 0.9
@@ -32,6 +34,8 @@ _LEAP = 0.45
 _ALIKE = 0.3
 #: Below this share of a figure's height a thing is a part of one, or none.
 _SCRAP_HEIGHTS = 0.4
+#: What is upright and taller than this many figures is two, one behind the other.
+_TWO_HEIGHTS = 1.3
 #: Smaller than this share of the picture, a figure's speed in its own heights says little.
 _LEAST_RUNNER = 0.08
 #: So many times the speed that counts as running it must reach: heights are known to a quarter.
@@ -51,6 +55,7 @@ HIDDEN = "what crossed there was hidden in a group"
 SCRAP = "what crossed there is smaller than a figure: part of one, a shadow, a light"
 NOWHERE = "something came out of or went into what hides it, or was lost there"
 FEET = "where its feet stood is not sure there: by its head they stood on another side of the edge"
+EDGE = "something stood or went along its edge, closer to it than a foot can be placed"
 NARROW = "the region is narrower than a foot can be placed"
 UNKNOWN = "something moved quickly; how tall figures are here is not known"
 SMALL = "something moved quickly that is too small to say how"
@@ -187,6 +192,10 @@ class Course:
         near = np.abs(self.times - time) <= 0.5
         if self.seen[near].mean() < 0.6:
             return HIDDEN
+        if self.tall is not None:
+            wide, high = self.raw[near, 2], self.raw[near, 3]
+            if (high > np.maximum(_TWO_HEIGHTS * self.tall[near], 1.2 * wide)).any():
+                return PARTS
         if self.at_border(time, _BESIDE_S):
             # Coming into the picture, an outline must grow.
             return ""

@@ -18,12 +18,13 @@ __all__ = ["is_shadow"]
 
 #: A patch of even darkening of whose edge more than this share is sharp is no shadow.
 _SHARP_EDGE = 0.5
-#: How uneven, as a share of the ground's brightness, a soft rim may be, and times the noise.
-_SOFT_EDGE, _SOFT_NOISE = 0.04, 4.0
+#: How uneven, as a share of the ground's brightness, a soft rim may be (less by this share for each
+#: pixel of smoothing, which softens outlines too), and times the noise.
+_SOFT_EDGE, _SOFTER, _SOFT_NOISE = 0.04, 0.35, 2.5
 
 
 def is_shadow(
-    now: Floats, level: Floats, moving: NDArray[np.bool_]
+    now: Floats, level: Floats, moving: NDArray[np.bool_], blur_px: float
 ) -> NDArray[np.bool_]:
     """Where the ground shows through, only darker: its texture in step, its level lowered.
 
@@ -33,6 +34,8 @@ def is_shadow(
         (h, w) grey levels of a frame at the background's exposure, and of the background.
     moving
         (h, w), where they differ.
+    blur_px
+        By how much both were smoothed.
 
     When it errs
     ------------
@@ -59,7 +62,8 @@ def is_shadow(
     # The sensor's noise weighs the more the darker it is; most of the picture shows only that.
     bright = np.maximum(mb, 8.0) ** 2
     noise = float(np.median((uneven * bright)[::4, ::4]))
-    soft = uneven < _SOFT_EDGE**2 + _SOFT_NOISE * noise / bright
+    rim = _SOFT_EDGE / (1 + _SOFTER * blur_px)
+    soft = uneven < rim**2 + _SOFT_NOISE * noise / bright
     darker = (ratio > 0.42) & (ratio < 0.98)
     even = soft & (ratio > 0.5)
     return _open_edged(darker & moving & (alike | even), ~soft)
@@ -93,4 +97,5 @@ def _open_edged(dark: NDArray[np.bool_], sharp: NDArray[np.bool_]) -> NDArray[np
     hard = np.bincount(around[ring & sharp], minlength=count)
     stays = hard <= _SHARP_EDGE * whole
     stays[0] = False
-    return stays[labels]
+    out: NDArray[np.bool_] = stays[labels]
+    return out

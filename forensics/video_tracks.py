@@ -138,7 +138,7 @@ def moving_mask(frame: Bytes, ground: Ground) -> tuple[Bytes, float]:
     moving = np.abs(now - ground.level) > ground.threshold
     share = float(moving.mean())
     if moving.any():
-        moving &= ~is_shadow(now, ground.level, moving)
+        moving &= ~is_shadow(now, ground.level, moving, ground.blur_px)
     mask = moving.astype(np.uint8)
     # Upright grain: what is left of shadows lies flat.
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((4, 2), np.uint8)).astype(np.uint8)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.model import Coverage, NotTestable, Quantity, Region, Span
 from forensics.video_acts import Event, inside
-from forensics.video_courses import NOWHERE, SANK, WITHIN, too_narrow
+from forensics.video_courses import NOWHERE, PARTS, SANK, WITHIN, too_narrow
 from forensics.video_trails import Trail
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ __all__ = ["find_blind", "find_doubtful", "measure_testable", "with_doubt"]
 
 #: How far about a doubtful crossing nothing is said.
 _DOUBT_S = 0.7
+#: Another trail that lasted so long (s) and shares so much of the smaller box parted from this one.
+_SCRAP_S, _WITHIN_SHARE = 0.4, 0.3
+#: How long (s) about a crossing the foot must be seen.
+_FOOT_S = 0.3
 
 
 def _share_hidden(region: Region, occluders: Sequence[Region]) -> dict[str, float]:
@@ -136,9 +140,10 @@ def with_doubt(
     """Doubts who is first (or last) seen inside a region beside an occluder or another trail.
 
     From behind a tree one comes later than one went; and where one trail ends as another begins,
-    one figure was lost and found again. What runs or falls must not be part of what is `large`
-    ((n, 5) times and boxes of things wider than a figure is tall); what only became low may have
-    fallen.
+    one figure was lost and found again. A crossing whose foot an occluder hides is not said, nor
+    one during which another trail begins or ends in the same box: figures part and meet there, and
+    may change places. What runs or falls must not be part of what is `large` ((n, 5) times and
+    boxes of things wider than a figure is tall); what only became low may have fallen.
     """
     import numpy as np
 
@@ -148,7 +153,13 @@ def with_doubt(
             # A box that became low: whether a body lies there is for the pictures to say.
             doubt = SANK
         return replace(event, doubt=doubt) if doubt else event
-    if event.doubt or "seen inside" not in event.note:
+    if event.doubt or event.kind not in ("enters", "leaves"):
+        return event
+    if _foot_hidden(event, trail, occluders):
+        return replace(event, doubt=NOWHERE)
+    if _parts(event, trail, trails):
+        return replace(event, doubt=PARTS)
+    if "seen inside" not in event.note:
         return event
     x, y, w, h = trail.boxes[0 if event.kind == "enters" else -1]
     size = max(w, h)
@@ -183,6 +194,40 @@ def _within(event: Event, trail: Trail, large: Floats) -> bool:
         down = np.minimum(y + h, rows[:, 2] + rows[:, 4]) - np.maximum(y, rows[:, 2])
         hits += bool(((across > 0.3 * w) & (down > 0.3 * h)).any())
     return hits > 0.25 * max(1, len(near))
+
+
+def _foot_hidden(event: Event, trail: Trail, occluders: Sequence[Region]) -> bool:
+    """Whether the foot was behind an occluder as it crossed."""
+    import numpy as np
+
+    near = np.abs(np.array(trail.times) - event.start) <= _FOOT_S
+    x, y, w, h = np.array(trail.boxes)[near].T if near.any() else np.zeros((4, 0))
+    across = (x[:, None] + w[:, None] * np.linspace(0.1, 0.9, 5)).ravel()
+    foot = np.repeat(y + 0.95 * h, 5)
+    return any(
+        float(inside(screen.polygon, across, foot).mean()) > _WITHIN_SHARE
+        for screen in occluders if len(foot)
+    )  # fmt: skip
+
+
+def _parts(event: Event, trail: Trail, trails: Sequence[Trail]) -> bool:
+    """Whether another trail began or ended in this one's box as it crossed: it took its place."""
+    import numpy as np
+
+    times = np.array(trail.times)
+    for other in trails:
+        if other is trail or other.times[-1] - other.times[0] < _SCRAP_S:
+            continue
+        for end in (0, -1):
+            if abs(other.times[end] - event.start) > _DOUBT_S:
+                continue
+            k = int(np.argmin(np.abs(times - other.times[end])))
+            x, y, w, h = trail.boxes[k]
+            a, b, c, d = other.boxes[end]
+            across, down = min(x + w, a + c) - max(x, a), min(y + h, b + d) - max(y, b)
+            if max(0.0, across) * max(0.0, down) > _WITHIN_SHARE * min(w * h, c * d):
+                return True
+    return False
 
 
 def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -26,6 +26,7 @@ from forensics.video_tracks import (
     repair_ground,
 )
 from forensics.video_trails import Tracker, Trail
+from forensics.video_unseen import with_doubt
 
 RATE = 10
 SIZE = (240, 136)
@@ -237,8 +238,9 @@ def test_who_stands_on_the_edge_does_not_enter_again_and_again() -> None:
     stays = Trail(times, [(200.0, 60 + s, 14.0, 40.0) for s in shake])
     walks = Trail(times, [(60.0 + k, 110.0, 14.0, 40.0) for k in range(200)])
     known = {"clip_start_s": 0.0, "clip_end_s": 19.9, "frame_size": (640.0, 360.0)}
-    kinds = [e.kind for e in find_events_of_trail(stays, [region], **known)]
-    assert "enters" not in kinds and "leaves" not in kinds
+    crossed = [e for e in find_events_of_trail(stays, [region], **known)
+               if e.kind in ("enters", "leaves")]  # fmt: skip
+    assert crossed and all("edge" in e.doubt for e in crossed)  # stated, never said
     [enters] = [e for e in find_events_of_trail(walks, [region], **known) if e.kind == "enters"]
     assert enters.end == pytest.approx(3.3, abs=0.2)
 
@@ -459,3 +461,21 @@ def test_a_foot_that_the_head_denies_is_doubted() -> None:
     )
     assert [e.kind for e in events if e.kind == "leaves"] == ["leaves"]
     assert all(e.doubt for e in events if e.kind == "leaves")
+
+
+def test_a_crossing_behind_what_hides_the_foot_or_where_trails_part_is_doubted() -> None:
+    boxes = [(60 + 2.0 * i, 60.0, 14.0, 40.0) for i in range(45)]
+    trail = Trail([i / RATE for i in range(45)], boxes, own=45)
+    [enters] = [e for e in crossing(boxes) if e.kind == "enters"]
+    none = np.zeros((0, 5))
+
+    def doubt(others: list[Trail], screens: tuple[Region, ...] = ()) -> str:
+        return with_doubt(enters, trail, [trail, *others], screens, none).doubt
+
+    assert doubt([]) == ""
+    x, y, w, h = boxes[round(enters.start * RATE)]
+    assert "hides" in doubt([], (Region.of_box("wall", x - 20, y + 0.8 * h, 60, 20),))
+    assert doubt([], (Region.of_box("awning", x - 20, y - 10, 60, 20),)) == ""
+    met = Trail([enters.start - 1, enters.start], [(x - 30, y, w, h), (x, y, w, h)], own=2)
+    passed = Trail(met.times, [(x - 30, y, w, h), (x + 60, y, w, h)], own=2)
+    assert "merging" in doubt([met]) and doubt([passed]) == ""
