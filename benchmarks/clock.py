@@ -84,12 +84,19 @@ def read_right(
     return int((sure & (said[middle] == shown[middle] % 86_400)).sum()), int(sure.sum()), total
 
 
-def anchored(exam: Any, start: datetime, line: overlay.Style) -> dict[str, Any] | None:
-    """The wall time of clip time 0 held against the truth, the day given, and the day read."""
-    true = start + timedelta(seconds=line.ahead_s)
+def anchored(
+    exam: Any, start: datetime, line: overlay.Style, truth: dict[str, Any], fps: float
+) -> dict[str, Any] | None:  # fmt: skip
+    """The wall time of clip time 0 held against the truth, the day given, and the day read.
+
+    The truth is that of the clock as it runs where it is first read surely: an edit before that
+    has moved it.
+    """
     readings = [o for o in exam.observations if o.what.wall]
     if not readings:
         return None
+    shown = float(truth["wall"][readings[0].what.ordinal]) - readings[0].what.ordinal / fps
+    true = start + timedelta(seconds=line.ahead_s + shown)
     wall, day = readings[0].what.wall, true.date().isoformat()
     said = clock.anchor(exam, day=day)
     off = (said.utc.replace(tzinfo=None) - true).total_seconds()
@@ -189,7 +196,7 @@ def run(
         shows = lines[0] if isinstance(one, str) else followed_line(one, truth, lines)
         right, sure, total = read_right(one, truth, start, shows)
         exam = clock.find_clock_breaks(clip, box=where)
-        moment = anchored(clock.read_clock(clip, box=where), start, shows)
+        moment = anchored(clock.read_clock(clip, box=where), start, shows, truth, job["fps"])
         hits, false = score(exam, truth, job["fps"])
         row[name] = {"right": right, "read": sure, "seconds": total,
                      "outcome": exam.outcome, "hits": sum(hits), "breaks": len(hits),
