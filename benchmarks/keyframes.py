@@ -3,12 +3,13 @@
     python benchmarks/keyframes.py WORK
 
 Busy: the region-enterers of five real views that `benchmarks/activity.py` labels by eye; one is
-covered when a keyframe lies within two seconds of the entry. Quiet: three of these views, empty
-for minutes (their empty seconds played to and fro, with the camera's own noise), with two seconds
-of each entry put in at random; one is covered when a keyframe lies in it. Shots: those of the real
-films and composed clips of `benchmarks/cuts.py` (held-out footage), blends between them left out;
-one is covered when a keyframe lies in it. Each beside as many frames spread evenly, as picked and
-with `max_count` at the number of newcomers or shots; and how many keyframes show a blend of two
+covered when a keyframe lies within two seconds of the entry. Visits: six people who come into one
+of these one by one, from entry to leaving. Quiet: three of them, empty for minutes (their empty
+seconds played to and fro, with the camera's own noise), with two seconds of each entry put in at
+random; one is covered when a keyframe lies in it. Shots: those of the real films and composed
+clips of `benchmarks/cuts.py` (held-out footage), blends between them left out; one is covered when
+a keyframe lies in it. Each beside as many frames spread evenly, as picked and with `max_count` at
+the number of newcomers (and one for the view) or shots; and how many keyframes show a blend of two
 shots. Prints what it writes to results/keyframes.json; a row for the error-rate table goes to
 results/rates_keyframes.json.
 """
@@ -59,13 +60,16 @@ def covered(spans: Spans, at: list[float]) -> int:
     return sum(any(a <= t <= b for t in at) for a, b in spans)
 
 
-def compare(clip: Clip, spans: Spans, first: float, last: float, *, frames: bool) -> dict[str, Any]:
+def compare(
+    clip: Clip, spans: Spans, last: float, *, frames: bool, films: bool = False
+) -> dict[str, Any]:
     """Spans covered by the choice and by an even spacing; as picked, and one frame for each."""
     row: dict[str, Any] = {"n": len(spans)}
-    for name, most in (("as picked", None), ("one for each", len(spans))):
+    # Of a view, one frame goes to the view itself.
+    for name, most in (("as picked", None), ("one for each", len(spans) + (not films))):
         at = [float(k.ordinal if frames else k.pts) for k in picked(clip, most)]
         row[name] = {"frames": len(at), "covered": covered(spans, at),
-                     "even spacing": covered(spans, evenly(first, last, len(at)))}  # fmt: skip
+                     "even spacing": covered(spans, evenly(0.0, last, len(at)))}  # fmt: skip
         if most is None:
             row["at"] = [round(t, 2) for t in at]
     return row
@@ -77,9 +81,17 @@ def busy() -> dict[str, Any]:
     for source, times in ENTRIES.items():
         clip = open_clip(MEDIA / source, metadata=False)
         spans = [(t - WITHIN_S, t + WITHIN_S) for t in times]
-        out[source] = compare(clip, spans, 0.0, float(clip.duration or 0), frames=False)
+        out[source] = compare(clip, spans, float(clip.duration or 0), frames=False)
         print(source, out[source], flush=True)
     return out
+
+
+def visits() -> dict[str, Any]:
+    """Who stays for a while in a view that is empty otherwise, from entry to leaving."""
+    said = CROSSINGS_OF[ROOM]
+    spans = list(zip(said["table", "enters"], said["table", "leaves"], strict=True))
+    clip = open_clip(MEDIA / ROOM, metadata=False)
+    return {ROOM: compare(clip, spans, float(clip.duration or 0), frames=False)}
 
 
 def quiet(work: Path) -> dict[str, Any]:
@@ -108,7 +120,7 @@ def quiet(work: Path) -> dict[str, Any]:
         path = write_clip(work / f"quiet_{len(out)}.mp4", np.stack(frames), range(len(frames)),
                           Fraction(rate))  # fmt: skip
         made = open_clip(path, metadata=False)
-        out[source] = compare(made, spans, 0.0, float(len(frames)), frames=True)
+        out[source] = compare(made, spans, float(len(frames)), frames=True)
         print(source, len(frames) / rate, out[source], flush=True)
     return out
 
@@ -126,7 +138,7 @@ def shots(work: Path) -> dict[str, Any]:
         bounds = [(0, 0), *truth, (video.find_cuts(clip).coverage.units_seen, 0)]
         spans = [(float(max(a, b)), float(c - 1)) for (a, b), (c, _) in
                  itertools.pairwise(bounds) if c - 1 > b]  # fmt: skip
-        row = compare(clip, spans, 0.0, float(bounds[-1][0]), frames=True)
+        row = compare(clip, spans, float(bounds[-1][0]), frames=True, films=True)
         # A label of a dissolve's first and last frame is good to a frame or so.
         row["blends"] = sum(a + 1 < t < b - 1 for a, b in truth if b - a > 1 for t in row["at"])
         out[name] = row
@@ -147,7 +159,7 @@ def total(rows: dict[str, Any], name: str) -> dict[str, Any]:
 def main() -> None:
     work = Path(sys.argv[1])
     work.mkdir(parents=True, exist_ok=True)
-    parts = {"busy": busy(), "quiet": quiet(work), "shots": shots(work)}
+    parts = {"busy": busy(), "visits": visits(), "quiet": quiet(work), "shots": shots(work)}
     out: dict[str, Any] = {"measured": datetime.now(UTC).date().isoformat(),
                            "within_s": WITHIN_S}  # fmt: skip
     for name, rows in parts.items():
@@ -161,8 +173,9 @@ def main() -> None:
         print(name, {k: v for k, v in out[name].items() if k != "rows"})
     results = Path(__file__).resolve().parent / "results"
     (results / "keyframes.json").write_text(json.dumps(out, indent=1) + "\n")
-    hits = sum(out[name]["as picked"]["covered"]["events"] for name in parts)
-    n = sum(row["n"] for rows in parts.values() for row in rows.values())
+    counted = [name for name in parts if name != "visits"]  # the same people as in "busy"
+    hits = sum(out[name]["as picked"]["covered"]["events"] for name in counted)
+    n = sum(row["n"] for name in counted for row in parts[name].values())
     made = Path(__file__).read_bytes()
     table = [Row(
         "video-keyframes", "3", "", hits, n - hits, blends, float(frames), False,

@@ -351,7 +351,7 @@ def find_clock_breaks(
 def anchor(
     examination: Examination, *, utc_offset_h: float | None = None, day: str | None = None
 ) -> Moment:
-    """The wall time at clip time 0, from an examination by `read_clock`.
+    """The wall time at clip time 0, by the clock as it runs where it is first read surely.
 
     Parameters
     ----------
@@ -368,7 +368,8 @@ def anchor(
     Moment
         Its uncertainty is that of the reading (half a frame, the beat's jitter, the rate over the
         time to the seconds read), not that of the clock's own setting, which nobody knows. Where
-        the clip begins with seconds that were not read surely, the source says from when on.
+        the clip begins with seconds that were not read surely, the source says from when on it
+        holds: what the clock showed before is not known.
 
     Raises
     ------
@@ -402,8 +403,8 @@ def anchor(
     note = "taken as UTC" if utc_offset_h is None else f"taken as UTC{zone:+g} h"
     seen = examination.coverage.span
     if seen is not None and first.pts - seen.start > 2:
-        note += (f", read surely from {float(first.pts):.1f} s of the clip on and taken to have "
-                 "run evenly until then")  # fmt: skip
+        note += (f", as it runs from {float(first.pts):.1f} s of the clip on, where it is first "
+                 "read surely")  # fmt: skip
     return Moment(
         base + timedelta(seconds=start - zone * 3600), float(offset.high - offset.value),
         f"burned-in clock, {note}; the clock's own error is not known",

@@ -367,6 +367,7 @@ def judge(
     sure = _steady(offset, shown, clear, tol, least) & sane
     sure &= _told(edges, shown, breaks, evidence)
     kept: list[Break] = []
+    weak: list[Break] = []
     doubt: list[tuple[float, float]] = []
     for item in breaks:
         k = int(np.clip(np.searchsorted(edges, item.after_s - 1e-6), 0, n))
@@ -376,6 +377,7 @@ def judge(
         if not len(after) and n - k <= _LEAST_RUN:
             after = clock.begun(k)
         fine = sane and len(before) > 0 and (len(after) > 0 or (stood and k >= n))
+        vouched = sure[before].any() and (not len(after) or sure[after].any())
         level = float(np.median(offset[before])) if len(before) else 0.0
         if fine and stood:
             # The second that stood, from when it should have gone on.
@@ -406,6 +408,8 @@ def judge(
                 last, first, best = clock.cut(before, after, level, other)
                 item = replace(item, before_s=last, after_s=first, likeliest_s=best)
             kept.append(item)
+            if not vouched:
+                weak.append(item)
         else:
             doubt.append((item.before_s, item.after_s))
     held = np.r_[edges[1:], end_s]
@@ -413,6 +417,9 @@ def judge(
         # Whether a second shown only inside a break was shown at all is as open as its place.
         sure &= (edges <= item.before_s + 1e-6) | (held >= item.after_s - 1e-6)
     kept = without_returns(kept, tol, doubt, sure, edges, alone=evidence.alone)
+    # What a recogniser never bears out may be another clock by whole tens, and so the step.
+    doubt += [(item.before_s, item.after_s) for item in kept if item in weak]
+    kept = [item for item in kept if item not in weak]
     doubt += [(float(edges[i]), float(held[i])) for i in np.flatnonzero(~sure)]
     return Judged(tuple(kept), sure, likely, tuple(_joined(doubt)))
 

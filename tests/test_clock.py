@@ -509,7 +509,7 @@ def test_the_anchor_rests_on_seconds_read_surely_alone(whole: tuple) -> None:
     offset = exam.measures["offset"]
     assert offset.value == pytest.approx(float(wall[15] - one.edges[15]) + one.frame_s / 2, abs=0.1)
     said = clock.anchor(exam, day="2021-10-14")
-    assert "read surely from" in said.source
+    assert "where it is first read surely" in said.source
 
 
 def test_anchor_needs_a_day_and_states_its_zone(whole: tuple) -> None:
