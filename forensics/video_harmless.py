@@ -56,6 +56,9 @@ LEFT_OUT, LEFT_OUT_HALF, LEFT_OUT_ALONE = 0.34, 0.22, 3.0
 LEFT_OUT_FRAMES, LEFT_OUT_STEPS = 8, 2.6
 #: Seconds within which a flash, an insect or a damaged picture is over.
 OVER_S = 0.6
+#: What is left of a step where all is as it was: an insect or a knock leaves 0.04 to 0.22 of it,
+#: what walks to and fro beside an edit 0.32 and more.
+PASSED = 0.3
 #: A whole view shifted by this much (pixels of the thumbnail) was knocked…
 KNOCK_PX = 0.3
 #: …and stands again where it stood, to so many pixels.
@@ -252,7 +255,7 @@ def passed_by(thumbs: NDArray[np.uint8], frame: int, rate_hz: float) -> bool:
     half = max(4, round(OVER_S * rate_hz / 2))
     step = _nearest(thumbs, frame - 1, range(frame, frame + 1))
     early, late = range(frame - half, frame - 1), range(frame + 1, frame + half + 1)
-    return any(_nearest(thumbs, one, late) < 0.5 * step for one in early if one >= 0)
+    return any(_nearest(thumbs, one, late) < PASSED * step for one in early if one >= 0)
 
 
 def _nearest(thumbs: NDArray[np.uint8], one: int, others: range) -> float:

@@ -77,6 +77,25 @@ def test_a_view_that_empties_and_fills_is_no_freeze() -> None:
     assert freezes == [] and len(still) == 1
 
 
+def test_b_frames_blend_the_ends_of_a_held_picture() -> None:
+    held = np.full(120, 2.0)
+    held[40:56] = 0.0
+    assert len(find_freezes(held, 25.0)[0]) == 1
+    # What an encoder with B-frames makes of it: the ends are averages with what moves beside them.
+    held[40:43], held[53:56] = (0.6, 0.3, 0.3), (0.3, 0.3, 0.6)
+    [freeze] = find_freezes(held, 25.0)[0]
+    assert (freeze.first, freeze.last) == (39, 56)
+    # Where frames are few, whoever goes out is gone as fast; then nothing can be told of it.
+    freezes, still = find_freezes(held, 12.5)
+    assert freezes == [] and len(still) == 1
+    # What stands still by itself stops more slowly, and goes on moving a little.
+    slow = held.copy()
+    slow[33:40], slow[56:62] = np.linspace(1.9, 0.8, 7), np.linspace(0.8, 1.9, 6)
+    alive = held.copy()
+    alive[43:53] = 0.12
+    assert find_freezes(slow, 25.0)[0] == [] and find_freezes(alive, 25.0)[0] == []
+
+
 def test_a_long_recording_is_searched_by_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     place = np.cumsum(rng.normal(0, 0.6, (1500, 2)), axis=0)

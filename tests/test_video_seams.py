@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from forensics.model import Discontinuity, Span
+from forensics.model import Discontinuity, NotTestable, Span
 from forensics.scan_order import middle, percentile
 from forensics.video_cuts import same_place
 from forensics.video_freezes import find_doubles, find_freezes
@@ -31,6 +31,7 @@ from forensics.video_light import strongest, without_light
 from forensics.video_look import _lengths
 from forensics.video_repeats import find_repeats
 from forensics.video_seams import find_seamed
+from forensics.video_testable import BUSY, FAINT, STILL, map_not_testable, map_standstills
 
 RATE = 10.0
 
@@ -195,10 +196,14 @@ def test_who_passes_before_the_lens_is_gone_again_and_who_was_cut_out_is_not() -
 
 
 class Timed:
-    """Only what an observation needs of the measurements."""
+    """Only what an observation, or the map of what could not be seen, needs of measurements."""
+
+    def __init__(self, thumbs: NDArray[np.uint8] | None = None) -> None:
+        self.planes = {} if thumbs is None else {"thumbs": thumbs}
+        self.columns = {"spread": np.full(len(self), 40.0)}
 
     def __len__(self) -> int:
-        return 500
+        return len(self.planes["thumbs"]) if self.planes else 500
 
     def span(self, first: int, last: int) -> Span:
         return Span.of(first / RATE, last / RATE)
@@ -214,6 +219,25 @@ def test_one_support_alone_never_says_inconsistent() -> None:
     # Motion that comes again may be a machine's; the seams of a copy are another trace.
     assert verdict("repeated motion") == "inconclusive"
     assert verdict("repeated motion", "step") == "inconsistent"
+
+
+def test_the_map_names_faint_motion_and_standstills_of_which_nothing_can_be_told() -> None:
+    def mapped(contrast: int) -> Timed:
+        rows, columns = np.mgrid[:22, :40]
+        x = 20 + 14 * np.sin(np.arange(400) / 25)
+        blob = np.exp(-((columns - x[:, None, None]) ** 2 + (rows - 11) ** 2) / 12)
+        return Timed((90 + contrast * blob).astype(np.uint8))
+
+    plain, faint = mapped(90), mapped(9)
+    assert {n.reason for n in map_not_testable(plain, RATE)} <= {BUSY}  # type: ignore[arg-type]
+    lost = map_not_testable(faint, RATE)  # type: ignore[arg-type]
+    assert FAINT in {n.reason for n in lost}
+    # Two standstills half a second apart are one; what lies where nothing moves is said already.
+    still = [(50, 60), (60 + round(RATE / 3), 80), (200, 230)]
+    told = map_standstills(plain, still, ())  # type: ignore[arg-type]
+    assert [round(float(n.span.start) * RATE) for n in told] == [49, 199]
+    dead = NotTestable(Span.of(0, 400 / RATE), STILL)
+    assert map_standstills(plain, still, (dead,)) == ()  # type: ignore[arg-type]
 
 
 def test_what_crosses_the_lens_within_a_few_frames_has_passed_by() -> None:
