@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from forensics.model import Discontinuity, DiscontinuityKind, Observation, Quantity
 from forensics.scan import give_back
 from forensics.scan_order import middle
+from forensics.video_causes import explain
 from forensics.video_cuts import find_shots, same_place, same_structure, same_view
 from forensics.video_freezes import Freeze, find_doubles, find_freezes
 from forensics.video_fresh import find_fresh
