@@ -185,9 +185,9 @@ def judge_scene(sample: SceneSample, model: StepModel, tally: Tally) -> None:
                     sample.measured, seen, causes)  # fmt: skip
 
 
-def verdict_of(seen: Seen, measured: Measurements, rate_hz: float) -> str:
+def verdict_of(seen: Seen, measured: Measurements) -> str:
     """The word that the library says of it."""
-    said = observe(seen, measured, rate_hz).what
+    said = observe(seen, measured).what
     assert isinstance(said, Discontinuity)
     return said.verdict
 
@@ -256,7 +256,7 @@ class Tally:
                 row[0] += right
                 row[1] += 1
                 row = self.words[edit.kind]
-                row[0] += any(verdict_of(one, sample.measured, sample.rate_hz) == "inconsistent"
+                row[0] += any(verdict_of(one, sample.measured) == "inconsistent"
                               for one in seen if edit_found(edit, [one]))  # fmt: skip
                 row[1] += 1
 
@@ -275,7 +275,7 @@ class Tally:
             self.alarms[stratum, encode][one.kind] += 1
             self.listed.append(
                 [stratum, name, encode, one.kind, one.first, round(one.score, 3), cause,
-                 verdict_of(one, measured, rate)]
+                 verdict_of(one, measured)]
             )  # fmt: skip
 
 

@@ -180,7 +180,10 @@ def find_discontinuities(
     a picture: a part of it that is replaced by an earlier or a clean view, frozen, blurred, painted
     over or filled in leaves every frame in its place, and most of a fixed view stands still to the
     last grey level anyway (in 29 published views noise lived in an eighth of the view, and in 2 to
-    4 % once they were encoded again). Nor does it say who cut or why.
+    4 % once they were encoded again). Nor does it say who cut or why. The
+    map of what is testable is an estimate too: of 162 deletions of 2 s made where it says that one
+    could be seen 140 were found, of 164 of 0.5 s 119; 283 of 380 missed edits of all kinds lay
+    where it does not say so.
     """
     measured = measure_frames(clip, progress=progress)
     rate = _rate(measured)
