@@ -201,6 +201,7 @@ class Timed:
     def __init__(self, thumbs: NDArray[np.uint8] | None = None) -> None:
         self.planes = {} if thumbs is None else {"thumbs": thumbs}
         self.columns = {"spread": np.full(len(self), 40.0)}
+        self.repaired = self.key = np.zeros(len(self), bool)
 
     def __len__(self) -> int:
         return len(self.planes["thumbs"]) if self.planes else 500
@@ -212,7 +213,7 @@ class Timed:
 def test_one_support_alone_never_says_inconsistent() -> None:
     def verdict(*supports: str) -> str:
         seen = Seen("cover-up", 100, 150, 0.9, supports, (100, 150), (20, 70))
-        said = observe(seen, Timed(), RATE).what  # type: ignore[arg-type]
+        said = observe(seen, Timed()).what  # type: ignore[arg-type]
         assert isinstance(said, Discontinuity)
         return said.verdict
 
