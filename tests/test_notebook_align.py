@@ -31,6 +31,6 @@ def test_the_alignment_notebook_runs(media: Path, monkeypatch: pytest.MonkeyPatc
     ]  # fmt: skip
     assert len(pictures) == 2, "the timeline and the contact sheet are shown, not only named"
     assert "timbl_2.mp3" in told
-    assert "12.254" in told
+    assert "12.25" in told
     assert "the offset jumps by +0.7" in told
     assert "left out: DLhj" in told
