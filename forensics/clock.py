@@ -224,7 +224,8 @@ def _offset(one: Followed, rate: Quantity | None) -> Quantity:
     half = one.frame_s / 2 + 2 * one.jitter_s if inner else 0.5 + one.frame_s
     if rate is not None and rate.high is not None:
         # How fast it runs is known only so well, and the stretch lies some way into the clip.
-        half += (rate.high - rate.value) * max(0.0, float(np.median(one.edges[index])))
+        # A rate that is off by more than a hundredth would have shown itself.
+        half += min(0.01, rate.high - rate.value) * max(0.0, float(np.median(one.edges[index])))
     return Quantity(middle, "s", middle - half, middle + half)
 
 

@@ -539,7 +539,7 @@ def test_the_drawing_shows_readings_and_breaks(cut: tuple) -> None:
     clip, box, _ = cut
     read = clock.read_clock(clip, box=box, reader="none")
     axes = draw_clock(read, breaks=clock.find_clock_breaks(clip, box=box, reader="none"))
-    assert any("clock-missing-seconds" in t.get_text() for t in axes.get_legend().get_texts())
+    assert any("clock missing seconds" in t.get_text() for t in axes.get_legend().get_texts())
     line = axes.get_lines()[0].get_ydata()
     assert float(line[-1]) == pytest.approx(2.0, abs=1.1)
     assert len(draw_clock_crops(read).axes) == len(read)
