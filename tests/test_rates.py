@@ -251,6 +251,14 @@ def in_step(_: str) -> Counts:
     return sum(c["found"] for c in moved), sum(c["n"] for c in moved), alarms, float("nan")
 
 
+def picked(_: str) -> Counts:
+    found = result("keyframes")
+    cells = [found[name]["as picked"]["covered"] for name in ("busy", "quiet", "shots")]
+    blends = found["shots"]["keyframes that show a blend"]
+    return (sum(c["events"] for c in cells), round(sum(c["trials"] for c in cells)),
+            blends["events"], blends["trials"])  # fmt: skip
+
+
 def marked(stratum: str) -> Counts:
     found = result("markings")
     if stratum == "vehicle, daylight":
@@ -276,7 +284,7 @@ DERIVED: dict[str, Callable[[str], Counts]] = {
     "flashes-seen": flashes, "hum-phase-breaks": hummed, "hum-reference": dated,
     "insignia-markings": marked, "sound-against-picture": in_step, "sound-continuity": sounded,
     "sound-events": heard, "vehicles": marked, "video-activity": acted,
-    "video-discontinuities": pictures,
+    "video-discontinuities": pictures, "video-keyframes": picked,
 }  # fmt: skip
 
 
