@@ -168,8 +168,8 @@ def plans() -> dict[str, list[dict[str, Any]]]:
         "seen": clock_make.plan("fifth", 3, seed=5305) + clock_make.plan("sixth", 3, seed=6101),
         "first take": first, "again": first,
         "first untouched": clock_make.plan("recorders", 1, seed=7305, small=True)[:8],
-        "fresh": clock_make.plan("recorders", 2, seed=7203),
-        "untouched": clock_make.plan("recorders", 1, seed=7409, small=True)[:8],
+        "fresh": clock_make.plan("recorders", 2, seed=7513),
+        "untouched": clock_make.plan("recorders", 1, seed=7611, small=True)[:8],
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from forensics.video_acts import inside
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Flags = NDArray[np.bool_]
 
-__all__ = ["Lying", "doubt_lying", "find_lying"]
+__all__ = ["BESIDE", "Lying", "doubt_lying", "find_lying"]
 
 _Box = tuple[float, float, float, float]
 
@@ -38,21 +38,28 @@ _NEAR, _DEEP = 0.45, 0.45
 _QUICK_S = 1.6
 #: Of what stood there this much must lie there, in pixels: the rest may be foreshortened.
 _SHARE = 0.3
+#: So near to what lies, in heights, the shadow of who stands begins; and for so much of the time
+#: after.
+_TOUCHES, _MOSTLY = 0.15, 0.3
+BESIDE = "something upright stands where it lies: what lies there may be its shadow"
 
 
 @dataclass(frozen=True)
 class Lying:
-    """Last upright at, first flat at (s), the box it lies in, and the box it stood in."""
+    """Last upright at, first flat at (s), the box it lies in, the box it stood in, and whether
+    something as tall as who stood goes on standing at what lies."""
 
     start: float
     end: float
     box: _Box
     stood: _Box
+    beside: bool = False
 
     def scaled(self, factor: float) -> Lying:
         """The same in other pixels."""
-        box, stood = (tuple(factor * v for v in one) for one in (self.box, self.stood))
-        return Lying(self.start, self.end, box, stood)  # type: ignore[arg-type]
+        box, stood = ((x * factor, y * factor, w * factor, h * factor)
+                      for x, y, w, h in (self.box, self.stood))  # fmt: skip
+        return replace(self, box=box, stood=stood)
 
 
 def doubt_lying(one: Lying, hidden: Sequence[Sequence[tuple[float, float]]], large: Floats) -> str:
@@ -73,6 +80,8 @@ def doubt_lying(one: Lying, hidden: Sequence[Sequence[tuple[float, float]]], lar
         gx, gy = np.meshgrid(np.linspace(x, x + w, 7), np.linspace(y, y + h, 7))
         if any(inside(polygon, gx, gy).any() for polygon in hidden):
             return NOWHERE
+    if one.beside:
+        return BESIDE
     x, y, w, h = one.box
     near = large[np.abs(large[:, 0] - one.end) < 0.6]
     across = np.minimum(x + w, near[:, 1] + near[:, 3]) - np.maximum(x, near[:, 1])
@@ -100,7 +109,8 @@ def find_lying(
     When it errs
     ------------
     It calls it wrongly when somebody sets down something as large as a body and goes behind
-    something at once, or lies down within a second and a half. It misses who goes on moving on the
+    something at once, or lies down within a second and a half. Of who lies where somebody stands
+    it cannot tell that it is no shadow (`beside`). It misses who goes on moving on the
     ground, who falls behind something or in the first three seconds, and who is as bright as the
     ground.
     """
@@ -201,16 +211,18 @@ def _stood(
     limit = np.maximum(14.0, 4.0 * noise[top:bottom, left:right])
     plain = ground[top:bottom, left:right]
     near: list[tuple[_Box, int] | None] = []
-    about, covered = [], []
+    about, covered, beside = [], [], []
     moments = clock[(clock >= time - 3.2) & (clock <= time + 2.0)]
     x, y, w, h = (int(v) for v in box)
     for i in np.flatnonzero((clock >= time - 3.2) & (clock <= time + 2.0)):
         mask = np.abs(frames[i, top:bottom, left:right].astype(np.float32) - plain) > limit
-        up = [
-            (one, area)
-            for (px, py, pw, ph), area in _parts(mask)
-            if _is_upright(one := (px + left, py + top, pw, ph), heights)
-        ]
+        parts = [((px + left, py + top, pw, ph), area) for (px, py, pw, ph), area in _parts(mask)]
+        up = [(one, area) for one, area in parts if _is_upright(one, heights)]
+        # A figure and its shadow are one place, too wide to be upright.
+        beside.append(any(
+            one[3] > _UPRIGHT[0] * _tall(one, heights) and _touches(one, box, _TOUCHES * tall)
+            for one, _ in parts
+        ))  # fmt: skip
         close = [(one, area) for one, area in up if _gap(one, box) < _NEAR * tall
                  and abs(one[1] + one[3] - box[1] - box[3]) < _DEEP * tall]  # fmt: skip
         near.append(close[0] if close else None)
@@ -233,12 +245,21 @@ def _stood(
     upright = near[last]
     if upright is None or settled * w * h < _SHARE * upright[1]:
         return None
-    return Lying(float(gone), float(moments[lies[0]]), box, upright[0])
+    stands = np.array(beside)[moments > max(gone + 0.4, time)]
+    return Lying(
+        float(gone), float(moments[lies[0]]), box, upright[0], bool(stands.mean() > _MOSTLY)
+    )
 
 
 def _is_upright(box: _Box, heights: tuple[float, float]) -> bool:
     tall = max(_tall(box, heights), 1.0)
     return _UPRIGHT[0] < box[3] / tall < _UPRIGHT[1] and box[2] < 0.75 * box[3]
+
+
+def _touches(one: _Box, other: _Box, reach: float) -> bool:
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return across > -reach and down > -reach
 
 
 def _gap(one: _Box, other: _Box) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from forensics.video_lying import Lying, doubt_lying, find_lying
+from forensics.video_lying import BESIDE, Lying, doubt_lying, find_lying
 
 RATE, HEIGHTS = 10, (60.0, 0.0)
 #: x, y, w, h and brightness of what is drawn at a time.
@@ -69,6 +69,20 @@ def test_who_goes_down_without_lying_does_not_fall(high: float, wide: float) -> 
         return [upright(walks_in(t)) if t < 8 else (150, FLOOR - high, wide, high, 50)]
 
     assert said(things) == []
+
+
+def test_who_stands_and_throws_a_shadow_is_not_said_to_fall() -> None:
+    def things(t: float) -> Things:
+        # Steps into the light of a lamp, and sways: the shadow and who throws it are one wide
+        # place, and of the two the shadow is the stiller.
+        shadow = [(150.0, FLOOR - 14, 50.0, 14.0, 70.0)] if t > 8 else []
+        sways = 150 + 10 * np.sin(np.pi * (t - 8))
+        return [*shadow, upright(walks_in(t) if t < 8 else sways, wide=14)]
+
+    [one] = said(things)
+    assert doubt_lying(one, [], np.zeros((0, 5))) == BESIDE
+    [fall] = said(falls)
+    assert doubt_lying(fall, [], np.zeros((0, 5))) == ""
 
 
 def test_who_sets_down_a_sack_and_goes_on_does_not_fall() -> None:
