@@ -139,14 +139,15 @@ def _clear(
     plain = (least > _CERTAIN) & (evidence.said == wall % DAY_S) & (len(used) == 6)
     clear &= ~other | (least > _CERTAIN)
     if evidence.read:
-        clear &= ~_another_clock(wall, evidence.said)
         clear &= ~_never_told(wall, evidence.said)
     return clear, plain, likely
 
 
 def _never_told(wall: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Seconds in which a recogniser reads something else each time, three times and more on end:
-    figures that were learned wrong from this very clip fit it.
+    """Seconds in which a recogniser reads something else each time, three times and more on end.
+
+    It may take one figure for another, for as long as that stands; or another clock runs there, or
+    the figures were learned wrong from this very clip, and fit it.
     """
     import numpy as np
 
@@ -156,27 +157,6 @@ def _never_told(wall: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.
     for a, b in itertools.pairwise(agrees.tolist()):
         if b - a - 1 >= _RUN_SAID:
             out[told[a] : told[b - 2] + 1] = True
-    return out
-
-
-def _another_clock(wall: NDArray[np.int64], said: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Seconds in which a recogniser reads, three times and more on end, one other running clock.
-
-    A figure taken for another is so for as long as it stands: a tens figure from one full ten to
-    the next. What begins elsewhere, or differs in the units, is no such error.
-    """
-    import numpy as np
-
-    out = np.zeros(len(wall), bool)
-    told = np.flatnonzero(said >= 0)
-    by = (said[told] - wall[told]) % DAY_S
-    bounds = np.r_[0, np.flatnonzero(np.diff(by)) + 1, len(by)]
-    for a, b in itertools.pairwise(bounds.tolist()):
-        if b - a < _RUN_SAID or by[a] == 0:
-            continue
-        full_ten = a == 0 or wall[told[a - 1]] // 10 != wall[told[a]] // 10
-        if by[a] % 10 or not full_ten:
-            out[told[a] : told[b - 1] + 1] = True
     return out
 
 
@@ -366,6 +346,8 @@ def judge(
     least = _LEAST_ALONE if evidence.alone else _LEAST_RUN
     sure = _steady(offset, shown, clear, tol, least) & sane
     sure &= _told(edges, shown, breaks, evidence)
+    # The last seconds of a clip are too few to be sure of, but may be read.
+    borne = sure | (evidence.said == shown % DAY_S) if evidence.read else sure
     kept: list[Break] = []
     weak: list[Break] = []
     doubt: list[tuple[float, float]] = []
@@ -377,7 +359,7 @@ def judge(
         if not len(after) and n - k <= _LEAST_RUN:
             after = clock.begun(k)
         fine = sane and len(before) > 0 and (len(after) > 0 or (stood and k >= n))
-        vouched = sure[before].any() and (not len(after) or sure[after].any())
+        vouched = borne[before].any() and (not len(after) or borne[after].any())
         level = float(np.median(offset[before])) if len(before) else 0.0
         if fine and stood:
             # The second that stood, from when it should have gone on.
