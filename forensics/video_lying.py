@@ -141,7 +141,11 @@ def find_lying(
             ):
                 continue
             one = _stood(frames, clock, ground, noise, box, clock[0] + k, heights)
-            if one is not None:
+            # Who fell may lie in two places that do not touch: legs on the grass, head on the path.
+            if one is not None and not any(
+                abs(one.start - other.start) < 1.0 and _overlap(one.stood, other.stood) > 0.3
+                for other in found
+            ):
                 found.append(one)
     return found
 

@@ -55,6 +55,15 @@ def test_a_fall_is_found_when_and_where_it_happens() -> None:
     assert one.stood[3] == pytest.approx(60, abs=16)
 
 
+def test_who_lies_in_two_places_fell_once() -> None:
+    def things(t: float) -> Things:
+        if t < 8.6:
+            return falls(t)
+        return [(x, FLOOR - 17, 30, 17, 50) for x in (140, 180)]
+
+    assert len(said(things)) == 1
+
+
 def test_an_earlier_fall_is_found_earlier() -> None:
     frames, times = film(falls)
     [one], [other] = (find_lying(frames[k:], times[k:], heights=HEIGHTS) for k in (0, 13))
