@@ -33,7 +33,7 @@ from forensics.video_acts import SPEED_WITHIN, Event, find_events_of_trail, insi
 from forensics.video_control import Control, find_failed, measure_controls, try_figures
 from forensics.video_courses import SANK
 from forensics.video_falls import Descent, find_descents
-from forensics.video_lying import Lying, doubt_lying, find_lying
+from forensics.video_lying import BLIND_S, Lying, doubt_lying, find_lying
 from forensics.video_tracks import (
     FLOOD,
     Ground,
@@ -201,7 +201,7 @@ class _Small:
             boxes = blobs(mask, least_px=least_px)
             if boxes:
                 now = evened(frame, ground)
-                boxes = [b for b in boxes if not is_ghost(now, ground, mask, b)]
+                boxes = [b for b in boxes if not is_ghost(now, ground.level, mask, b)]
             seen.append((time, np.packbits(mask), boxes))
         return seen, lost
 
@@ -483,6 +483,9 @@ def _cover(
              *find_failed(small.controls, [area.name for area in areas], span),
              *find_doubtful(doubted, span)]  # fmt: skip
     heights, least = small.known(), _LEAST_FALLER_PX / small.factor
+    for start in sorted({control.start for control in small.controls}):
+        begun = Span(seconds(start), min(seconds(start + BLIND_S), span.end))
+        blind.append(NotTestable(begun, "falls: what the ground looked like before is not known"))
     if heights is None:
         blind.append(NotTestable(span, "falls: how tall figures are here is not known"))
     else:

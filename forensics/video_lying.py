@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forensics.video_acts import inside
 from forensics.video_courses import NOWHERE, WITHIN
+from forensics.video_tracks import is_ghost
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Flags = NDArray[np.bool_]
 
-__all__ = ["BESIDE", "Lying", "doubt_lying", "find_lying"]
+__all__ = ["BESIDE", "BLIND_S", "Lying", "doubt_lying", "find_lying"]
 
 _Box = tuple[float, float, float, float]
 
-#: Seconds of ground before, and those just before that may hold the figure itself.
-_GROUND, _APART = 12, 3
+#: Seconds of ground before, those just before that may hold the figure itself, and how many of
+#: ground are the least: of fewer, whoever was there leaves a hole the shape of a body.
+_GROUND, _APART, _LEAST_GROUND = 12, 3, 4
+#: So long nothing can be said.
+BLIND_S = float(_APART + _LEAST_GROUND - 1)
 #: In heights of a figure: what lies is no higher and no longer than this, and no smaller.
 _LOW, _LONG, _SHORT, _LEAST_AREA = 0.5, 1.5, 0.3, 0.06
 _UPRIGHT = (0.62, 1.4)
@@ -111,7 +115,7 @@ def find_lying(
     It calls it wrongly when somebody sets down something as large as a body and goes behind
     something at once, or lies down within a second and a half. Of who lies where somebody stands
     it cannot tell that it is no shadow (`beside`). It misses who goes on moving on the
-    ground, who falls behind something or in the first three seconds, and who is as bright as the
+    ground, who falls behind something or in the first six seconds, and who is as bright as the
     ground.
     """
     import numpy as np
@@ -126,17 +130,17 @@ def find_lying(
     ]
     noise = _noise(frames)
     found: list[Lying] = []
-    for k in range(3, len(groups) - 1):
+    for k in range(int(BLIND_S), len(groups) - 1):
         here, later = still[k], still[k + 1]
         before = [p for p in still[max(0, k - _GROUND) : k - _APART + 1] if p is not None]
-        if here is None or later is None or not before:
+        if here is None or later is None or len(before) < _LEAST_GROUND:
             continue
         ground = np.median(np.stack(before), axis=0).astype(np.float32)
         limit = np.maximum(9.0, 2.5 * noise)
         stays = (np.abs(here - ground) > limit) & (np.abs(later - ground) > limit)
         stays &= np.abs(here - later) < limit
         for box in _flat(stays, heights, least_px):
-            if any(
+            if is_ghost(here, ground, stays.astype(np.uint8), box) or any(
                 _overlap(box, other.box) > 0.2 for other in found if clock[0] + k - other.end < 9
             ):
                 continue

@@ -168,7 +168,7 @@ def repair_ground(frames: Bytes, ground: Ground, *, looks: int = 40) -> Ground:
         shown += mask == 0
         now = evened(frames[index], ground)
         for box in blobs(mask, least_px=6.0):
-            if is_ghost(now, ground, mask, box):
+            if is_ghost(now, ground.level, mask, box):
                 x, y, w, h = (int(v) for v in box)
                 here = np.zeros(mask.shape, bool)
                 here[y : y + h, x : x + w] = mask[y : y + h, x : x + w] > 0
@@ -253,12 +253,12 @@ def park_ground(
 
 
 def is_ghost(
-    now: Floats, ground: Ground, mask: Bytes, box: tuple[float, float, float, float]
+    now: Floats, ground: Floats, mask: Bytes, box: tuple[float, float, float, float]
 ) -> bool:
     """Whether a difference is a hole the background remembers: its outline is in the background.
 
     What stood still while the background was learned leaves such a hole when it goes. `now` is the
-    frame, `evened`.
+    frame, `evened` as the ground's levels are.
     """
     import cv2
     import numpy as np
@@ -277,7 +277,7 @@ def is_ghost(
         down = cv2.Sobel(cut, cv2.CV_32F, 0, 1)
         return float(np.median(np.hypot(across, down)[rim]))
 
-    sharp, then = edges(now), edges(ground.level)
+    sharp, then = edges(now), edges(ground)
     return then > 1.25 * sharp + 2.0
 
 

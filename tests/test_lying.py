@@ -80,6 +80,17 @@ def test_who_goes_down_without_lying_does_not_fall(high: float, wide: float) -> 
     assert said(things) == []
 
 
+def test_the_hole_that_somebody_leaves_in_a_short_ground_is_no_fall() -> None:
+    def things(t: float) -> Things:
+        # There from the beginning, with a shadow, and goes on at once: three seconds of ground
+        # are mostly that shadow.
+        x = 150 + 20 * max(0.0, t - 1.4)
+        return [(x, FLOOR - 14, 50.0, 14.0, 70.0), upright(x, wide=14)] if x < 330 else []
+
+    frames, times = film(things)
+    assert find_lying(frames, times, heights=HEIGHTS) == []
+
+
 def test_who_stands_and_throws_a_shadow_is_not_said_to_fall() -> None:
     def things(t: float) -> Things:
         # Steps into the light of a lamp, and sways: the shadow and who throws it are one wide
