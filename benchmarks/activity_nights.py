@@ -47,7 +47,7 @@ __all__ = [
 ]  # fmt: skip
 
 SEEN = (1, 2, 3, 4)
-UNSEEN = tuple(range(131, 141))
+UNSEEN = tuple(range(141, 151))
 #: With two who fall and three who go down otherwise; and in bright evening rain. Run once as well.
 FALLERS, RAIN = tuple(range(411, 417)), tuple(range(311, 314))
 #: Frames a second and seconds of a made view.
