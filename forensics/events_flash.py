@@ -8,7 +8,6 @@ that moves does not). A lamp that stays on is a *light change*, told apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forensics.errors import SignalTooShort
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-__all__ = ["BlockLight", "LightChange", "find_flashes", "find_light_changes"]
+__all__ = ["BlockLight", "find_flashes"]
 
 #: Blocks across and down.
 GRID = (20, 12)
@@ -124,56 +123,6 @@ class _Closer:
 def _needs(candidate: Candidate) -> int:
     """The last frame that judging it needs."""
     return candidate.last + 2 + candidate.lasted
-
-
-@dataclass(frozen=True)
-class LightChange:
-    """Light that changed within two frames and stayed: frame, share of the picture, levels."""
-
-    frame: int
-    share: float
-    rise: float
-
-
-def find_light_changes(
-    light: Floats, times: Floats, *, least_levels: float = 5.0
-) -> list[LightChange]:
-    """Light that comes on or goes out within two frames and stays so: lamps, exposure steps.
-
-    Parameters
-    ----------
-    light, times
-        Mean grey level of each block, (n, rows, columns), and (n,) seconds.
-    least_levels
-        Least change of the blocks concerned.
-    """
-    import numpy as np
-
-    n = len(light)
-    frame_s = float(np.median(np.diff(times))) if n > 1 else 0.04
-    half = max(3, round(0.6 / max(frame_s, 1e-3)))
-    if n < 2 * half + 3:
-        return []
-    sums = np.concatenate([np.zeros((1, *light.shape[1:]), np.float64),
-                           np.cumsum(light, axis=0, dtype=np.float64)])  # fmt: skip
-    at = np.arange(half, n - half - 1)
-    before = (sums[at] - sums[at - half]) / half
-    after = (sums[at + 1 + half] - sums[at + 1]) / half
-    step = after - before
-    quick = light[at + 1] - light[at - 1]
-    noise = 1.4826 * np.median(np.abs(np.diff(light, axis=0)), axis=0) + 0.3
-    sudden = (np.abs(step) > np.maximum(least_levels, 6 * noise)) & (quick * step > 0.6 * step**2)
-    share = sudden.mean(axis=(1, 2))
-    found: list[LightChange] = []
-    order = np.argsort(-share)
-    for k in order:
-        if share[k] < 0.03 or len(found) > 200:
-            break
-        frame = int(at[k])
-        if all(abs(frame - f.frame) * frame_s > 0.5 for f in found):
-            moved = step[k][sudden[k]]
-            found.append(LightChange(frame, float(share[k]), float(np.median(moved))))
-    return sorted(found, key=lambda change: change.frame)
 
 
 _CAUSES = {
